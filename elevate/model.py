@@ -1,0 +1,284 @@
+"""The values that pass between the rooms: who asks, what was found, what was agreed, how it ended. All frozen, all checked.
+
+Two digests bind them. `InspectedTask.digest` covers what would run; `request_digest` covers that, who asks, why, and what the
+policy made of it. Prompt, gesture, token and run all carry the second one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from elevate import canonical
+from elevate.tasks import Task
+
+DIGEST_CHARS = 64
+
+
+class Fact(StrEnum):
+    """What is known of an attribute that has no value."""
+
+    ABSENT = "absent"
+    """Looked for and known not to be there, as the signer of an unsigned program."""
+    UNDETERMINED = "undetermined"
+    """Could not be found out: an allow does not match, a deny and a require do."""
+
+
+FactValue: TypeAlias = str | int | bool | Fact
+
+
+class Outcome(StrEnum):
+    """What a decision asks of the person before a token is issued."""
+
+    CONSENT = "consent"
+    CREDENTIAL = "credential"
+    APPROVAL = "approval"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessIdentity:
+    """One process, so that a later one with the same number is another.
+
+    Attributes:
+        start_time: Clock ticks since boot (field 22 of /proc/PID/stat).
+        boot_id: The kernel's random boot id.
+    """
+
+    uid: int
+    pid: int
+    start_time: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requester:
+    """Who asks, from kernel facts only.
+
+    Attributes:
+        groups: Names, sorted.
+        chain: The process and its parents, nearest first, as they are shown: ``"bash (4711)"``.
+        remote: The session came over a network.
+        service: Name of the service identity that root pinned to this uid and executable; empty for people.
+    """
+
+    user: str
+    sid: str
+    groups: tuple[str, ...]
+    machine: str
+    process: ProcessIdentity
+    executable: str = ""
+    chain: tuple[str, ...] = ()
+    remote: bool = False
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFact:
+    """The file that was opened: resolved real path, SHA-256 in hexadecimal, size in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """Bytes that travel beside a task, by their SHA-256 in hexadecimal and their size in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectedTask:
+    """What the host found: exactly this would run.
+
+    Attributes:
+        task: What was asked, without its payload's bytes.
+        argv: What will be executed; the first word is the real path. Empty where no program of the task's is started.
+        file: The program, the package, or the target; None where there is none.
+        cwd: Real path of the working directory.
+        payload: Digest and size of standard input or content.
+        facts: Attributes for the policy, by name, in name order.
+    """
+
+    task: Task
+    argv: tuple[str, ...]
+    cwd: str
+    file: FileFact | None = None
+    payload: Blob | None = None
+    facts: tuple[tuple[str, FactValue], ...] = ()
+
+    def canonical(self) -> dict[str, object]:
+        """Give the form that is hashed; fields are only ever appended."""
+        return {
+            "v": 1,
+            "kind": self.task.kind,
+            "params": dict(self.task.params),
+            "argv": self.argv,
+            "cwd": self.cwd,
+            "file": asdict(self.file) if self.file else None,
+            "payload": asdict(self.payload) if self.payload else None,
+            "facts": {name: [value.value] if isinstance(value, Fact) else value for name, value in self.facts},
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, in hexadecimal."""
+        return canonical.digest(self.canonical())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obligations:
+    """What a decision demands besides the gesture; the defaults demand nothing.
+
+    Attributes:
+        token_seconds: Life of the token, 1 to 120.
+        time_limit_seconds: The task is ended after this; 0 leaves the task's own limit.
+        min_strength: ``any``, ``pin``, ``biometric`` or ``hardware``.
+        env: Names that the requester may add to the environment.
+        extra: Further obligations by name, in name order (identity, capabilities, network, paths).
+    """
+
+    reason_required: bool = False
+    token_seconds: int = 30
+    time_limit_seconds: int = 0
+    min_strength: str = "any"
+    env: tuple[str, ...] = ()
+    extra: tuple[tuple[str, str | int | bool | tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allow:
+    """The task qualifies once ``outcome`` and ``obligations`` are met.
+
+    Attributes:
+        rules: Ids of the rules that decided, sorted.
+    """
+
+    outcome: Outcome
+    rules: tuple[str, ...]
+    obligations: Obligations = field(default_factory=Obligations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deny:
+    """The task does not qualify.
+
+    Attributes:
+        rules: Ids of the deny rules that matched, sorted; empty for a deny by default.
+        message: For the user, from the rule.
+    """
+
+    rules: tuple[str, ...]
+    message: str = ""
+
+
+Decision: TypeAlias = Allow | Deny
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Everything that one request digest covers."""
+
+    task: InspectedTask
+    requester: Requester
+    session: str
+    reason: str
+    host: str
+    decision: Allow
+    policy_digest: str
+    nonce: bytes = field(repr=False)
+
+    def canonical(self) -> Mapping[str, object]:
+        """Give the form that is hashed; fields are only ever appended."""
+        return {
+            "v": 1,
+            "task": self.task.digest,
+            "requester": {"user": self.requester.user, "sid": self.requester.sid, "service": self.requester.service},
+            "process": asdict(self.requester.process),
+            "session": self.session,
+            "reason": self.reason,
+            "host": self.host,
+            "outcome": self.decision.outcome.value,
+            "rules": self.decision.rules,
+            "obligations": _obligations(self.decision.obligations),
+            "policy": self.policy_digest,
+            "nonce": self.nonce.hex(),
+        }
+
+
+def request_digest(agreement: Agreement) -> bytes:
+    """Give the 32 bytes that prompt, gesture, token and run all check."""
+    return bytes.fromhex(canonical.digest(agreement.canonical()))
+
+
+def _obligations(obligations: Obligations) -> dict[str, object]:
+    members = asdict(obligations)
+    members["extra"] = dict(obligations.extra)
+    return members
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedGesture:
+    """A gesture that was checked against this request's digest.
+
+    Attributes:
+        method: ``pin``, ``face``, ``fingerprint``, ``security-key``, ``consent`` or ``none`` (a service identity).
+        amr: Authentication methods as in RFC 8176, with ``swk`` or ``hwk``, and ``simulated`` for a scripted sensor.
+        acr: ``urn:elevate:acr:`` and the strength.
+        auth_time: Unix seconds.
+        assertion: What was signed and the signature, for later checking.
+    """
+
+    method: str
+    amr: tuple[str, ...]
+    acr: str
+    credential: str
+    auth_time: int
+    simulated: bool = False
+    assertion: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminIdentity:
+    """The hidden account in whose name a task runs (Windows: system-managed administrator account)."""
+
+    name: str
+    sid: str
+    uid: int
+    home: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """One thing that a task wrote: ``created``, ``changed`` or ``removed``; SHA-256 where it is a file that is there."""
+
+    path: str
+    change: str
+    sha256: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a task ended.
+
+    Attributes:
+        exit_status: 0 to 255; None where a signal ended it.
+        signal: Its number; None where it exited.
+        timed_out: The time limit ended it.
+        leftover: Processes that were still there after clean-up; 0 unless clean-up failed.
+        written: What it wrote, as far as the host watches.
+        watched: The folders that were watched.
+        duration_ms: From start to end.
+    """
+
+    exit_status: int | None
+    signal: int | None = None
+    timed_out: bool = False
+    leftover: int = 0
+    written: tuple[Written, ...] = ()
+    watched: tuple[str, ...] = ()
+    duration_ms: int = 0

@@ -1,0 +1,340 @@
+"""The seams: what the broker needs from the world, as Protocols, and the values that cross them.
+
+Rooms implement these; the broker is given them. Tests give simulators of their own (`elevate.testing`).
+"""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from elevate.canonical import Json
+from elevate.lifecycle import State
+from elevate.model import AdminIdentity, Ended, InspectedTask, Requester, VerifiedGesture
+from elevate.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instant:
+    """One reading of both clocks.
+
+    Attributes:
+        unix_us: Wall clock, microseconds since 1970.
+        mono_ns: Monotonic clock of this boot (CLOCK_BOOTTIME), nanoseconds.
+    """
+
+    unix_us: int
+    mono_ns: int
+
+    @property
+    def unix(self) -> int:
+        """Whole Unix seconds."""
+        return self.unix_us // 1_000_000
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    @property
+    def boot_id(self) -> str:
+        """The kernel's random boot id."""
+
+    def read(self) -> Instant:
+        """Read both clocks once."""
+
+
+class Entropy(Protocol):
+    """Where randomness comes from."""
+
+    def token_bytes(self, size: int) -> bytes:
+        """Give ``size`` unpredictable bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An audit entry that has no position yet.
+
+    Attributes:
+        event: What happened: a state's name, or ``broker-started``, ``policy-changed``, ``second-use`` and so on.
+        request: Id of the request; empty where there is none.
+        at: When it happened, read by the caller.
+        body: The typed rest, as canonical JSON values.
+    """
+
+    event: str
+    request: str
+    at: Instant
+    body: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One row of the ledger: a request and, from `State.ISSUED` on, its only token.
+
+    Attributes:
+        request: 32 hexadecimal characters.
+        epoch: Boot id, start nonce and ledger generation of the broker that issued; any other epoch is dead.
+        jti: Canonical base64url of 16 bytes; empty before issue.
+        expires_at: Unix seconds, exclusive.
+        deadline_ns: Monotonic nanoseconds of the same boot, exclusive.
+        redeem_id: Who won the redemption; empty before it.
+        position: Sequence number of the `issued` entry; -1 before issue.
+        result: What the end left behind (exit status, receipt), as canonical JSON values.
+    """
+
+    request: str
+    state: State
+    user: str
+    uid: int
+    session: str
+    host: str
+    epoch: str
+    request_digest: str = ""
+    jti: str = ""
+    expires_at: int = 0
+    deadline_ns: int = 0
+    redeem_id: str = ""
+    position: int = -1
+    result: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One arrow of the lifecycle, asked of the ledger.
+
+    Attributes:
+        before: The state that the row must have; any other and nothing changes.
+        fields: Columns of `Record` that change with it, by name (not ``request``, ``state`` or ``position``).
+        epoch: Where not empty, the row must have this epoch too.
+    """
+
+    request: str
+    before: State
+    after: State
+    entry: Draft
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    epoch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepped:
+    """What became of a `Step`.
+
+    Attributes:
+        won: This very call changed the row; only then may anything be started.
+        record: The row as it is now.
+        position: Sequence number of the entry; -1 where nothing changed.
+    """
+
+    won: bool
+    record: Record
+    position: int
+
+
+class Store(Protocol):
+    """The ledger and the log: one file, one writer. Every call returns after its commit is synced, entry included.
+
+    All raise `StoreUnwritableError` where the commit could not be made; then nothing happened.
+    """
+
+    def open_request(self, record: Record, entry: Draft) -> int:
+        """Insert a row in `State.REQUESTED` with its entry; give the entry's position."""
+
+    def step(self, step: Step) -> Stepped:
+        """Compare and set one row, with its entry. When ``after`` is `State.ISSUED`, ``position`` is stored in the row.
+
+        Raises:
+            TransitionError: The lifecycle has no such step.
+            StoreError: No such request.
+        """
+
+    def submit(self, step: Step) -> "Future[Stepped]":
+        """As `step`, for callers that do not block."""
+
+    def append(self, entry: Draft) -> int:
+        """Write an entry that changes no row; give its position."""
+
+    def record(self, request: str) -> Record | None:
+        """Give the row as last committed."""
+
+    def by_jti(self, jti: str) -> Record | None:
+        """Give the row of a token as last committed."""
+
+    def unfinished(self) -> list[Record]:
+        """Give the rows whose state is not final, oldest first."""
+
+    def entries(self, start: int = 0, limit: int | None = None) -> Iterator[bytes]:
+        """Give the canonical bytes of the entries from position ``start`` on."""
+
+    def entries_of(self, request: str) -> list[bytes]:
+        """Give one request's entries in order."""
+
+    def head(self) -> tuple[int, str]:
+        """Give the number of entries and the hash of the last one, in hexadecimal."""
+
+    @property
+    def generation(self) -> str:
+        """Random name of this ledger, made with the file; part of every epoch."""
+
+    def close(self) -> None:
+        """Finish what is queued and close; twice is the same as once."""
+
+
+class Inspection(Protocol):
+    """A task that was looked at, with the descriptors that were opened and hashed; these will be executed."""
+
+    @property
+    def task(self) -> InspectedTask:
+        """What was found."""
+
+    def close(self) -> None:
+        """Close the descriptors; twice is the same as once."""
+
+
+class Running(Protocol):
+    """A task that was started.
+
+    Attributes:
+        pid: Process id of the task's first process; 0 where none could be started.
+        stdout: Read end of a pipe; the reader owns it.
+        stderr: Read end of a pipe; the reader owns it.
+    """
+
+    pid: int
+    stdout: int
+    stderr: int
+
+    def wait(self) -> Ended:
+        """Wait until the whole tree has ended, end what is left of it, and check."""
+
+    def cancel(self, signal: int = 15) -> None:
+        """Ask the task to end; its tree is killed if it does not."""
+
+
+class Host(Protocol):
+    """The machine on which tasks are inspected and run.
+
+    Attributes:
+        name: Audience of tokens, as ``emulated:4f1c…``.
+        emulated: It is no security boundary, and says so.
+    """
+
+    name: str
+    emulated: bool
+
+    def inspect(self, task: Task, requester: Requester, payload: int | None = None) -> Inspection:
+        """Look at a task: open, resolve, hash.
+
+        Args:
+            task: What was asked.
+            requester: Who asks.
+            payload: Descriptor of a sealed memory file that stands in place of ``task.payload``; the caller keeps it.
+
+        Raises:
+            CommandNotFoundError: No such file.
+            CommandNotExecutableError: The file can't be executed.
+            TaskInvalidError: Anything else that can't be run.
+        """
+
+    def provision(self, requester: Requester) -> AdminIdentity:
+        """Give the requester's hidden admin account; make it at the first elevation."""
+
+    def start(self, inspection: Inspection, identity: AdminIdentity, *, session: str, time_limit_seconds: int) -> Running:
+        """Start the inspected task as ``identity``. The one way to an admin process.
+
+        Raises:
+            HostError: It could not be started; nothing of it runs.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assertion:
+    """A gesture's proof, in the shape of WebAuthn.
+
+    Attributes:
+        credential: Id of the credential, base64url.
+        gesture: ``pin``, ``face``, and so on: which protector unlocked the key.
+        authenticator_data: rpIdHash, flags, sign counter.
+        client_data: JSON with type, challenge and origin.
+    """
+
+    credential: str
+    gesture: str
+    authenticator_data: bytes
+    client_data: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a person can prove oneself with now.
+
+    Attributes:
+        gestures: Names, the one used last first.
+        phrase: The person's own secret phrase, which a true prompt shows; empty where none is set.
+        tries_left: Wrong PINs that are left before the lock-out.
+        wait_seconds: 0, or how long the PIN is locked.
+    """
+
+    gestures: tuple[str, ...]
+    phrase: str = field(default="", repr=False)
+    tries_left: int = 0
+    wait_seconds: int = 0
+
+
+class Hello(Protocol):
+    """Proof that the person is there and agrees. ``challenge`` is ``nonce16 || request_digest``, 48 bytes."""
+
+    def offer(self, user: str) -> Offer:
+        """Say which gestures the person has.
+
+        Raises:
+            NotEnrolledError: None that can be used here.
+        """
+
+    def sign(self, user: str, gesture: str, challenge: bytes, *, secret: bytearray | None = None) -> Assertion:
+        """Make the gesture: unlock the key with it and sign. A PIN's try is counted and synced before it is checked.
+
+        Args:
+            user: Whose key.
+            gesture: One of the offered.
+            challenge: What is agreed to.
+            secret: The PIN; wiped before return. None for a sensor.
+
+        Raises:
+            GestureError: Wrong PIN, or the sensor found no match; the message says how many tries are left.
+            LockedOutError: The PIN is locked; nothing was checked.
+            NotEnrolledError: No such gesture.
+        """
+
+    def verify(self, user: str, assertion: Assertion, challenge: bytes) -> VerifiedGesture:
+        """Check an assertion as a relying party; a challenge verifies once.
+
+        Raises:
+            GestureError: Anything is not as it must be.
+        """
+
+
+class Cancel(Protocol):
+    """Tells a waiting step that the client has left."""
+
+    def cancelled(self) -> bool:
+        """Say whether to stop."""
+
+    def fileno(self) -> int:
+        """Give a descriptor that turns readable when to stop."""
+
+
+class Prompter(Protocol):
+    """Shows what is asked and comes back with a proof."""
+
+    def ask(self, view: "Mapping[str, Json]", user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
+        """Ask the person once.
+
+        Raises:
+            DeclinedError: The person said no.
+            PromptTimedOutError: Nobody answered.
+            LockedOutError: Too many wrong tries.
+            CancelledError: ``cancel`` fired.
+            GestureError: No gesture succeeded.
+        """
