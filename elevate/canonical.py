@@ -8,11 +8,12 @@ In: UTF-8 without a byte order mark, no duplicate members, no floats, no NaN, bo
 import hashlib
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NoReturn, TypeAlias
 
 import orjson
 
-Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
 MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 32
@@ -30,8 +31,7 @@ def encode(value: object) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError as exc:
-        message = "text that is not Unicode"
-        raise ValueError(message) from exc
+        raise _refuse("text that is not Unicode") from exc
 
 
 def digest(value: object) -> str:
@@ -50,8 +50,7 @@ def decode(data: bytes, *, max_bytes: int) -> Json:
         ValueError: Too long, too deep, not UTF-8, not JSON, a duplicate member, or a number that is not a small integer.
     """
     if len(data) > max_bytes:
-        message = f"more than {max_bytes} bytes"
-        raise ValueError(message)
+        raise _refuse(f"more than {max_bytes} bytes")
     try:
         value: Json = json.loads(
             data.decode("utf-8"),
@@ -60,45 +59,46 @@ def decode(data: bytes, *, max_bytes: int) -> Json:
             parse_constant=_no_float,
         )
     except RecursionError as exc:
-        message = "nested too deeply"
-        raise ValueError(message) from exc
+        raise _refuse("nested too deeply") from exc
     _check(value, MAX_DEPTH, ascii_names=False)
     return value
 
 
 def _check(value: object, depth: int, *, ascii_names: bool = True) -> None:
     if depth < 0:
-        message = "nested too deeply"
-        raise ValueError(message)
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return
-    if isinstance(value, int):
-        if abs(value) > MAX_INTEGER:
-            message = "an integer beyond 2^53 - 1"
-            raise ValueError(message)
-    elif isinstance(value, Mapping):
-        for name, member in value.items():
-            if not isinstance(name, str) or (ascii_names and not name.isascii()):
-                message = "a member name that is not ASCII text"
-                raise ValueError(message)
-            _check(member, depth - 1, ascii_names=ascii_names)
-    elif isinstance(value, list | tuple):
-        for member in value:
-            _check(member, depth - 1, ascii_names=ascii_names)
-    else:
-        message = f"a {kind.__name__} is not canonical JSON"
-        raise ValueError(message)  # noqa: TRY004 - one error for all that can't be encoded
+        raise _refuse("nested too deeply")
+    match value:
+        case str() | bool() | None:
+            return
+        case int():
+            if abs(value) > MAX_INTEGER:
+                raise _refuse("an integer beyond 2^53 - 1")
+        case dict() | MappingProxyType():
+            _check_names(value, ascii_names=ascii_names)
+            for member in value.values():
+                _check(member, depth - 1, ascii_names=ascii_names)
+        case list() | tuple():
+            for member in value:
+                _check(member, depth - 1, ascii_names=ascii_names)
+        case _:
+            raise _refuse(f"a {type(value).__name__} is not canonical JSON")
+
+
+def _check_names(members: Mapping[object, object], *, ascii_names: bool) -> None:
+    if not all(isinstance(name, str) and (name.isascii() or not ascii_names) for name in members):
+        raise _refuse("a member name that is not ASCII text")
+
+
+def _refuse(message: str) -> ValueError:
+    return ValueError(message)
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        message = "a duplicate member"
-        raise ValueError(message)
+        raise _refuse("a duplicate member")
     return members
 
 
 def _no_float(text: str) -> NoReturn:
-    message = f"{text} is not an integer"
-    raise ValueError(message)
+    raise _refuse(f"{text} is not an integer")
