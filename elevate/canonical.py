@@ -2,13 +2,12 @@
 
 Out: RFC 8785 restricted to ASCII member names, strings, booleans, null, lists and integers within 2^53 - 1. In that subset
 `orjson` with sorted keys gives the bytes of RFC 8785.
-In: UTF-8 without a byte order mark, no duplicate members, no floats, no NaN, bounded in size and depth.
+In: UTF-8 without a byte order mark, no duplicate members, no floats, no NaN, bounded in size and depth; or, where we wrote it
+ourselves, only the very bytes that we would write.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NoReturn, TypeAlias
 
 import orjson
@@ -16,6 +15,7 @@ import orjson
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
 MAX_INTEGER = 2**53 - 1
+MAX_INTEGER_CHARS = 17
 MAX_DEPTH = 32
 
 
@@ -52,45 +52,69 @@ def decode(data: bytes, *, max_bytes: int) -> Json:
     if len(data) > max_bytes:
         raise _refuse(f"more than {max_bytes} bytes")
     try:
-        value: Json = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_float=_no_float,
-            parse_constant=_no_float,
-        )
+        value: Json = _DECODER.decode(data.decode("utf-8"))
     except RecursionError as exc:
         raise _refuse("nested too deeply") from exc
-    _check(value, MAX_DEPTH, ascii_names=False)
+    # Fewer brackets than the limit can't nest beyond it: most messages need no second walk.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        _check_depth(value, MAX_DEPTH)
     return value
 
 
-def _check(value: object, depth: int, *, ascii_names: bool = True) -> None:
+def decode_exact(data: bytes, *, max_bytes: int) -> Json:
+    """Parse JSON that must be in the form that `encode` gives, byte for byte.
+
+    So there are no duplicate members, no spaces, no second spelling of anything. Floats are left for the caller's type checks.
+
+    Raises:
+        ValueError: Too long, not JSON, or not canonical.
+    """
+    if len(data) > max_bytes:
+        raise _refuse(f"more than {max_bytes} bytes")
+    value: Json = orjson.loads(data)
+    if orjson.dumps(value, option=orjson.OPT_SORT_KEYS) != data:
+        raise _refuse("not in canonical form")
+    return value
+
+
+def _check(value: object, depth: int) -> None:
     if depth < 0:
         raise _refuse("nested too deeply")
     match value:
         case str() | bool() | None:
             return
         case int():
-            if abs(value) > MAX_INTEGER:
-                raise _refuse("an integer beyond 2^53 - 1")
-        case dict() | MappingProxyType():
-            _check_names(value, ascii_names=ascii_names)
-            for member in value.values():
-                _check(member, depth - 1, ascii_names=ascii_names)
+            _check_integer(value)
+        case dict():
+            if not all(isinstance(name, str) and name.isascii() for name in value):
+                raise _refuse("a member name that is not ASCII text")
+            _check(list(value.values()), depth)
         case list() | tuple():
             for member in value:
-                _check(member, depth - 1, ascii_names=ascii_names)
+                _check(member, depth - 1)
         case _:
             raise _refuse(f"a {type(value).__name__} is not canonical JSON")
 
 
-def _check_names(members: Mapping[object, object], *, ascii_names: bool) -> None:
-    if not all(isinstance(name, str) and (name.isascii() or not ascii_names) for name in members):
-        raise _refuse("a member name that is not ASCII text")
+def _check_depth(value: Json, depth: int) -> None:
+    if depth < 0:
+        raise _refuse("nested too deeply")
+    if isinstance(value, dict | list):
+        for member in value.values() if isinstance(value, dict) else value:
+            _check_depth(member, depth - 1)
 
 
-def _refuse(message: str) -> ValueError:
-    return ValueError(message)
+def _check_integer(value: int) -> int:
+    if abs(value) > MAX_INTEGER:
+        raise _refuse("an integer beyond 2^53 - 1")
+    return value
+
+
+def _integer(text: str) -> int:
+    # Bounded before it is converted: the longest small integer has 17 characters with its sign.
+    if len(text) > MAX_INTEGER_CHARS or text == "-0":
+        raise _refuse("an integer beyond 2^53 - 1")
+    return _check_integer(int(text))
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -101,4 +125,11 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _no_float(text: str) -> NoReturn:
-    raise _refuse(f"{text} is not an integer")
+    raise _refuse(f"{text[:40]} is not an integer")
+
+
+def _refuse(message: str) -> ValueError:
+    return ValueError(message)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_no_float, parse_int=_integer, parse_constant=_no_float)

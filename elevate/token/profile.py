@@ -1,0 +1,137 @@
+"""Mint and verify: the strict profile of an admin token.
+
+One algorithm, one type, own keys only, every claim required; anything that is not exactly so means no. A caller learns one
+error; which check failed stands in its ``detail`` and goes to the log.
+
+PyJWT mints. It does not verify: with its best options it takes any ``typ`` and ``kid``, duplicate members, and huge or
+textual ``exp``.
+
+Source: RFC 7515, RFC 8725, RFC 9864 (the name Ed25519).
+"""
+
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jwt
+import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from jwt.algorithms import OKPAlgorithm
+
+from elevate import canonical
+from elevate.errors import TokenError, TokenExpiredError
+from elevate.model import ProcessIdentity
+from elevate.token.claims import Claims
+from elevate.token.keys import ALGORITHM, TokenKey
+
+TYPE = "elevate+jwt"
+MAX_TOKEN_BYTES = 32_768
+SIGNATURE_BYTES = 64
+PARTS = 3
+
+_HEADER = frozenset({"alg", "typ", "kid"})
+_JWS = jwt.PyJWS(algorithms=[])
+_JWS.register_algorithm(ALGORITHM, OKPAlgorithm())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a token must say to be good here. None: the caller checks it otherwise, and says where it does.
+
+    Attributes:
+        request_digest: 64 hexadecimal characters.
+        binding: The process, or the key's thumbprint, that presents the token.
+    """
+
+    iss: str
+    aud: str
+    epoch: str | None
+    request_digest: str | None
+    binding: ProcessIdentity | str | None
+
+
+def mint(key: TokenKey, claims: Claims) -> str:
+    """Sign ``claims``. The one place that makes a token; called only after the `issued` entry is synced.
+
+    Raises:
+        TokenError: The claims would not pass `verify`.
+    """
+    members = claims.to_json()
+    try:
+        Claims.from_json(members)  # every member is text, a small integer or a list of text from here on
+        payload = orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
+    except (ValueError, TypeError) as exc:
+        raise TokenError("the token can't be made", detail=f"claims out of bounds: {exc}") from exc
+    headers = {"typ": TYPE, "kid": key.kid}
+    return _JWS.encode(payload, key.private, algorithm=ALGORITHM, headers=headers)
+
+
+def verify(text: str, keys: Mapping[str, Ed25519PublicKey], expected: Expected, *, now: int) -> Claims:
+    """Check a token against everything that is expected of it.
+
+    Args:
+        text: JWS compact form, at most 32 KiB.
+        keys: The broker's public keys by thumbprint.
+        expected: Broker, host, request and presenter.
+        now: Unix seconds, read once per request.
+
+    Raises:
+        TokenError: Anything is not exactly as it must be; ``detail`` says what, for the log.
+        TokenExpiredError: All is well but ``now >= exp``.
+    """
+    try:
+        claims = _authentic(text, keys)
+        _meets(claims, expected)
+    except (ValueError, InvalidSignature) as exc:
+        raise TokenError("the token is not good here", detail=f"{type(exc).__name__}: {exc}") from exc
+    if now < claims.iat:
+        raise TokenError("the token is not good here", detail="not yet valid")
+    if now >= claims.exp:
+        raise TokenExpiredError("the token has expired", detail=f"exp {claims.exp}, now {now}")
+    return claims
+
+
+def _authentic(text: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims:
+    if len(text) > MAX_TOKEN_BYTES or not text.isascii():
+        raise ValueError("form")
+    parts = text.encode().split(b".")
+    if len(parts) != PARTS:
+        raise ValueError("parts")
+    header = canonical.decode_exact(_decode64(parts[0]), max_bytes=MAX_TOKEN_BYTES)
+    # RFC 8725 sections 3.1 and 3.11: exactly these members, so no jku, x5u, crit or b64 either.
+    if not isinstance(header, dict) or header.keys() != _HEADER:
+        raise ValueError("header members")
+    kid = header["kid"]
+    if header["alg"] != ALGORITHM or header["typ"] != TYPE or not isinstance(kid, str) or kid not in keys:
+        raise ValueError("header")
+    signature = _decode64(parts[2])
+    if len(signature) != SIGNATURE_BYTES:
+        raise ValueError("signature length")
+    keys[kid].verify(signature, parts[0] + b"." + parts[1])
+    return Claims.from_json(canonical.decode_exact(_decode64(parts[1]), max_bytes=MAX_TOKEN_BYTES))
+
+
+def _meets(claims: Claims, expected: Expected) -> None:
+    if claims.iss != expected.iss:
+        raise ValueError("iss: another broker")
+    if claims.aud != expected.aud:
+        raise ValueError("aud: another host")
+    if expected.epoch is not None and claims.epoch != expected.epoch:
+        raise ValueError("epoch: issued before the broker's last start")
+    if expected.request_digest is not None and claims.request_digest != expected.request_digest:
+        raise ValueError("request digest: another request")
+    if expected.binding is not None and claims.binding != expected.binding:
+        raise ValueError("cnf: another process")
+
+
+def _decode64(part: bytes) -> bytes:
+    # Only one text stands for each byte string: what does not encode back the same is refused (RFC 7515 section 2).
+    data = binascii.a2b_base64(part.translate(_FROM_URL) + b"=" * (-len(part) % 4))
+    if binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_URL) != part:
+        raise ValueError("base64url")
+    return data
+
+
+_FROM_URL = bytes.maketrans(b"-_+/", b"+/!!")
+_TO_URL = bytes.maketrans(b"+/", b"-_")
