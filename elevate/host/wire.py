@@ -1,0 +1,59 @@
+"""What broker and launcher say to each other: one order in, a start and a report out.
+
+The order travels as a memory file, because a command line may be longer than a datagram: named lists of byte strings, each
+ended by NUL, which no argument, path or environment entry can hold. The rest is of fixed size. Both ends are this same
+version: the broker starts the launcher from its own files.
+
+The launcher program imports this module, so it imports next to nothing.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+
+MAGIC = b"elevate-launch-1"
+MAX_ORDER_BYTES = 1 << 20
+MAX_DESCRIPTORS = 64
+
+STARTED = struct.Struct("=ii")
+"""Process id, or 0; and errno of what failed, or 0."""
+REPORT = struct.Struct("=iiiiq")
+"""Exit status or -1, signal or 0, timed out, processes left, microseconds from start to end."""
+COMMAND = struct.Struct("=ii")
+"""`SIGNAL` or `END`, and the signal's number."""
+
+SIGNAL = 1
+"""Pass the signal to the task's process group."""
+END = 2
+"""The same, and end the tree when the grace period is over."""
+
+
+def pack(fields: Mapping[str, Sequence[bytes]]) -> bytes:
+    """Give the bytes of an order.
+
+    Raises:
+        ValueError: An item has a NUL, or the whole is over `MAX_ORDER_BYTES`.
+    """
+    parts: list[bytes] = []
+    for name, items in fields.items():
+        parts += [name.encode(), str(len(items)).encode(), *items]
+    data = b"".join(part + b"\0" for part in parts)
+    if data.count(b"\0") != len(parts) or len(data) > MAX_ORDER_BYTES:
+        raise ValueError("an order has a NUL in it or is too long")
+    return data
+
+
+def unpack(data: bytes) -> dict[str, list[bytes]]:
+    """Read an order.
+
+    Raises:
+        ValueError: Not what `pack` gives.
+    """
+    parts = data.split(b"\0")
+    if parts.pop() != b"":
+        raise ValueError("an order is cut off")
+    fields: dict[str, list[bytes]] = {}
+    while parts:
+        name, count = parts[0].decode(), int(parts[1])
+        fields[name] = parts[2 : 2 + count]
+        del parts[: 2 + count]
+    return fields
