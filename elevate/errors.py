@@ -322,6 +322,6 @@ def _leaves(root: "type[ElevateError]") -> "list[type[ElevateError]]":
 
 
 def from_code(code: str, message: str, hint: str = "") -> ElevateError:
-    """Rebuild an error that crossed the socket; an unknown code becomes `BrokerError`."""
-    kind = next((leaf for leaf in _leaves(ElevateError) if leaf.code == code), BrokerError)
+    """Rebuild an error that crossed the socket; an unknown code, or the base's, becomes `BrokerError`."""
+    kind = next((leaf for leaf in _leaves(ElevateError)[1:] if leaf.code == code), BrokerError)
     return kind(message, hint=hint)
