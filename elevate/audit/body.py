@@ -1,0 +1,126 @@
+"""The typed parts of an entry's body.
+
+Each function gives one member; a body is their union::
+
+    Draft(event="issued", request=..., at=now, body=actor(requester) | task(inspected) | token(...))
+
+What an entry says of a person or of what a person did stands only in these members. From format 1 on all of it is committed to
+and kept erasable, but for the members in `PUBLIC`; a member that is not listed there is treated as personal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from elevate.canonical import Json
+from elevate.model import AdminIdentity, Allow, Decision, Ended, InspectedTask, ProcessIdentity, Requester, VerifiedGesture
+
+Body = dict[str, Json]
+
+PUBLIC: Mapping[str, frozenset[str]] = {
+    "task": frozenset({"kind"}),
+    "decision": frozenset({"outcome", "rules", "policy"}),
+    "authentication": frozenset({"method", "amr", "acr", "auth_time", "simulated"}),
+    "token": frozenset({"jti", "exp", "aud", "epoch", "position"}),
+    "process": frozenset({"pid", "exit_status", "signal", "timed_out", "leftover", "duration_ms"}),
+    "reason": frozenset({"code"}),
+    "setting": frozenset({"name", "digest"}),
+    "clock": frozenset({"status", "drift_us"}),
+}
+"""Members of each part that no person can be guessed from."""
+
+
+def actor(requester: Requester, *, session: str = "", audit_uid: int = -1, executable_sha256: str = "") -> Body:
+    """Say who asked.
+
+    Args:
+        requester: Kernel facts.
+        session: Session id, where there is one.
+        audit_uid: The kernel's login uid; -1 where there is none.
+        executable_sha256: Digest of the requesting program, where it was taken.
+    """
+    process = requester.process
+    return {
+        "actor": {
+            "user": requester.user,
+            "uid": process.uid,
+            "sid": requester.sid,
+            "machine": requester.machine,
+            "session": session,
+            "audit_uid": audit_uid,
+            "pid": process.pid,
+            "start_time": process.start_time,
+            "boot": process.boot_id,
+            "executable": requester.executable,
+            "executable_sha256": executable_sha256,
+            "service": requester.service,
+            "remote": requester.remote,
+            "chain": list(requester.chain),
+        }
+    }
+
+
+def task(inspected: InspectedTask, *, request_digest: str = "") -> Body:
+    """Say what was asked, as the prompt showed it."""
+    members: Body = {
+        "kind": inspected.task.kind,
+        "display": inspected.task.display(),
+        "digest": inspected.digest,
+        "cwd": inspected.cwd,
+    }
+    if inspected.file:
+        members["path"] = inspected.file.path
+        members["sha256"] = inspected.file.sha256
+    if request_digest:
+        members["request_digest"] = request_digest
+    return {"task": members}
+
+
+def decision(decided: Decision, policy_digest: str) -> Body:
+    """Say what policy decided, by which rules of which policy."""
+    outcome = decided.outcome.value if isinstance(decided, Allow) else "deny"
+    members: Body = {"outcome": outcome, "rules": list(decided.rules), "policy": policy_digest}
+    return {"decision": members}
+
+
+def authentication(gesture: VerifiedGesture) -> Body:
+    """Say how the person proved to be there, with the assertion itself, so that it can be checked again later."""
+    return {
+        "authentication": {
+            "method": gesture.method,
+            "amr": list(gesture.amr),
+            "acr": gesture.acr,
+            "auth_time": gesture.auth_time,
+            "simulated": gesture.simulated,
+            "credential": gesture.credential,
+            "assertion": dict(gesture.assertion),
+        }
+    }
+
+
+def token(jti: str, *, expires_at: int, audience: str, epoch: str, binding: ProcessIdentity) -> Body:
+    """Name a token: its id, its end in Unix seconds, its one host, and the process it is bound to."""
+    return {"token": {"jti": jti, "exp": expires_at, "aud": audience, "epoch": epoch, "binding": dict(asdict(binding))}}
+
+
+def process(identity: AdminIdentity, *, pid: int = 0, ended: Ended | None = None) -> Body:
+    """Say what ran, as whom, and how it ended."""
+    members: Body = {"pid": pid, "identity": {"name": identity.name, "sid": identity.sid, "uid": identity.uid}}
+    if ended is not None:
+        members |= {
+            "exit_status": ended.exit_status,
+            "signal": ended.signal,
+            "timed_out": ended.timed_out,
+            "leftover": ended.leftover,
+            "duration_ms": ended.duration_ms,
+        }
+    return {"process": members}
+
+
+def reason(code: str, text: str = "") -> Body:
+    """Say why: a stable code (`ElevateError.code`) and the full text, which only the log may know."""
+    return {"reason": {"code": code, "text": text}}
+
+
+def setting(name: str, digest: str) -> Body:
+    """Name a policy or setting that changed, by the digest of its new content."""
+    return {"setting": {"name": name, "digest": digest}}

@@ -1,0 +1,114 @@
+"""A ledger in memory: the simulator of `SqliteStore`. It keeps every rule and nothing beyond the process."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from elevate.audit import EMPTY, seal
+from elevate.errors import StoreUnwritableError
+from elevate.lifecycle import is_final
+from elevate.ports import Draft, Entropy, Record, Step, Stepped
+from elevate.store import rows
+
+
+class MemoryStore:
+    """Keep ledger and log in memory.
+
+    Args:
+        entropy: Gives the generation.
+        unwritable: Begin as a ledger on a full disk; `unwritable` can be set at any time.
+    """
+
+    def __init__(self, *, entropy: Entropy, unwritable: bool = False) -> None:
+        self._generation = entropy.token_bytes(16).hex()
+        self._lock = threading.Lock()
+        self._rows: dict[str, Record] = {}
+        self._log: list[bytes] = []
+        self._by_request: dict[str, list[int]] = {}
+        self._head = EMPTY
+        self._closed = False
+        self.unwritable = unwritable
+
+    @property
+    def generation(self) -> str:
+        """Random name of this ledger."""
+        return self._generation
+
+    def open_request(self, record: Record, entry: Draft) -> int:
+        """Insert a row with its entry."""
+        rows.check_new(record)
+        with self._lock:
+            if record.request in self._rows:
+                raise rows.taken(record.request)
+            position = self._write(entry)
+            self._rows[record.request] = record
+            return position
+
+    def step(self, step: Step) -> Stepped:
+        """Compare and set one row, with its entry."""
+        rows.check(step)
+        with self._lock:
+            row = self._rows.get(step.request)
+            if row is None:
+                raise rows.missing(step.request)
+            after = rows.advance(row, step, len(self._log))
+            if after is None:
+                return Stepped(won=False, record=row, position=-1)
+            position = self._write(step.entry)
+            self._rows[step.request] = after
+            return Stepped(won=True, record=after, position=position)
+
+    def submit(self, step: Step) -> "Future[Stepped]":
+        """As `step`; the future is done when this returns."""
+        future: Future[Stepped] = Future()
+        try:
+            future.set_result(self.step(step))
+        except Exception as exc:  # noqa: BLE001 - handed on, as an executor does
+            future.set_exception(exc)
+        return future
+
+    def append(self, entry: Draft) -> int:
+        """Write an entry that changes no row."""
+        with self._lock:
+            return self._write(entry)
+
+    def record(self, request: str) -> Record | None:
+        """Give a row."""
+        return self._rows.get(request)
+
+    def by_jti(self, jti: str) -> Record | None:
+        """Give the row of a token."""
+        return next((row for row in list(self._rows.values()) if jti and row.jti == jti), None)
+
+    def unfinished(self) -> list[Record]:
+        """Give the rows whose state is not final, oldest first."""
+        return [row for row in list(self._rows.values()) if not is_final(row.state)]
+
+    def entries(self, start: int = 0, limit: int | None = None) -> Iterator[bytes]:
+        """Give entries from position ``start`` on."""
+        stop = None if limit is None else start + limit
+        yield from self._log[start:stop]
+
+    def entries_of(self, request: str) -> list[bytes]:
+        """Give one request's entries in order."""
+        return [self._log[position] for position in self._by_request.get(request, [])]
+
+    def head(self) -> tuple[int, str]:
+        """Give the number of entries and the hash of the last one."""
+        with self._lock:
+            return len(self._log), self._head
+
+    def close(self) -> None:
+        """Refuse writes from now on."""
+        self._closed = True
+
+    def _write(self, entry: Draft) -> int:
+        if self.unwritable or self._closed:
+            raise StoreUnwritableError("the ledger can't be written")
+        position = len(self._log)
+        sealed = seal(entry, position, self._head)
+        self._log.append(sealed.data)
+        if entry.request:
+            self._by_request.setdefault(entry.request, []).append(position)
+        self._head = sealed.hash
+        return position

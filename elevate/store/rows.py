@@ -1,0 +1,64 @@
+"""What a step does to a row: the one rule that every store follows."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+
+from elevate.canonical import Json
+from elevate.errors import StoreError
+from elevate.lifecycle import State, check_step
+from elevate.ports import Record, Step
+
+_FIXED = frozenset({"request", "state", "position"})
+COLUMNS = tuple(field.name for field in fields(Record))
+_TYPES = {name: int if name in {"uid", "expires_at", "deadline_ns"} else str for name in COLUMNS} | {"result": Mapping}
+
+
+def check(step: Step) -> None:
+    """Refuse a step that no row could take.
+
+    Raises:
+        TransitionError: The lifecycle has no such step.
+        StoreError: A field is no column, may not change, or has the wrong type.
+    """
+    check_step(step.before, step.after)
+    for name, value in step.fields.items():
+        if name not in _TYPES or name in _FIXED:
+            raise StoreError(f"a step can't set {name}")
+        if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
+            raise StoreError(f"the column {name} can't hold {type(value).__name__}")
+
+
+def advance(row: Record, step: Step, position: int) -> Record | None:
+    """Compare and set: give the row after the step, or None where it is not as the step expects.
+
+    Args:
+        row: As committed.
+        step: Checked before by `check`.
+        position: Where the step's entry would stand.
+    """
+    if row.state is not step.before or (step.epoch and row.epoch != step.epoch):
+        return None
+    changes: dict[str, Json | Mapping[str, Json]] = dict(step.fields)
+    if step.after is State.ISSUED:
+        changes["position"] = position
+    return replace(row, state=step.after, **changes)  # type: ignore[arg-type]  # `check` has compared the types
+
+
+def check_new(row: Record) -> None:
+    """Refuse a row that does not begin where every request begins.
+
+    Raises:
+        StoreError: It is in another state.
+    """
+    if row.state is not State.REQUESTED:
+        raise StoreError(f"a request begins as requested, not as {row.state}")
+
+
+def missing(request: str) -> StoreError:
+    """Give the error for a request that the ledger does not have."""
+    return StoreError(f"the ledger has no request {request}")
+
+
+def taken(request: str) -> StoreError:
+    """Give the error for a request that is there already."""
+    return StoreError(f"the ledger has the request {request} already")

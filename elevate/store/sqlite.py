@@ -1,0 +1,170 @@
+"""The default ledger and log: one SQLite file with its write-ahead log, every commit synced, one writer thread.
+
+Reading never waits for the writer: readers have connections of their own and see what was last committed.
+"""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from elevate.errors import ElevateError, StoreError, StoreUnwritableError
+from elevate.lifecycle import TRANSITIONS
+from elevate.ports import Draft, Entropy, Record, Step, Stepped
+from elevate.store import rows
+from elevate.store.sqlite_file import OwnedFile
+from elevate.store.sqlite_ledger import Ledger, connect, read_row
+from elevate.store.sqlite_writer import Writer
+
+PAGE_ENTRIES = 512
+_ROW = ", ".join(rows.COLUMNS)
+_OPEN = ", ".join(f"'{state.value}'" for state in TRANSITIONS)
+
+
+class SqliteStore:
+    """Open a ledger, or make a new one. This process then owns it until `close`.
+
+    Args:
+        path: The file; its folder must be there, and only its owner may write it.
+        entropy: Gives a new ledger its generation.
+
+    Raises:
+        StoreForeignError: What is there is not our ledger, or others can change it; it was not touched.
+        StoreNewerError: A newer elevate wrote it; it was not touched.
+        StoreUnwritableError: It can't be made or written.
+        StoreError: Another process owns it, or it is damaged.
+    """
+
+    def __init__(self, path: Path, *, entropy: Entropy) -> None:
+        self._file = OwnedFile(path, entropy.token_bytes(16).hex())
+        self._readers: list[apsw.Connection] = []
+        self._lock = threading.Lock()
+        try:
+            self._ledger = _open(self._file)
+        except BaseException:
+            self._file.close()
+            raise
+        self._mover = connect(self._file.path, write=True)
+        self._writer = Writer(self._ledger, self._file, self._checkpoint)
+        self._closed = False
+        with self._reading() as connection:
+            self._generation = str(connection.execute("SELECT value FROM meta WHERE name = 'generation'").get)
+
+    @property
+    def generation(self) -> str:
+        """Random name of this ledger, made with the file."""
+        return self._generation
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._file.path
+
+    def open_request(self, record: Record, entry: Draft) -> int:
+        """Insert a row in `State.REQUESTED` with its entry; give the entry's position."""
+        rows.check_new(record)
+        return self._writer.submit(lambda ledger: ledger.open_request(record, entry)).result()
+
+    def step(self, step: Step) -> Stepped:
+        """Compare and set one row, with its entry."""
+        return self.submit(step).result()
+
+    def submit(self, step: Step) -> "Future[Stepped]":
+        """As `step`, for callers that do not block."""
+        try:
+            rows.check(step)
+            return self._writer.submit(lambda ledger: ledger.step(step))
+        except ElevateError as exc:
+            refused: Future[Stepped] = Future()
+            refused.set_exception(exc)
+            return refused
+
+    def append(self, entry: Draft) -> int:
+        """Write an entry that changes no row; give its position."""
+        return self._writer.submit(lambda ledger: ledger.append(entry)).result()
+
+    def record(self, request: str) -> Record | None:
+        """Give the row as last committed."""
+        return next(iter(self._select("request = ?", request)), None)
+
+    def by_jti(self, jti: str) -> Record | None:
+        """Give the row of a token as last committed."""
+        return next(iter(self._select("jti = ? AND jti <> ''", jti)), None)
+
+    def unfinished(self) -> list[Record]:
+        """Give the rows whose state is not final, oldest first."""
+        return self._select(f"state IN ({_OPEN}) ORDER BY n")
+
+    def entries(self, start: int = 0, limit: int | None = None) -> Iterator[bytes]:
+        """Give the canonical bytes of the entries from position ``start`` on."""
+        stop = 2**62 if limit is None else start + limit
+        while start < stop:
+            with self._reading() as connection:
+                query = "SELECT data FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
+                page = [bytes(data) for (data,) in connection.execute(query, (start, stop, PAGE_ENTRIES))]
+            yield from page
+            if len(page) < PAGE_ENTRIES:
+                return
+            start += len(page)
+
+    def entries_of(self, request: str) -> list[bytes]:
+        """Give one request's entries in order."""
+        with self._reading() as connection:
+            linked = str(connection.execute("SELECT positions FROM requests WHERE request = ?", (request,)).get or "")
+            loose = connection.execute("SELECT seq FROM loose WHERE request = ?", (request,))
+            positions = sorted(int(word) for word in [*linked.split(), *(str(seq) for (seq,) in loose)])
+            query = "SELECT data FROM entries WHERE seq = ?"
+            return [bytes(connection.execute(query, (position,)).get) for position in positions]
+
+    def head(self) -> tuple[int, str]:
+        """Give the number of entries and the hash of the last one, as last committed."""
+        return self._ledger.committed
+
+    def close(self) -> None:
+        """Finish what is queued and close; twice is the same as once."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._writer.close()
+        for connection in (*self._readers, self._mover):
+            connection.close()
+        self._ledger.close()
+        self._file.close()
+
+    def _checkpoint(self) -> None:
+        try:
+            self._mover.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error:
+            return  # The pages stay in the write-ahead log, whose room the ledger watches; the next one tries again.
+
+    def _select(self, where: str, *values: str) -> list[Record]:
+        with self._reading() as connection:
+            query = f"SELECT {_ROW} FROM requests WHERE {where}"  # noqa: S608 - constant text, values are bound
+            return [read_row(found) for found in connection.execute(query, values)]
+
+    @contextmanager
+    def _reading(self) -> Iterator[apsw.Connection]:
+        """Lend a reading connection; no other thread uses it meanwhile."""
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = connect(self._file.path, write=False)
+        try:
+            yield connection
+        finally:
+            self._readers.append(connection)
+
+
+def _open(file: OwnedFile) -> Ledger:
+    try:
+        ledger = Ledger(file.path)
+    except apsw.Error as exc:
+        if isinstance(exc, apsw.CorruptError | apsw.NotADBError | apsw.SQLError):
+            raise StoreError("the ledger is damaged", hint="see: elevate audit verify", detail=str(exc)) from exc
+        raise StoreUnwritableError("the ledger can't be opened for writing", detail=str(exc)) from exc
+    file.know(ledger.wal, ledger.wal_descriptor)
+    return ledger

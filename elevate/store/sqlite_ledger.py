@@ -1,0 +1,229 @@
+"""The one writing connection: rows and entries inside a transaction that its caller begins and commits.
+
+INVARIANT: a row changes only together with its entry; both are inside the savepoint of one operation.
+INVARIANT: attacks.md row 41. Before a right is given, room in the write-ahead log is allocated on the disk for what must still
+be written afterwards: the ends of all rights that are out, and denials. `Claim` says what an operation may use of it.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, cast
+
+import apsw
+import orjson
+
+from elevate import canonical
+from elevate.audit import EMPTY, leaf_hash, seal
+from elevate.errors import StoreUnwritableError
+from elevate.lifecycle import State, is_final
+from elevate.ports import Draft, Record, Step, Stepped
+from elevate.store import rows
+
+FRAME_BYTES = 4096 + 24
+GROW_BYTES = 4 * 2**20
+OPERATION_BYTES = 96 * 1024
+"""More than one operation can write: an entry of 64 KiB and the pages of row and indexes."""
+GENERAL_BYTES = 2 * 2**20
+"""Kept for requests and denials when the disk is full."""
+FULL_GRANTS = 256
+"""So many ends are counted as if each were committed alone; the ends of more come in groups."""
+GRANT_BYTES, GROUPED_GRANT_BYTES = 32 * 1024, 4 * 1024
+
+_OUT = frozenset({State.ISSUED, State.REDEEMED, State.RUNNING})
+_GIVES = frozenset({State.ISSUED, State.REDEEMED})
+_ROW = ", ".join(rows.COLUMNS)
+_SELECT = f"SELECT {_ROW}, n FROM requests WHERE request = ?"  # noqa: S608 - constant names
+_INSERT = f"INSERT INTO requests({_ROW}, positions) VALUES({', '.join('?' * len(rows.COLUMNS))}, ?)"
+_SET = ", ".join(f"{name} = ?" for name in rows.COLUMNS if name != "request")
+_UPDATE = f"UPDATE requests SET {_SET}, positions = positions || ? WHERE n = ? AND state = ?"  # noqa: S608 - the same
+
+
+class Claim(Enum):
+    """What an operation may use of the reserved room."""
+
+    GIVES = "gives a right"
+    SPEAKS = "asks or denies"
+    ENDS = "ends a right"
+
+
+class Ledger:
+    """The writing connection of one owner; used by one thread at a time.
+
+    Args:
+        path: An existing ledger that the caller owns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.connection = connect(path, write=True)
+        self.connection.execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY")
+        # After a crash or a failed sync the pages in memory may not be those on the disk: write and sync all of them anew.
+        self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self.wal = path.with_name(path.name + "-wal")
+        self.wal_descriptor = os.open(self.wal, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self.wal_pages = 0
+        self.connection.set_wal_hook(self._committed)
+        self._allocated = os.fstat(self.wal_descriptor).st_size
+        self.size, self.previous = _read_head(self.connection)
+        self._out = self._count_out()
+        self._saved = (self.size, self.previous, self._out)
+        self.committed = (self.size, self.previous)
+
+    def close(self) -> None:
+        """Close the connection, which empties the write-ahead log."""
+        self.connection.close()
+        os.close(self.wal_descriptor)
+
+    def begin(self) -> None:
+        """Begin a group."""
+        self.connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make the group durable."""
+        self.connection.execute("COMMIT")
+        self._saved = (self.size, self.previous, self._out)
+        self.committed = (self.size, self.previous)
+
+    def checkpoint(self) -> None:
+        """Move what is left in the write-ahead log, so that it can begin anew; without effect while readers hold it."""
+        try:
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error:
+            return
+
+    def rollback(self) -> None:
+        """Forget what was not committed."""
+        self.size, self.previous, self._out = self._saved
+        if not self.connection.get_autocommit():
+            self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """One operation of a group: it is whole or it is not there, and its neighbours are not touched."""
+        before = (self.size, self.previous, self._out)
+        self.connection.execute("SAVEPOINT operation")
+        try:
+            yield
+        except BaseException:
+            if not self.connection.get_autocommit():
+                self.connection.execute("ROLLBACK TO operation; RELEASE operation")
+            self.size, self.previous, self._out = before
+            raise
+        self.connection.execute("RELEASE operation")
+
+    def open_request(self, record: Record, entry: Draft) -> int:
+        """Insert a row with its entry."""
+        self._claim(Claim.SPEAKS)
+        if self._row(record.request) is not None:
+            raise rows.taken(record.request)
+        position = self._write(entry)
+        self.connection.execute(_INSERT, (*_values(record), str(position)))
+        return position
+
+    def step(self, step: Step) -> Stepped:
+        """Compare and set one row, with its entry."""
+        found = self._row(step.request)
+        if found is None:
+            raise rows.missing(step.request)
+        row, number = found
+        after = rows.advance(row, step, self.size)
+        if after is None:
+            return Stepped(won=False, record=row, position=-1)
+        self._claim(_claim_of(step))
+        position = self._write(step.entry)
+        values = [value for name, value in zip(rows.COLUMNS, _values(after), strict=True) if name != "request"]
+        self.connection.execute(_UPDATE, (*values, f" {position}", number, step.before.value))
+        if self.connection.changes() != 1:
+            raise StoreUnwritableError("the ledger changed under its writer")
+        self._out += (step.after in _OUT) - (step.before in _OUT)
+        return Stepped(won=True, record=after, position=position)
+
+    def append(self, entry: Draft) -> int:
+        """Write an entry that changes no row."""
+        self._claim(Claim.SPEAKS)
+        position = self._write(entry)
+        if entry.request:
+            self._link(entry.request, position)
+        return position
+
+    def _write(self, entry: Draft) -> int:
+        sealed = seal(entry, self.size, self.previous)
+        self.connection.execute("INSERT INTO entries(seq, data) VALUES(?, ?)", (self.size, sealed.data))
+        self.previous = sealed.hash
+        self.size += 1
+        return self.size - 1
+
+    def _link(self, request: str, position: int) -> None:
+        self.connection.execute("UPDATE requests SET positions = positions || ? WHERE request = ?", (f" {position}", request))
+        if self.connection.changes() == 0:
+            self.connection.execute("INSERT INTO loose(request, seq) VALUES(?, ?)", (request, position))
+
+    def _row(self, request: str) -> tuple[Record, int] | None:
+        for values in self.connection.execute(_SELECT, (request,)):
+            return read_row(values), cast("int", values[-1])
+        return None
+
+    def _count_out(self) -> int:
+        marks = ", ".join(f"'{state.value}'" for state in _OUT)
+        return int(self.connection.execute(f"SELECT count(*) FROM requests WHERE state IN ({marks})").get)  # noqa: S608 - the same
+
+    def _claim(self, claim: Claim) -> None:
+        """Make sure of the room, or refuse before anything is written."""
+        ends = min(self._out, FULL_GRANTS) * GRANT_BYTES + self._out * GROUPED_GRANT_BYTES
+        kept = {Claim.GIVES: GENERAL_BYTES + GRANT_BYTES + ends, Claim.SPEAKS: ends, Claim.ENDS: 0}[claim]
+        used = 32 + self.wal_pages * FRAME_BYTES + self._uncommitted()
+        wanted = used + OPERATION_BYTES + kept
+        if wanted <= self._allocated:
+            return
+        try:
+            os.posix_fallocate(self.wal_descriptor, 0, wanted + GROW_BYTES)
+        except OSError as exc:
+            if claim is not Claim.ENDS:
+                raise StoreUnwritableError(f"no room is left to record it: {exc.strerror}") from exc
+        self._allocated = os.fstat(self.wal_descriptor).st_size
+
+    def _uncommitted(self) -> int:
+        return (self.size - self._saved[0]) * 16 * 1024
+
+    def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self.wal_pages = pages
+        return apsw.SQLITE_OK
+
+
+def connect(path: Path, *, write: bool) -> apsw.Connection:
+    """Connect to a ledger, with every commit synced."""
+    flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
+    connection = apsw.Connection(str(path), flags=flags | apsw.SQLITE_OPEN_NOFOLLOW)
+    connection.set_busy_timeout(10_000)
+    connection.execute("PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF")
+    connection.execute("SELECT count(*) FROM meta").fetchall()
+    return connection
+
+
+def read_row(values: Sequence[object]) -> Record:
+    """Give a row of the table ``requests``, whose columns come in the order of `rows.COLUMNS`."""
+    members: dict[str, Any] = dict(zip(rows.COLUMNS, values, strict=False))
+    members["state"] = State(members["state"])
+    members["result"] = orjson.loads(members["result"])
+    return Record(**members)
+
+
+def _values(record: Record) -> list[str | int]:
+    values = [getattr(record, name) for name in rows.COLUMNS]
+    values[rows.COLUMNS.index("state")] = record.state.value
+    values[rows.COLUMNS.index("result")] = canonical.encode(record.result).decode()
+    return values
+
+
+def _claim_of(step: Step) -> Claim:
+    if step.after in _GIVES:
+        return Claim.GIVES
+    return Claim.ENDS if step.before in _OUT or is_final(step.after) else Claim.SPEAKS
+
+
+def _read_head(connection: apsw.Connection) -> tuple[int, str]:
+    for seq, data in connection.execute("SELECT seq, data FROM entries ORDER BY seq DESC LIMIT 1"):
+        return int(seq) + 1, leaf_hash(bytes(data))
+    return 0, EMPTY

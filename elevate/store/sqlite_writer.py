@@ -1,0 +1,172 @@
+"""One writer thread: it takes what waits, writes it as one group, syncs once, and only then answers.
+
+Each operation has a savepoint of its own, so that one bad entry can't fail its neighbours. A sync that failed leaves it open
+what is on the disk: from then on every write is refused until the ledger is opened anew.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import apsw
+
+from elevate.errors import ElevateError, StoreError, StoreUnwritableError
+from elevate.store.sqlite_file import OwnedFile
+from elevate.store.sqlite_ledger import Ledger
+
+MAX_GROUP = 256
+CHECKPOINT_PAGES = 2000
+HELP_PAGES = 16_000
+"""Beyond this the writer itself checkpoints what the other thread has left, so that the log file can begin anew."""
+
+T = TypeVar("T")
+
+
+class Operation(Generic[T]):
+    """What to do to the ledger, and where to answer."""
+
+    __slots__ = ("error", "future", "result", "work")
+
+    def __init__(self, work: Callable[[Ledger], T]) -> None:
+        self.work = work
+        self.future: Future[T] = Future()
+        self.result: T | None = None
+        self.error: BaseException | None = None
+
+    def answer(self) -> None:
+        """Tell the caller."""
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # set when there was no error
+
+
+_Any: TypeAlias = Operation[Any]
+
+
+class Writer:
+    """The thread that writes, and the one that checkpoints beside it.
+
+    Args:
+        ledger: Used by the writer's thread alone.
+        file: Checked before every commit.
+        checkpoint: Moves pages from the write-ahead log to the file; called in a thread of its own.
+    """
+
+    def __init__(self, ledger: Ledger, file: OwnedFile, checkpoint: Callable[[], None]) -> None:
+        self._ledger = ledger
+        self._file = file
+        self._checkpoint = checkpoint
+        self._queue: SimpleQueue[_Any | None] = SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._broken: StoreUnwritableError | None = None
+        self._due = threading.Semaphore(0)
+        self._moved = 0
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for target, name in ((self._write, "ledger-writer"), (self._move, "ledger-checkpoints"))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Callable[[Ledger], T]) -> "Future[T]":
+        """Queue an operation; its future is done when it is durable, or when it did not happen."""
+        operation = Operation(work)
+        with self._gate:
+            if self._closed:
+                raise StoreUnwritableError("the ledger is closed")
+            self._queue.put(operation)
+        return operation.future
+
+    def close(self) -> None:
+        """Finish what is queued and end both threads."""
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._threads[0].join()
+        self._due.release()
+        self._threads[1].join()
+
+    def _write(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group, last = self._gather(first)
+            self._commit([operation for operation in group if operation.future.set_running_or_notify_cancel()])
+            if last:
+                return
+
+    def _gather(self, first: _Any) -> tuple[list[_Any], bool]:
+        group = [first]
+        while len(group) < MAX_GROUP:
+            try:
+                more = self._queue.get_nowait()
+            except Empty:
+                break
+            if more is None:
+                return group, True
+            group.append(more)
+        return group, False
+
+    def _commit(self, group: list[_Any]) -> None:
+        try:
+            self._attempt(group)
+        except apsw.FullError as exc:
+            self._ledger.rollback()
+            self._split(group, exc)
+            return
+        except (apsw.Error, OSError, StoreError) as exc:
+            self._ledger.rollback()
+            if isinstance(exc, apsw.IOError):
+                self._broken = _unwritable(exc)
+            for operation in group:
+                operation.error = _unwritable(exc)
+        for operation in group:
+            operation.answer()
+        self._after()
+
+    def _split(self, group: list[_Any], exc: apsw.FullError) -> None:
+        """The disk was full for all of them together: try each alone."""
+        if len(group) > 1:
+            for operation in group:
+                operation.error = None
+                self._commit([operation])
+            return
+        group[0].error = _unwritable(exc)
+        group[0].answer()
+
+    def _attempt(self, group: list[_Any]) -> None:
+        if self._broken is not None:
+            raise self._broken
+        self._file.check()
+        self._ledger.begin()
+        for operation in group:
+            try:
+                with self._ledger.operation():
+                    operation.result = operation.work(self._ledger)
+            except ElevateError as exc:
+                operation.error = exc
+        self._ledger.commit()
+
+    def _after(self) -> None:
+        pages = self._ledger.wal_pages
+        if pages < self._moved:
+            self._moved = 0
+        if pages - self._moved > CHECKPOINT_PAGES:
+            self._moved = pages
+            self._due.release()
+        if pages > HELP_PAGES:
+            self._ledger.checkpoint()
+
+    def _move(self) -> None:
+        while self._due.acquire() and not self._closed:
+            self._checkpoint()
+
+
+def _unwritable(exc: Exception) -> StoreUnwritableError:
+    if isinstance(exc, StoreUnwritableError):
+        return exc
+    return StoreUnwritableError("the ledger can't be written; nothing was recorded and nothing granted", detail=str(exc))

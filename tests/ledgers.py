@@ -1,0 +1,49 @@
+"""What tests of ledger and log are made of: requests, drafts and steps with nothing in them that matters elsewhere."""
+
+import hashlib
+from collections.abc import Mapping
+
+from elevate.canonical import Json
+from elevate.lifecycle import State
+from elevate.ports import Draft, Instant, Record, Step
+
+AT = Instant(unix_us=1_700_000_000_000_000, mono_ns=5_000_000_000)
+EPOCH = "boot.nonce.generation"
+
+
+class Numbers:
+    """Entropy that repeats itself from run to run and never within one."""
+
+    def __init__(self, seed: str = "") -> None:
+        self._seed = seed
+        self._count = 0
+
+    def token_bytes(self, size: int) -> bytes:
+        self._count += 1
+        return hashlib.shake_256(f"{self._seed}:{self._count}".encode()).digest(size)
+
+
+def request_id(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()[:32]
+
+
+def draft(event: str, request: str = "", **body: Json) -> Draft:
+    return Draft(event=event, request=request, at=AT, body=body)
+
+
+def row(request: str, *, user: str = "alice", epoch: str = EPOCH) -> Record:
+    return Record(request=request, state=State.REQUESTED, user=user, uid=1000, session="s1", host="emulated:1", epoch=epoch)
+
+
+def step(request: str, before: State, after: State, *, epoch: str = "", fields: Mapping[str, Json] | None = None) -> Step:
+    entry = draft(after.value, request, actor={"user": "alice"})
+    return Step(request=request, before=before, after=after, entry=entry, fields=fields or {}, epoch=epoch)
+
+
+def issue(request: str, *, expires_at: int = 1_700_000_030) -> Step:
+    fields: dict[str, Json] = {"jti": request, "expires_at": expires_at, "deadline_ns": 35_000_000_000}
+    return step(request, State.REQUESTED, State.ISSUED, fields=fields)
+
+
+def redeem(request: str, redeem_id: str = "r1", *, epoch: str = EPOCH) -> Step:
+    return step(request, State.ISSUED, State.REDEEMED, epoch=epoch, fields={"redeem_id": redeem_id})
