@@ -1,7 +1,7 @@
 """Whatever happens in whatever order, the ledger agrees with a small model.
 
-Issue, wait, redeem, crash, restart, revoke, sweep and replay, driven by hypothesis. A crash is a copy of the files as they are at
-that moment, which is then opened: what a killed process leaves behind.
+Issue, wait, redeem, crash, restart, revoke, sweep and replay, driven by hypothesis. A crash is a copy of the files as they are
+at that moment, which is then opened: what a killed process leaves behind.
 """
 
 import shutil
