@@ -12,8 +12,7 @@ from elevate.errors import AuditError, StoreError, StoreUnwritableError, Transit
 from elevate.lifecycle import State
 from elevate.ports import Store
 from elevate.store import MemoryStore, SqliteStore
-from elevate.testing import SeededEntropy
-from tests.ledgers import EPOCH, draft, issue, redeem, request_id, row, step
+from tests.ledgers import EPOCH, Numbers, draft, issue, redeem, request_id, row, step
 
 ONE = request_id(1)
 TWO = request_id(2)
@@ -22,9 +21,7 @@ TWO = request_id(2)
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made: Store = (
-        MemoryStore(entropy=SeededEntropy())
-        if request.param == "memory"
-        else SqliteStore(tmp_path / "ledger", entropy=SeededEntropy())
+        MemoryStore(entropy=Numbers()) if request.param == "memory" else SqliteStore(tmp_path / "ledger", entropy=Numbers())
     )
     yield made
     made.close()

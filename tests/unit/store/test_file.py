@@ -8,14 +8,13 @@ import pytest
 
 from elevate.errors import StoreError, StoreForeignError, StoreNewerError, StoreUnwritableError
 from elevate.store import SqliteStore
-from elevate.testing import SeededEntropy
-from tests.ledgers import draft, issue, redeem, request_id, row
+from tests.ledgers import Numbers, draft, issue, redeem, request_id, row
 
 ONE = request_id(1)
 
 
 def opened(path: Path) -> SqliteStore:
-    return SqliteStore(path, entropy=SeededEntropy(str(path).encode()))
+    return SqliteStore(path, entropy=Numbers(str(path)))
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-"""The story of one elevation, told once, top to bottom."""

@@ -1,0 +1,306 @@
+"""What a rule can ask of a task besides the selector under which it is found; each says in words what it wants and found."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from elevate.model import Fact, FactValue
+from elevate.policy.arguments import Arguments
+from elevate.policy.rule import By, Facts, Question, Rule
+from elevate.policy.versions import Range
+from elevate.text import escape, shell_words
+
+UNSIGNED = "unsigned"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+NEEDED = frozenset({"path", "sha256", "signer", "installer", "writable"})
+"""Facts without which nothing can be said: where a host does not give one, it is undetermined. Others are then absent."""
+
+
+def fact(facts: Facts, name: str) -> FactValue:
+    """Give a fact, or what its being missing means."""
+    value = facts.get(name)
+    if value is None:
+        return Fact.UNDETERMINED if name in NEEDED else Fact.ABSENT
+    return value
+
+
+def _shown(value: FactValue) -> str:
+    if isinstance(value, Fact):
+        return "none" if value is Fact.ABSENT else "not known"
+    return escape(str(value).lower() if isinstance(value, bool) else str(value))[:200]
+
+
+def _one_of(values: tuple[str, ...]) -> str:
+    shown = [escape(value) for value in values[:3]] + ([f"… ({len(values)} in all)"] if len(values) > 3 else [])  # noqa: PLR2004
+    return " or ".join(shown)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A fact has one of these values; ``unsigned`` is the absence of a signer."""
+
+    name: str
+    values: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Where it stands in the rule."""
+        return f"task.{self.name}"
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        """Say whether it holds."""
+        del question
+        value = fact(facts, self.name)
+        if value is Fact.UNDETERMINED:
+            return None
+        if value is Fact.ABSENT:
+            return self.name == "signer" and UNSIGNED in self.values
+        return value in self.values and not (self.name == "signer" and value == UNSIGNED)
+
+    def wants(self) -> str:
+        """Say what is needed."""
+        return f"{self.name} {_one_of(self.values)}"
+
+    def found(self, facts: Facts, question: Question) -> str:
+        """Say what is there."""
+        del question
+        return f"{self.name} {_shown(fact(facts, self.name))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """The path is somewhere below one of these directories."""
+
+    values: tuple[str, ...]
+    key: str = "task.directory"
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        """Say whether it holds."""
+        del question
+        path = fact(facts, "path")
+        if not isinstance(path, str) or isinstance(path, Fact):
+            return None
+        return any(path.startswith(value if value == "/" else value + "/") for value in self.values)
+
+    def wants(self) -> str:
+        """Say what is needed."""
+        return f"a file below {_one_of(self.values)}"
+
+    def found(self, facts: Facts, question: Question) -> str:
+        """Say what is there."""
+        del question
+        return f"path {_shown(fact(facts, 'path'))}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotWritable:
+    """Neither the file nor a folder above it can be written by the requester; only then a path says what a file is."""
+
+    key: str = "task.path"
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        """Say whether it holds; hosts tell it of programs always, of other files where they look."""
+        value = facts.get("writable")
+        if value is None:
+            return None if question.task.task.kind == "process.run" else True
+        return None if isinstance(value, Fact) else not value
+
+    def wants(self) -> str:
+        """Say what is needed."""
+        return "a file in folders that the requester can't write"
+
+    def found(self, facts: Facts, question: Question) -> str:
+        """Say what is there."""
+        del question
+        writable = fact(facts, "writable")
+        return "the requester can write the file or a folder above it" if writable is True else "not known who can write it"
+
+
+@dataclass(frozen=True, slots=True)
+class IsFlag:
+    """A fact is true, or false."""
+
+    name: str
+    value: bool
+
+    @property
+    def key(self) -> str:
+        """Where it stands in the rule."""
+        return f"task.{self.name}"
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        """Say whether it holds."""
+        value = question.task.payload is not None if self.name == "input" else fact(facts, self.name)
+        if value is Fact.UNDETERMINED:
+            return None
+        return value is self.value
+
+    def wants(self) -> str:
+        """Say what is needed."""
+        return f"{self.name} {str(self.value).lower()}"
+
+    def found(self, facts: Facts, question: Question) -> str:
+        """Say what is there."""
+        if self.name == "input":
+            return f"input {str(question.task.payload is not None).lower()}"
+        return f"{self.name} {_shown(fact(facts, self.name))}"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionIn:
+    """The version is within a range."""
+
+    wanted: Range
+    key: str = "task.version"
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        """Say whether it holds."""
+        del question
+        value = fact(facts, "version")
+        if value is Fact.UNDETERMINED:
+            return None
+        return isinstance(value, str) and not isinstance(value, Fact) and self.wanted.holds(value)
+
+    def wants(self) -> str:
+        """Say what is needed."""
+        return f"version {escape(self.wanted.text)}"
+
+    def found(self, facts: Facts, question: Question) -> str:
+        """Say what is there."""
+        del question
+        return f"version {_shown(fact(facts, 'version'))}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentsAre:
+    """The arguments are as said."""
+
+    wanted: Arguments
+    key: str = "task.arguments"
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        """Say whether it holds."""
+        del facts
+        return self.wanted.hold(question.task.argv[1:])
+
+    def wants(self) -> str:
+        """Say what is needed."""
+        said = self.wanted.toml()
+        words = said if isinstance(said, dict) else {"exactly": said}
+        return "arguments " + "; ".join(f"{name} {_list(value)}" for name, value in words.items())
+
+    def found(self, facts: Facts, question: Question) -> str:
+        """Say what is there, and which one is wrong first."""
+        del facts
+        given = question.task.argv[1:]
+        if self.wanted.only_contains:
+            return f"no such argument in {shell_words(given)[:200] or 'an empty list'}"
+        at = self.wanted.first_wrong(given)
+        return f"argument {at + 1} is {shell_words((given[at],))[:200]}" if at < len(given) else f"only {at} arguments"
+
+
+def _list(value: object) -> str:
+    words = value if isinstance(value, list) else [value]
+    return shell_words(tuple(" or ".join(word) if isinstance(word, list) else str(word) for word in words)) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvWithin:
+    """The names that the requester adds to the environment are among those that the rule permits."""
+
+    names: frozenset[str]
+    key: str = "then.env"
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        """Say whether it holds."""
+        del facts
+        return self.names.issuperset(env_names(question))
+
+    def wants(self) -> str:
+        """Say what is needed."""
+        return f"environment additions only of {', '.join(sorted(self.names)) or 'nothing'}"
+
+    def found(self, facts: Facts, question: Question) -> str:
+        """Say what is there."""
+        del facts
+        return f"environment additions {', '.join(sorted(env_names(question) - self.names))}"
+
+
+def env_names(question: Question) -> frozenset[str]:
+    """Give the names that the task adds to the environment."""
+    pairs = dict(question.task.task.params).get("env", ())
+    return frozenset(pair[0] for pair in pairs) if isinstance(pairs, tuple) else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class InHours:
+    """The time of day and the day of the week are within a window; one that ends before it begins goes over midnight."""
+
+    days: frozenset[int]
+    start: int
+    end: int
+    zone: tzinfo
+    zone_name: str
+    key: str = "when"
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        """Say whether it holds. INVARIANT: a window over midnight belongs to the day on which it begins."""
+        del facts
+        local = datetime.fromtimestamp(question.now.unix, self.zone)
+        minute = local.hour * 60 + local.minute
+        if self.start < self.end:
+            return self.start <= minute < self.end and local.weekday() in self.days
+        if minute >= self.start:
+            return local.weekday() in self.days
+        return minute < self.end and (local.weekday() - 1) % 7 in self.days
+
+    def wants(self) -> str:
+        """Say what is needed."""
+        days = ", ".join(DAYS[day] for day in sorted(self.days))
+        return f"{_clock(self.start)} to {_clock(self.end)} {self.zone_name} on {days}"
+
+    def found(self, facts: Facts, question: Question) -> str:
+        """Say what is there."""
+        del facts
+        local = datetime.fromtimestamp(question.now.unix, self.zone)
+        return f"{DAYS[local.weekday()]} {_clock(local.hour * 60 + local.minute)}"
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The moment is not before ``start`` and is before ``end``, Unix seconds; None is no bound."""
+
+    start: int | None
+    end: int | None
+    key: str = "when"
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        """Say whether it holds."""
+        del facts
+        now = question.now.unix
+        return (self.start is None or now >= self.start) and (self.end is None or now < self.end)
+
+    def wants(self) -> str:
+        """Say what is needed."""
+        bounds = (("not before", self.start), ("before", self.end))
+        return " and ".join(f"{word} {_date(at)}" for word, at in bounds if at is not None)
+
+    def found(self, facts: Facts, question: Question) -> str:
+        """Say what is there."""
+        del facts
+        return f"it is {_date(question.now.unix)}"
+
+
+def _date(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def selector_of(rule: Rule) -> OneOf | Below | None:
+    """Give the selector under which a rule is indexed as a condition of its own; None for `By.ANY`."""
+    if rule.by is By.ANY:
+        return None
+    return Below(rule.values) if rule.by is By.DIRECTORY else OneOf(rule.by.value, rule.values)

@@ -1,0 +1,150 @@
+"""What a decision demands besides the gesture, and how several rules' demands become the strictest.
+
+Every obligation has an order from lax to strict. Among allows of equal rank one that is not written stands for its default; of
+requires only what is written counts. INVARIANT: merging is commutative and associative, so the order of rules never matters.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from elevate.model import Obligations, Outcome
+from elevate.policy.rule import Rule, Value
+
+OUTCOMES = tuple(outcome.value for outcome in (Outcome.SERVICE, Outcome.CONSENT, Outcome.CREDENTIAL, Outcome.APPROVAL))
+STRENGTHS = ("any", "pin", "biometric", "hardware")
+CHILDREN = ("allow", "require-rule", "deny")
+IDENTITIES = ("root", "account")
+
+DEFAULT_TOKEN_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One obligation: its default, and the stricter of two values."""
+
+    default: Value
+    stricter: Callable[[Value, Value], Value]
+
+
+def _least(one: Value, other: Value) -> Value:
+    return min(int(one), int(other)) if isinstance(one, int) and isinstance(other, int) else one
+
+
+def _least_set(one: Value, other: Value) -> Value:
+    """Give the smaller of two numbers where 0 means none is set."""
+    return _least(one, other) if one and other else one or other
+
+
+def _most(one: Value, other: Value) -> Value:
+    return max(int(one), int(other)) if isinstance(one, int) and isinstance(other, int) else one
+
+
+def _either(one: Value, other: Value) -> Value:
+    return one is True or other is True
+
+
+def _both(one: Value, other: Value) -> Value:
+    return one is True and other is True
+
+
+def _union(one: Value, other: Value) -> Value:
+    return tuple(sorted({*_names(one), *_names(other)}))
+
+
+def _common(one: Value, other: Value) -> Value:
+    return tuple(sorted(set(_names(one)) & set(_names(other))))
+
+
+def _common_set(one: Value, other: Value) -> Value:
+    """Give what both name, where an empty one names everybody; ``-`` alone is nobody."""
+    return (_common(one, other) or ("-",)) if one and other else one or other
+
+
+def _names(value: Value) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _later(order: tuple[str, ...]) -> Callable[[Value, Value], Value]:
+    def stricter(one: Value, other: Value) -> Value:
+        return max(one, other, key=lambda value: order.index(str(value)))
+
+    return stricter
+
+
+DEMANDS: Mapping[str, Demand] = MappingProxyType(
+    {
+        "prompt": Demand("credential", _later(OUTCOMES)),
+        "approvals": Demand(0, _most),
+        "approver_groups": Demand((), _common_set),
+        "approver_users": Demand((), _common_set),
+        "reason": Demand(default=False, stricter=_either),
+        "ticket": Demand((), _union),
+        "gesture": Demand("any", _later(STRENGTHS)),
+        "gesture_age_seconds": Demand(0, _least_set),
+        "token_seconds": Demand(DEFAULT_TOKEN_SECONDS, _least),
+        "time_limit_seconds": Demand(0, _least_set),
+        "env": Demand((), _common),
+        "identity": Demand("account", _later(IDENTITIES)),
+        "capabilities": Demand((), _common),
+        "read_only": Demand((), _union),
+        "network": Demand(default=True, stricter=_both),
+        "interactive": Demand(default=False, stricter=_both),
+        "children": Demand("allow", _later(CHILDREN)),
+        "record": Demand(default=False, stricter=_either),
+    }
+)
+
+_OWN_FIELD = frozenset({"prompt", "reason", "gesture", "token_seconds", "time_limit_seconds", "env"})
+
+
+def merge(allows: Sequence[Rule], requires: Iterable[Rule]) -> dict[str, tuple[Value, tuple[str, ...]]]:
+    """Give every obligation's value and the ids of the rules that it comes from."""
+    demanding = tuple(requires)
+    return {name: _merge_one(name, demand, allows, demanding) for name, demand in DEMANDS.items()}
+
+
+def _merge_one(name: str, demand: Demand, allows: Sequence[Rule], requires: Sequence[Rule]) -> tuple[Value, tuple[str, ...]]:
+    said = [(rule.id, _said(rule, name, demand.default)) for rule in allows]
+    said += [(rule.id, dict(rule.then)[name]) for rule in requires if name in dict(rule.then)]
+    value = said[0][1]
+    for _, other in said[1:]:
+        value = demand.stricter(value, other)
+    if value == demand.default and name != "prompt":
+        return value, ()
+    return value, tuple(sorted(rule_id for rule_id, mine in said if demand.stricter(mine, value) == mine))
+
+
+def _said(rule: Rule, name: str, default: Value) -> Value:
+    return dict(rule.then).get(name, default)
+
+
+def strict_outcome(merged: Mapping[str, tuple[Value, tuple[str, ...]]]) -> Outcome:
+    """Give the outcome. SECURITY: a demand for a gesture or an approval turns ``service`` into what asks a person."""
+    prompt = Outcome(str(merged["prompt"][0]))
+    if merged["approvals"][0]:
+        return Outcome.APPROVAL
+    if merged["gesture"][0] != "any" and prompt in {Outcome.SERVICE, Outcome.CONSENT}:
+        return Outcome.CREDENTIAL
+    return prompt
+
+
+def obligations(merged: Mapping[str, tuple[Value, tuple[str, ...]]]) -> Obligations:
+    """Give the value that the broker acts on; what has no field of its own stands in ``extra`` where it is not the default."""
+    values = {name: value for name, (value, _) in merged.items()}
+    extra = tuple(
+        (name, values[name]) for name in sorted(DEMANDS) if name not in _OWN_FIELD and values[name] != DEMANDS[name].default
+    )
+    return Obligations(
+        reason_required=bool(values["reason"]) or bool(values["ticket"]),
+        token_seconds=int(str(values["token_seconds"])),
+        time_limit_seconds=int(str(values["time_limit_seconds"])),
+        min_strength=str(values["gesture"]),
+        env=_names(values["env"]),
+        extra=extra,
+    )
+
+
+def sources(merged: Mapping[str, tuple[Value, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    """Give, for each obligation that is not the default, the rules that it comes from."""
+    return {name: ids for name, (_, ids) in merged.items() if ids}

@@ -1,0 +1,307 @@
+"""From the tables of a rule file to typed rules; every key that is wrong is told, not the first only.
+
+Equal ``who``, ``then`` and condition tables become one value that the rules share, so that a list of 100,000 rules stays small.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from elevate.policy.arguments import Arguments
+from elevate.policy.conditions import (
+    ArgumentsAre,
+    Below,
+    EnvWithin,
+    IsFlag,
+    NotWritable,
+    OneOf,
+    VersionIn,
+)
+from elevate.policy.problems import Path, RefusedValue, similar
+from elevate.policy.rule import By, Condition, Effect, Rule, ServiceIdentity, Settings, Value, Who
+from elevate.policy.schema import ALL_KINDS, RULE, RUN, SERVICE, TABLES, TASK, THEN, Key
+from elevate.policy.versions import Range
+from elevate.policy.windows import read_when
+
+Say: TypeAlias = Callable[[Path, str, str], None]
+T = TypeVar("T")
+
+_SELECTORS = (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.PATH, By.DIRECTORY)
+_RANKS = {By.SHA256: 7, By.SIGNER: 5, By.PACKAGE: 4, By.SERVICE: 4, By.PATH: 3, By.DIRECTORY: 2, By.ANY: 1}
+_RELEASE_RANK = 6
+_BY_PLACE = frozenset({By.PACKAGE, By.PATH, By.DIRECTORY})
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a ``task`` table comes to; ``rank`` is the selector's."""
+
+    kinds: tuple[str, ...]
+    by: By
+    values: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    rank: int
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads the rules of one policy; keeps what they share.
+
+    Attributes:
+        say: Takes the path of what is wrong, the message and the fix.
+    """
+
+    say: Say
+    settings: Settings
+    _shared: dict[str, object] = field(default_factory=dict)
+    _wrong: int = 0
+
+    def rule(self, table: object, path: Path, file: str, line: int) -> Rule | None:
+        """Read one rule; None where anything is wrong with it."""
+        if not isinstance(table, dict):
+            self._bad(path, "a rule is a table", "begin it with [[rule]]")
+            return None
+        before = self._wrong
+        head = self._head(table, path)
+        effect = Effect(str(head["effect"])) if "effect" in head else None
+        parts = {name: self._part(name, table.get(name, {}), effect, (*path, name)) for name in TABLES}
+        if self._wrong > before or effect is None:
+            return None
+        rule = self._build(head, effect, parts, (file, line))
+        self._check_service(rule, path)
+        return rule if self._wrong == before else None
+
+    def service(self, table: object, path: Path, file: str, line: int) -> ServiceIdentity | None:
+        """Read one service identity."""
+        if not isinstance(table, dict):
+            self._bad(path, "a service identity is a table", "begin it with [[service]]")
+            return None
+        before = self._wrong
+        values = self._keys(table, SERVICE, path)
+        for name in ("name", "uid", "executable"):
+            if name not in table:
+                self._bad(path, f"the key {name} is missing", "a service identity has name, uid and executable")
+        if self._wrong > before:
+            return None
+        return ServiceIdentity(
+            name=str(values["name"]),
+            uid=int(str(values["uid"])),
+            executable=str(values["executable"]),
+            sha256=str(values.get("sha256", "")),
+            file=file,
+            line=line,
+        )
+
+    def _bad(self, path: Path, message: str, fix: str = "") -> None:
+        self._wrong += 1
+        self.say(path, message, fix)
+
+    def _head(self, table: Mapping[str, object], path: Path) -> dict[str, object]:
+        known = {*RULE, *TABLES}
+        for name in table:
+            if name not in known:
+                self._bad((*path, name), f"unknown key {name!r} in a rule", _unknown_fix(name, known))
+        head = {name: value for name, value in table.items() if name in RULE}
+        for name, example in (("id", '"my-rule"'), ("effect", '"allow"'), ("task", "{ kind = … }; {} is every task")):
+            if name not in table:
+                self._bad(path, f"the rule has no {name}", f"add {name} = {example}")
+        return self._keys(head, RULE, path)
+
+    def _keys(self, table: Mapping[str, object], keys: Mapping[str, Key], path: Path) -> dict[str, object]:
+        values: dict[str, object] = {}
+        for name, value in table.items():
+            key = keys.get(name)
+            if key is None:
+                self._bad((*path, name), f"unknown key {name!r}", _unknown_fix(name, keys))
+                continue
+            try:
+                values[name] = key.type.read(value)
+            except RefusedValue as exc:
+                self._bad((*path, name, *exc.path), f"{name}: {exc.message}", exc.fix)
+        return values
+
+    def _part(self, name: str, table: object, effect: Effect | None, path: Path) -> object:
+        """Read one of the four tables, or give the equal one that was read before."""
+        known = f"{name}{effect}{table!r}"
+        found = self._shared.get(known)
+        if found is not None:
+            return found
+        if not isinstance(table, dict):
+            self._bad(path, f"{name} is a table", f"write {name} = {{ … }}")
+            return None
+        before = self._wrong
+        value = self._fresh(name, table, effect, path)
+        if self._wrong == before and not (name == "task" and _is_unique(table)):
+            self._shared[known] = value
+        return value
+
+    def _fresh(self, name: str, table: Mapping[str, object], effect: Effect | None, path: Path) -> object:
+        values = self._keys(table, TABLES[name], path)
+        if effect is not None:
+            self._check_effect(values, TABLES[name], effect, path)
+        match name:
+            case "who":
+                return self._who(values)
+            case "task":
+                return self._task(values, effect, path)
+            case "then":
+                return self._then(values, effect, path)
+            case _:
+                return self._when(values, path)
+
+    def _check_effect(self, values: Mapping[str, object], keys: Mapping[str, Key], effect: Effect, path: Path) -> None:
+        for name in values:
+            if effect not in keys[name].effects:
+                allowed = " or ".join(sorted(keys[name].effects))
+                self._bad((*path, name), f"{name} does not go with effect {effect}", f"it goes with {allowed}; remove it here")
+
+    def _who(self, values: Mapping[str, object]) -> Who:
+        return Who(
+            user=_names(values.get("user")),
+            group=_names(values.get("group")),
+            sid=_names(values.get("sid")),
+            service=_names(values.get("service")),
+            machine=_names(values.get("machine")),
+            remote=values.get("remote") is True if "remote" in values else None,
+        )
+
+    def _when(self, values: Mapping[str, object], path: Path) -> tuple[Condition, ...]:
+        try:
+            return read_when(values)
+        except RefusedValue as exc:
+            self._bad((*path, *exc.path), exc.message, exc.fix)
+            return ()
+
+    def _task(self, values: dict[str, object], effect: Effect | None, path: Path) -> _Task | None:
+        kinds = self._kinds(values, path)
+        if not kinds:
+            return None
+        for name, needs in (("product", ("signer",)), ("version", ("signer", "package"))):
+            if name in values and not any(need in values for need in needs):
+                self._bad((*path, name), f"{name} alone says nothing", f"add {' or '.join(needs)}")
+        by = next((by for by in _SELECTORS if by.value in values), By.ANY)
+        rank = _RELEASE_RANK if by is By.SIGNER and {"product", "version"} <= values.keys() else _RANKS[by]
+        selected = _names(values.get(by.value))
+        conditions = self._conditions({name: value for name, value in values.items() if name != by.value})
+        if effect is Effect.ALLOW and by in _BY_PLACE:
+            conditions = (*conditions, self._one("not-writable", NotWritable()))
+        return _Task(kinds, by, selected, conditions, rank)
+
+    def _kinds(self, values: Mapping[str, object], path: Path) -> tuple[str, ...]:
+        """Give the kinds that have all of the keys; none is an error."""
+        kind = values.get("kind")
+        kinds = (str(kind),) if kind is not None else ALL_KINDS
+        first = "kind"
+        for name in values:
+            left = tuple(one for one in kinds if one in TASK[name].kinds)
+            if not left:
+                what = f"{kind} has no {name}" if kind is not None else f"no kind of task has both {first} and {name}"
+                self._bad((*path, name), what, f"{name} goes with {', '.join(TASK[name].kinds)}")
+                return ()
+            first = name if len(left) < len(kinds) else first
+            kinds = left
+        return self._one(f"kinds{kinds}", kinds)
+
+    def _one(self, known: str, value: T) -> T:
+        found = self._shared.setdefault(known, value)
+        return value if type(found) is not type(value) else found
+
+    def _conditions(self, values: Mapping[str, object]) -> tuple[Condition, ...]:
+        if not values.keys() - {"kind"}:
+            return ()
+        found = tuple(_condition(name, value) for name, value in sorted(values.items()) if name != "kind")
+        return self._one(f"conditions{found!r}", found)
+
+    def _then(self, values: dict[str, object], effect: Effect | None, path: Path) -> tuple[tuple[str, Value], ...]:
+        if effect is Effect.REQUIRE and values.get("prompt") == "service":
+            self._bad((*path, "prompt"), "a require can't ask for less than a person", "name consent, credential or approval")
+        if effect is Effect.REQUIRE and not values:
+            self._bad(path, "a require that demands nothing", 'add what it demands, as then = { reason = "required" }')
+        if values.get("prompt") == "approval" and effect is Effect.ALLOW and "approvals" not in values:
+            values["approvals"] = 1
+        return tuple((name, _plain(name, values[name])) for name in THEN if name in values)
+
+    def _build(self, head: Mapping[str, object], effect: Effect, parts: Mapping[str, object], place: tuple[str, int]) -> Rule:
+        who, task, then = parts["who"], parts["task"], parts["then"]
+        when = parts["when"]
+        if (
+            not isinstance(who, Who)
+            or not isinstance(task, _Task)
+            or not isinstance(then, tuple)
+            or not isinstance(when, tuple)
+        ):
+            raise TypeError("a part that was not read")  # pragma: no cover - what was refused does not come here
+        conditions = task.conditions + when
+        if effect is Effect.ALLOW and "process.run" in task.kinds:
+            names = frozenset(_names(dict(then).get("env")))
+            conditions = (*conditions, self._one(f"env{sorted(names)}", EnvWithin(names)))
+        return Rule(
+            id=str(head["id"]),
+            effect=effect,
+            who=who,
+            kinds=task.kinds,
+            by=task.by,
+            values=task.values,
+            conditions=self._one(f"all{[id(condition) for condition in conditions]}", conditions) if conditions else (),
+            then=then,
+            rank=task.rank * 4 + who.rank,
+            why=str(head.get("why", "")),
+            message=str(head.get("message", "")),
+            file=place[0],
+            line=place[1],
+        )
+
+    def _check_service(self, rule: Rule, path: Path) -> None:
+        """Refuse a rule that elevates with no person, but for a pinned service identity and a pinned task."""
+        if dict(rule.then).get("prompt") != "service":
+            return
+        if not rule.who.service:
+            fix = "add who = { service = … } and a [[service]] that pins it, or choose another prompt"
+            self._bad((*path, "then", "prompt"), "no task is done without a person", fix)
+        if rule.who.user or rule.who.group or rule.who.sid:
+            self._bad((*path, "who"), "a service identity is no person", "keep who = { service = … } alone")
+        exact = any(isinstance(one, ArgumentsAre) and one.wanted.exact is not None for one in rule.conditions)
+        pinned = rule.by is By.SHA256 or (rule.by is By.PATH and (exact or rule.kinds != RUN))
+        if not pinned and not (rule.by is By.SERVICE and rule.kinds == ("service.control",)):
+            fix = "name the program's sha256, or its path with the exact arguments"
+            self._bad((*path, "task"), "what a service identity may do must be pinned", fix)
+
+
+def _is_unique(table: Mapping[str, object]) -> bool:
+    return any(by.value in table for by in _SELECTORS)
+
+
+def _unknown_fix(name: str, known: Mapping[str, object] | set[str]) -> str:
+    if name.lower() in {"not", "except", "unless", "exclude"}:
+        return 'there is no negation: write a further rule with effect = "deny"'
+    if name == "include":
+        return "there are no includes: every file in the policy folder is read"
+    return similar(name, known)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _plain(name: str, value: object) -> Value:
+    if name == "reason":
+        return value == "required"
+    if isinstance(value, str | bool | int | tuple):
+        return value
+    raise TypeError(name)  # pragma: no cover - the tables have no other type
+
+
+def _condition(name: str, value: object) -> Condition:
+    match value:
+        case Range():
+            return VersionIn(value)
+        case Arguments():
+            return ArgumentsAre(value)
+        case bool():
+            return IsFlag(name, value)
+        case tuple() if name == "directory":
+            return Below(value)
+        case tuple():
+            return OneOf(name, value)
+        case _:
+            raise TypeError(name)  # pragma: no cover - the tables have no other type
