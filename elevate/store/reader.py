@@ -1,0 +1,126 @@
+"""Read a ledger that somebody else may own at the moment, without changing it.
+
+Works beside a running broker, with no broker, on what a crash left, and on a copy on a medium that can't be written.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import apsw
+
+from elevate.errors import AuditError, StoreError, StoreForeignError, StoreNewerError
+from elevate.store.sqlite_file import APPLICATION_ID, STATE_FORMAT
+
+PAGE_ENTRIES = 2048
+MIN_PREFIX = 6
+
+
+class LedgerReader:
+    """A reading connection to a ledger file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        StoreForeignError: It is not a ledger.
+        StoreNewerError: A newer elevate wrote it.
+        StoreError: It can't be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection = _connect(path)
+
+    def __enter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def size(self) -> int:
+        """Give the number of entries."""
+        return int(self._connection.execute("SELECT coalesce(max(seq) + 1, 0) FROM entries").get)
+
+    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Give the bytes of the entries in order of their positions, as stored; no long transaction is held meanwhile."""
+        last, stop = start - 1, 2**62 if stop is None else stop
+        query = "SELECT seq, data FROM entries WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?"
+        while page := self._rows(query, last, stop, PAGE_ENTRIES):
+            yield from (as_bytes(data) for _, data in page)
+            last = page[-1][0]
+
+    def entries_of(self, request: str) -> list[bytes]:
+        """Give one request's entries in order."""
+        linked = self._connection.execute("SELECT positions FROM requests WHERE request = ?", (request,)).get
+        loose = self._rows("SELECT seq FROM loose WHERE request = ?", request)
+        positions = sorted(int(word) for word in [*str(linked or "").split(), *(seq for (seq,) in loose)])
+        found = (self._rows("SELECT data FROM entries WHERE seq = ?", position) for position in positions)
+        return [as_bytes(data) for rows in found for (data,) in rows]
+
+    def find(self, name: str) -> str:
+        """Give the request that ``name`` means: its id, the beginning of it, the id of its token, or a position.
+
+        Raises:
+            AuditError: None, or more than one.
+        """
+        if len(name) < MIN_PREFIX and not name.isdecimal():
+            raise AuditError(f"give at least {MIN_PREFIX} characters of the id", hint="elevate audit tail shows the ids")
+        ceiling = name + "g"
+        query = "SELECT request FROM requests WHERE request = ?1 OR jti = ?1 OR (request > ?1 AND request < ?2) LIMIT 2"
+        found = [str(request) for (request,) in self._rows(query, name, ceiling)]
+        if not found:
+            found = [str(request) for (request,) in self._rows("SELECT request FROM loose WHERE request = ? LIMIT 1", name)]
+        if len(found) != 1:
+            word = "more than one request begins" if found else "no request or token is named"
+            raise AuditError(f"{word} {name}", hint="elevate audit tail shows the ids")
+        return found[0]
+
+    def _rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except apsw.Error as exc:
+            raise StoreError("the ledger is damaged", hint="see: elevate audit verify", detail=str(exc)) from exc
+
+
+def as_bytes(value: object) -> bytes:
+    """Give what a column holds as bytes; who tampers may have put anything there, which is then no entry."""
+    if isinstance(value, str):
+        return value.encode(errors="surrogatepass")
+    return value if isinstance(value, bytes) else b""
+
+
+def _connect(path: Path) -> apsw.Connection:
+    try:
+        connection = _open(path)
+        connection.set_busy_timeout(5_000)
+        mark = connection.execute("PRAGMA application_id").get
+        version = int(connection.execute("PRAGMA user_version").get)
+    except apsw.NotADBError as exc:
+        raise StoreForeignError(f"{path.name} is not a ledger of elevate") from exc
+    except apsw.Error as exc:
+        raise StoreError(f"{path} can't be read", hint="only its owner can; is it there?", detail=str(exc)) from exc
+    if mark != APPLICATION_ID:
+        connection.close()
+        raise StoreForeignError(f"{path.name} is not a ledger of elevate")
+    if version > STATE_FORMAT:
+        connection.close()
+        raise StoreNewerError(f"{path.name} has the state format {version}; this elevate knows {STATE_FORMAT}")
+    return connection
+
+
+def _open(path: Path) -> apsw.Connection:
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() or os.access(path.parent, os.W_OK):
+        return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW)
+    # Nothing can be written beside it and nothing is: the file alone is all there is.
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_NOFOLLOW
+    return apsw.Connection(path.absolute().as_uri() + "?immutable=1", flags=flags)

@@ -1,0 +1,133 @@
+"""The audit commands read the file, with a broker beside them or without, and never change it."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from elevate.cli.audit import app
+from elevate.errors import AuditError, ElevateError, StoreError, StoreForeignError
+from elevate.lifecycle import State
+from elevate.store import SqliteStore
+from elevate.testing import SeededEntropy
+from tests.ledgers import draft, issue, redeem, request_id, row
+
+ONE = request_id(1)
+TWO = request_id(2)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(tmp_path / "ledger.sqlite", entropy=SeededEntropy())
+    for request in (ONE, TWO):
+        made.open_request(row(request), draft("requested", request, actor={"user": "al\x1b[2Jice", "uid": 1000}))
+        made.step(issue(request))
+    made.step(redeem(ONE))
+    yield made
+    made.close()
+
+
+def run(store: SqliteStore, *words: str) -> tuple[int, str]:
+    """Give exit status and standard output; an error of ours is raised."""
+    result = CliRunner().invoke(app, [*words, "--state", str(store.path.parent)])
+    if isinstance(result.exception, ElevateError):
+        raise result.exception
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output
+
+
+def test_tail_gives_the_last_entries(store: SqliteStore) -> None:
+    """Into a pipe as JSON lines."""
+    code, output = run(store, "tail", "-n", "2")
+    assert code == 0
+    assert [json.loads(text)["event"] for text in output.splitlines()] == ["issued", "redeemed"]
+
+
+@pytest.mark.parametrize("name", [ONE, ONE[:8]])
+def test_show_gives_one_life(store: SqliteStore, name: str) -> None:
+    """By the request's id, by its beginning, or by the token's id."""
+    code, output = run(store, "show", name)
+    assert code == 0
+    assert [json.loads(text)["event"] for text in output.splitlines()] == ["requested", "issued", "redeemed"]
+
+
+@pytest.mark.parametrize("name", ["ffffffff", "abc", ""])
+def test_show_says_when_nothing_has_that_name(store: SqliteStore, name: str) -> None:
+    """Or when the name is too short to mean one thing."""
+    with pytest.raises(AuditError):
+        run(store, "show", name)
+
+
+def test_37_a_terminal_is_not_driven_by_what_the_log_holds(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control characters in a name are shown, not sent."""
+    monkeypatch.setattr("elevate.cli.audit.as_json", lambda *, json: json)
+    for command in (["tail"], ["show", ONE]):
+        _, output = run(store, *command)
+        assert "\x1b" not in output
+        assert "al\\u{1b}[2Jice" in output
+
+
+def test_verify_says_what_it_can_not_tell(store: SqliteStore) -> None:
+    """Without an anchor the verdict is incomplete: exit status 2."""
+    code, output = run(store, "verify")
+    assert code == 2
+    assert json.loads(output)["outcome"] == "incomplete"
+
+
+def test_verify_with_an_anchor(store: SqliteStore) -> None:
+    """Exit status 0, also when the log has grown since and the broker is gone."""
+    size, head = store.head()
+    store.append(draft("more"))
+    store.close()
+    code, output = run(store, "verify", "--anchor", f"{size}:{head}")
+    assert code == 0
+    assert json.loads(output)["anchored"] == size
+
+
+def test_42_verify_names_the_first_bad_entry(store: SqliteStore) -> None:
+    """A byte edited in the file: exit status 1."""
+    store.close()
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE entries SET data = replace(CAST(data AS TEXT), 'issued', 'denied') WHERE seq = 1")
+    connection.close()
+    code, output = run(store, "verify")
+    assert code == 1
+    assert (json.loads(output)["position"], json.loads(output)["kind"]) == (1, "edited")
+
+
+@pytest.mark.parametrize("anchor", ["1", "x:" + "0" * 64, "1:" + "g" * 64, "-1:" + "0" * 64])
+def test_a_bad_anchor_is_refused(store: SqliteStore, anchor: str) -> None:
+    """With what it should be."""
+    with pytest.raises(AuditError, match="SIZE:HASH"):
+        run(store, "verify", "--anchor", anchor)
+
+
+def test_no_log_is_said_plainly(tmp_path: Path) -> None:
+    """And where it was looked for."""
+    result = CliRunner().invoke(app, ["tail", "--state", str(tmp_path)])
+    assert isinstance(result.exception, AuditError)
+    assert str(tmp_path) in result.exception.message
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(b"text, and some more of it" * 99, StoreForeignError), (b"", StoreForeignError)]
+)
+def test_a_file_that_is_no_ledger_is_said_plainly(tmp_path: Path, content: bytes, kind: type[StoreError]) -> None:
+    """Nothing is read from it."""
+    (tmp_path / "ledger.sqlite").write_bytes(content)
+    result = CliRunner().invoke(app, ["verify", "--state", str(tmp_path)])
+    assert isinstance(result.exception, kind)
+
+
+def test_reading_changes_nothing(store: SqliteStore) -> None:
+    """Not even a file beside it, once the broker is gone and the folder can't be written."""
+    store.step(type(redeem(TWO))(request=TWO, before=State.ISSUED, after=State.REVOKED, entry=draft("revoked", TWO)))
+    store.close()
+    before = {path.name: path.read_bytes() for path in store.path.parent.iterdir()}
+    run(store, "verify")
+    run(store, "show", TWO)
+    after = {path.name: path.read_bytes() for path in store.path.parent.iterdir()}
+    assert {name: data for name, data in after.items() if not name.endswith(("-wal", "-shm"))} == before
