@@ -17,13 +17,15 @@
     │   ├── BusyError                  too many prompts, requests or connections
     │   ├── PolicyChangedError         between prompt and run
     │   ├── GestureError               the proof of the person does not verify
+    │   │   └── PhraseNeededError      after wrong PINs a phrase is typed first
     │   └── TokenError                 the token does not verify
     │       ├── TokenSpentError
     │       ├── TokenExpiredError
     │       └── TokenRevokedError
     ├── HelloError                     enrolment and credentials
     │   ├── NotEnrolledError
-    │   └── PinRefusedError            too short, too simple, used before
+    │   ├── PinRefusedError            too short, too simple, used before
+    │   └── HelloDamagedError          a file is not private, or not what was written
     ├── PolicyError                    a policy that can't be loaded
     ├── AuditError
     │   └── LogTamperedError
@@ -179,6 +181,13 @@ class GestureError(RefusedError):
     windows_code = 1326
 
 
+class PhraseNeededError(GestureError):
+    """After wrong PINs in a row a phrase must be typed before the next; nothing was checked."""
+
+    code = "phrase-needed"
+    hint = "type the phrase that is shown, then the PIN"
+
+
 class TokenError(RefusedError):
     """The token does not verify; the log says why."""
 
@@ -227,6 +236,14 @@ class PinRefusedError(HelloError):
 
     code = "pin-refused"
     hint = "choose at least 6 digits that do not simply repeat or count"
+
+
+class HelloDamagedError(HelloError):
+    """A file of the gestures is missing, not private, or not what was written; nothing was checked."""
+
+    code = "hello-damaged"
+    exit_code = EXIT_REFUSED
+    hint = "find out who could write it; then: elevate hello reset"
 
 
 class PolicyError(ElevateError):

@@ -274,12 +274,14 @@ class Offer:
         phrase: The person's own secret phrase, which a true prompt shows; empty where none is set.
         tries_left: Wrong PINs that are left before the lock-out.
         wait_seconds: 0, or how long the PIN is locked.
+        pin_phrase: What must be typed before the next PIN, after several wrong ones; empty where nothing must.
     """
 
     gestures: tuple[str, ...]
     phrase: str = field(default="", repr=False)
     tries_left: int = 0
     wait_seconds: int = 0
+    pin_phrase: str = ""
 
 
 class Hello(Protocol):

@@ -6,6 +6,9 @@ They are driven like the real thing, through the same ports. Nothing here is for
 import hashlib
 
 from elevate.ports import Instant
+from elevate.store.memory import MemoryStore
+
+__all__ = ["ManualClock", "MemoryStore", "SeededEntropy"]
 
 NANOSECONDS = 1_000_000_000
 MICROSECONDS = 1_000_000

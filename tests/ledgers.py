@@ -11,18 +11,6 @@ AT = Instant(unix_us=1_700_000_000_000_000, mono_ns=5_000_000_000)
 EPOCH = "boot.nonce.generation"
 
 
-class Numbers:
-    """Entropy that repeats itself from run to run and never within one."""
-
-    def __init__(self, seed: str = "") -> None:
-        self._seed = seed
-        self._count = 0
-
-    def token_bytes(self, size: int) -> bytes:
-        self._count += 1
-        return hashlib.shake_256(f"{self._seed}:{self._count}".encode()).digest(size)
-
-
 def request_id(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()[:32]
 

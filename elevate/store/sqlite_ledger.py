@@ -18,7 +18,7 @@ import orjson
 from elevate import canonical
 from elevate.audit import EMPTY, leaf_hash, seal
 from elevate.errors import StoreUnwritableError
-from elevate.lifecycle import State, is_final
+from elevate.lifecycle import TRANSITIONS, State, is_final
 from elevate.ports import Draft, Record, Step, Stepped
 from elevate.store import rows
 
@@ -28,11 +28,12 @@ OPERATION_BYTES = 96 * 1024
 """More than one operation can write: an entry of 64 KiB and the pages of row and indexes."""
 GENERAL_BYTES = 2 * 2**20
 """Kept for requests and denials when the disk is full."""
-FULL_GRANTS = 256
+LONE_ENDS = 256
 """So many ends are counted as if each were committed alone; the ends of more come in groups."""
-GRANT_BYTES, GROUPED_GRANT_BYTES = 32 * 1024, 4 * 1024
+END_BYTES, GROUPED_END_BYTES = 32 * 1024, 4 * 1024
 
-_OUT = frozenset({State.ISSUED, State.REDEEMED, State.RUNNING})
+_OUT = frozenset(TRANSITIONS)
+"""An end is still to be written for a row in one of these."""
 _GIVES = frozenset({State.ISSUED, State.REDEEMED})
 _ROW = ", ".join(rows.COLUMNS)
 _SELECT = f"SELECT {_ROW}, n FROM requests WHERE request = ?"  # noqa: S608 - constant names
@@ -120,6 +121,7 @@ class Ledger:
             raise rows.taken(record.request)
         position = self._write(entry)
         self.connection.execute(_INSERT, (*_values(record), str(position)))
+        self._out += 1
         return position
 
     def step(self, step: Step) -> Stepped:
@@ -171,8 +173,8 @@ class Ledger:
 
     def _claim(self, claim: Claim) -> None:
         """Make sure of the room, or refuse before anything is written."""
-        ends = min(self._out, FULL_GRANTS) * GRANT_BYTES + self._out * GROUPED_GRANT_BYTES
-        kept = {Claim.GIVES: GENERAL_BYTES + GRANT_BYTES + ends, Claim.SPEAKS: ends, Claim.ENDS: 0}[claim]
+        ends = min(self._out + 1, LONE_ENDS) * END_BYTES + self._out * GROUPED_END_BYTES
+        kept = {Claim.GIVES: GENERAL_BYTES + ends, Claim.SPEAKS: ends, Claim.ENDS: 0}[claim]
         used = 32 + self.wal_pages * FRAME_BYTES + self._uncommitted()
         wanted = used + OPERATION_BYTES + kept
         if wanted <= self._allocated:

@@ -12,7 +12,8 @@ from elevate.errors import AuditError, StoreError, StoreUnwritableError, Transit
 from elevate.lifecycle import State
 from elevate.ports import Store
 from elevate.store import MemoryStore, SqliteStore
-from tests.ledgers import EPOCH, Numbers, draft, issue, redeem, request_id, row, step
+from elevate.testing import SeededEntropy
+from tests.ledgers import EPOCH, draft, issue, redeem, request_id, row, step
 
 ONE = request_id(1)
 TWO = request_id(2)
@@ -21,7 +22,9 @@ TWO = request_id(2)
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made: Store = (
-        MemoryStore(entropy=Numbers()) if request.param == "memory" else SqliteStore(tmp_path / "ledger", entropy=Numbers())
+        MemoryStore(entropy=SeededEntropy())
+        if request.param == "memory"
+        else SqliteStore(tmp_path / "ledger", entropy=SeededEntropy())
     )
     yield made
     made.close()

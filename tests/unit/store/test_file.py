@@ -8,13 +8,14 @@ import pytest
 
 from elevate.errors import StoreError, StoreForeignError, StoreNewerError, StoreUnwritableError
 from elevate.store import SqliteStore
-from tests.ledgers import Numbers, draft, issue, redeem, request_id, row
+from elevate.testing import SeededEntropy
+from tests.ledgers import draft, issue, redeem, request_id, row
 
 ONE = request_id(1)
 
 
 def opened(path: Path) -> SqliteStore:
-    return SqliteStore(path, entropy=Numbers(str(path)))
+    return SqliteStore(path, entropy=SeededEntropy(str(path).encode()))
 
 
 @pytest.fixture

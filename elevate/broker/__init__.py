@@ -1,0 +1,1 @@
+"""The story of one elevation, told once, top to bottom."""

@@ -1,0 +1,337 @@
+"""``elevate run``: the thin client. It starts fast, decides nothing and never sees the PIN.
+
+The story: read the options, find the broker, take what is piped in, send one call, and then copy what the task writes until
+the broker says how it ended. The terminal goes to the broker by descriptor, for its own prompt; the task never gets it.
+
+- Exit status of the task passes through; a fatal signal is raised again here. Own failures: 125, 126, 127, with one line
+  ``elevate: error: …`` and one ``elevate: hint: …``.
+- Ctrl-C before the task runs cancels the request, waits until the broker has put the terminal right, and ends this process by
+  the same signal. While the task runs, the signal is passed on to it.
+- Output is copied as it comes; a slow reader slows the task down.
+- At its start nothing is loaded that costs: no json, socket, signal, subprocess, dataclasses, typing, enum, re, argparse,
+  asyncio. A test holds the list.
+"""
+
+import _signal  # type: ignore[import-not-found]  # typeshed knows its wrapper only
+import posix
+import select
+
+from elevate.errors import EXIT_BROKER, BrokerError, CancelledError, ElevateError, TaskInvalidError
+from elevate.wire import Wire, place
+
+MAX_INPUT = 16 * 2**20
+NOTE_AFTER_MS = 2_000
+_CHUNK = 65_536
+_PIPE_CHUNK = 4_096
+_SETTLE_MS = 1_000
+_SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
+_S_IFMT, _S_IFCHR = 0o170000, 0o020000
+_F_ADD_SEALS = 1033
+_SEALS = 0xF  # seal, shrink, grow, write
+_VALUES = {"-r": "reason", "--reason": "reason"}
+_FLAGS = {
+    "-n": "non_interactive",
+    "--non-interactive": "non_interactive",
+    "--no-stdin": "no_stdin",
+    "-h": "help",
+    "--help": "help",
+}
+
+
+USAGE = """\
+usage: elevate run [OPTION…] [--] COMMAND [ARGUMENT…]
+
+Run one command with admin rights, once, after your agreement.
+
+  -r, --reason REASON    why; shown in the prompt and kept in the log
+  -n, --non-interactive  ask nothing on the terminal; only a sensor or a service identity can agree
+  --no-stdin             leave out standard input; by default what is piped in is passed on, up to 16 MiB
+  -h, --help             print this
+
+The exit status is the command's. 125: the broker failed; 126: refused; 127: not found or not executable.
+"""
+
+
+class _Interrupted(BaseException):
+    """A signal came before anything was asked."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class _Stage:
+    """How far this run has come; the signal handler looks here."""
+
+    wire: "Wire | None" = None
+    request = ""
+    signal = 0
+
+
+def run(words: "list[str]") -> int:
+    """Run what follows ``elevate run`` and give the exit status; a fatal signal does not return.
+
+    Args:
+        words: The command line after ``run``.
+    """
+    _hold_standard_descriptors()
+    stage = _Stage()
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    for number in _SIGNALS:
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, lambda number, _frame: _on_signal(stage, number))
+    try:
+        return _end(_elevate(words, stage))
+    except ElevateError as error:
+        if not stage.signal:
+            tell(error)
+            return error.exit_code
+        tell(CancelledError("cancelled by a signal"))
+        return _die(stage.signal)
+    except _Interrupted as interrupted:
+        tell(CancelledError("cancelled by a signal"))
+        return _die(interrupted.number)
+
+
+def tell(error: ElevateError) -> None:
+    """Print one error and what to do next, on standard error."""
+    hint = _plain(error.hint)
+    text = f"elevate: error: {_plain(error.message)}\n" + (f"elevate: hint: {hint}\n" if hint else "")
+    _write_all(2, text.encode("utf-8", "backslashreplace"))
+
+
+def parse(words: "list[str]") -> "tuple[dict[str, object], list[str]]":
+    """Split options from the command.
+
+    Raises:
+        TaskInvalidError: An unknown option, an option without its value, or no command.
+    """
+    options: dict[str, object] = {}
+    rest = list(words)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        word = rest.pop(0)
+        if word == "--":
+            break
+        name, equals, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
+        if name in _VALUES:
+            if not equals and not rest:
+                raise TaskInvalidError(f"the option {name} needs a value")
+            options[_VALUES[name]] = value if equals else rest.pop(0)
+        elif name in _FLAGS and not equals:
+            options[_FLAGS[name]] = True
+        else:
+            raise TaskInvalidError(
+                f"unknown option {word}", hint="options of the command come after --: elevate run -- COMMAND"
+            )
+    if not rest and "help" not in options:
+        raise TaskInvalidError("the command is empty", hint="give a command: elevate run -- COMMAND")
+    return options, rest
+
+
+def _elevate(words: "list[str]", stage: _Stage) -> "dict[str, object]":
+    options, argv = parse(words)
+    if "help" in options:
+        _write_all(1, USAGE.encode())
+        return {"outcome": {"exit_status": 0}}
+    path, uid = place()
+    Wire(path, uid).close() if _is_piped(options) else None
+    payload = _read_input() if _is_piped(options) else None
+    wire = Wire(path, uid)
+    terminal = None if options.get("non_interactive") else _terminal()
+    fds = tuple(fd for fd in (terminal, payload) if fd is not None)
+    parameters: dict[str, object] = {
+        "task": {"kind": "process.run", "params": {"argv": argv, "cwd": _cwd()}},
+        "reason": options.get("reason"),
+        "terminal_fd": None if terminal is None else 0,
+        "payload_fd": None if payload is None else len(fds) - 1,
+        "descriptors": True,
+    }
+    stage.wire = wire
+    wire.send("Run", parameters, flag="more", fds=fds)
+    for fd in fds:
+        posix.close(fd)
+    return _follow(wire, stage)
+
+
+def _follow(wire: Wire, stage: _Stage) -> "dict[str, object]":
+    """Wait for the task to start, then copy until it has ended; give its outcome."""
+    while True:
+        told, continues = wire.receive()
+        if not continues:
+            return told
+        if told.get("state") == "running":
+            stage.request = str(told.get("request", ""))
+            out, err = wire.take_fds(2)
+            return _Copy(wire, {out: 1, err: 2}).run()
+
+
+class _Copy:
+    """Copies the task's two streams to ours until both have ended and the broker has told the outcome."""
+
+    def __init__(self, wire: Wire, streams: "dict[int, int]") -> None:
+        self.wire = wire
+        self.streams = streams
+        self.waiting: dict[int, bytes] = {}
+        self.outcome: "dict[str, object] | None" = None
+
+    def run(self) -> "dict[str, object]":
+        while self.outcome is None or self.streams:
+            if self.outcome is None and self.wire.buffered:
+                self._hear()
+                continue
+            poll = select.poll()
+            if self.outcome is None:
+                poll.register(self.wire.socket.fileno(), select.POLLIN)
+            for source, target in self.streams.items():
+                poll.register(*((target, select.POLLOUT) if source in self.waiting else (source, select.POLLIN)))
+            quiet = self.outcome is not None and not self.waiting
+            ready = {fd for fd, _ in poll.poll(_SETTLE_MS if quiet else None)}
+            if not ready:
+                break  # the tree has ended and nothing comes; whoever still holds the pipe is not ours to wait for
+            self._move(ready)
+        return self.outcome or {}
+
+    def _move(self, ready: "set[int]") -> None:
+        for source, target in list(self.streams.items()):
+            if source in self.waiting and target in ready:
+                self._write(source, target)
+            elif source not in self.waiting and source in ready:
+                self._read(source)
+        if self.outcome is None and self.wire.socket.fileno() in ready:
+            self._hear()
+
+    def _hear(self) -> None:
+        told, continues = self.wire.receive()
+        if not continues:
+            self.outcome = told
+
+    def _read(self, source: int) -> None:
+        data = posix.read(source, _CHUNK)
+        if not data:
+            posix.close(source)
+            del self.streams[source]
+        else:
+            self.waiting[source] = data
+
+    def _write(self, source: int, target: int) -> None:
+        data = self.waiting[source]
+        try:
+            written = posix.write(target, data[:_PIPE_CHUNK])
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            raise BrokerError(f"the output can't be written: {exc.strerror}", hint="the task was ended") from exc
+        if written < len(data):
+            self.waiting[source] = data[written:]
+        else:
+            del self.waiting[source]
+
+
+def _is_piped(options: "dict[str, object]") -> bool:
+    """Say whether standard input is declared to the task: a pipe, a file or a socket, but no terminal and no /dev/null."""
+    if options.get("no_stdin"):
+        return False
+    return posix.fstat(0).st_mode & _S_IFMT != _S_IFCHR
+
+
+def _read_input() -> int:
+    """Read standard input to its end into a sealed memory file."""
+    import fcntl
+
+    memory = posix.memfd_create("elevate-input", posix.MFD_CLOEXEC | posix.MFD_ALLOW_SEALING)
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    size, noted = 0, False
+    while True:
+        if not noted and not poll.poll(NOTE_AFTER_MS):
+            _write_all(2, b"elevate: note: waiting for the end of standard input; --no-stdin leaves it out\n")
+            noted = True
+        data = posix.read(0, _CHUNK)
+        if not data:
+            break
+        size += len(data)
+        if size > MAX_INPUT:
+            raise TaskInvalidError(f"standard input is over {MAX_INPUT} bytes", hint="put it into a file and name that")
+        _write_all(memory, data)
+    fcntl.fcntl(memory, _F_ADD_SEALS, _SEALS)
+    return memory
+
+
+def _terminal() -> "int | None":
+    """Open the controlling terminal for the broker's prompt; in the background wait, as any reader of it does."""
+    try:
+        fd = posix.open("/dev/tty", posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
+    except OSError:
+        return None
+    while posix.tcgetpgrp(fd) != posix.getpgrp():
+        before = _signal.signal(_signal.SIGTTIN, _signal.SIG_DFL)
+        posix.killpg(0, _signal.SIGTTIN)
+        _signal.signal(_signal.SIGTTIN, before)
+    return fd
+
+
+def _cwd() -> str:
+    try:
+        return posix.getcwd()
+    except OSError as exc:
+        raise TaskInvalidError("the working directory can't be found", hint="change to a folder that is there") from exc
+
+
+def _on_signal(stage: _Stage, number: int) -> None:
+    again, stage.signal = stage.signal, number
+    if stage.wire is None or (again and not stage.request):
+        raise _Interrupted(number)
+    if stage.request:
+        stage.signal = 0  # it is the task's now: how that ends is how we end
+        _pass_on(stage.wire, stage.request, number)
+    else:
+        stage.wire.hang_up()
+
+
+def _pass_on(wire: Wire, request: str, number: int) -> None:
+    try:
+        wire.send("Signal", {"request": request, "signal": number}, flag="oneway")
+    except BrokerError:
+        return
+
+
+def _end(told: "dict[str, object]") -> int:
+    outcome = told.get("outcome")
+    if not isinstance(outcome, dict):
+        raise BrokerError("the broker did not say how the task ended", hint="see: elevate status")
+    if outcome.get("timed_out"):
+        _write_all(2, b"elevate: note: the task's time limit ended it\n")
+    if isinstance(outcome.get("signal"), int):
+        return _die(outcome["signal"])
+    status = outcome.get("exit_status")
+    return status if isinstance(status, int) else EXIT_BROKER
+
+
+def _die(number: int) -> int:
+    """End this process by ``number``, without a core file; where that does not end it, give the shell's number for it."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if number not in {_signal.SIGKILL, _signal.SIGSTOP}:
+        _signal.signal(number, _signal.SIG_DFL)
+    posix.kill(posix.getpid(), number)
+    return 128 + number
+
+
+def _hold_standard_descriptors() -> None:
+    """Open /dev/null where standard input, output or error is closed, so that no socket gets its number."""
+    for fd in range(3):
+        try:
+            posix.fstat(fd)
+        except OSError:
+            posix.open("/dev/null", posix.O_RDWR)
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[posix.write(fd, view) :]

@@ -1,0 +1,247 @@
+"""The containers of a machine, and the only way to a person's key: the gesture that unlocks it, for one signature.
+
+INVARIANT: a PIN is looked at only after its try was counted and synced.
+INVARIANT: a key that was unlocked is wiped when the ``with`` block ends.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from elevate.errors import GestureError, LockedOutError, NotEnrolledError
+from elevate.hello import container as box
+from elevate.hello import keys, private
+from elevate.hello.container import PIN, Container, Protector
+from elevate.hello.pins import wipe
+from elevate.hello.secrets import DeviceSecrets
+from elevate.hello.sensors import Sensor, open_reply
+from elevate.hello.settings import HelloSettings
+from elevate.hello.tries import Charged, Counter, locked_out
+from elevate.hello.webauthn import b64
+from elevate.ports import Clock, Entropy
+
+Stop: TypeAlias = Callable[[], bool]
+"""Says whether a sensor should give up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A gesture that the person makes: a PIN's ``secret`` is wiped by whoever uses the proof."""
+
+    gesture: str = PIN
+    secret: bytearray | None = field(default=None, repr=False)
+    stop: Stop = bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlocked:
+    """The key, for as long as the ``with`` block lasts."""
+
+    key: bytearray = field(repr=False)
+    charged: Charged | None
+
+
+class Vault:
+    """The containers under one folder.
+
+    Args:
+        folder: Private to the broker's user.
+        clock: Of the lock-out and of the sensors' answers.
+        entropy: Of keys, salts and nonces.
+        sensors: By gesture.
+        secrets: Where device secrets are kept.
+        settings: The machine's.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        sensors: Mapping[str, Sensor],
+        secrets: DeviceSecrets,
+        settings: HelloSettings,
+    ) -> None:
+        private.make_folder(folder)
+        private.make_folder(folder / "users")
+        self.sensors, self.secrets = sensors, secrets
+        self._folder, self._clock, self._entropy, self._settings = folder / "users", clock, entropy, settings
+        self._one_kdf = threading.Lock()
+
+    def counter(self, owner: str) -> Counter:
+        """Give a container's counter."""
+        return Counter(self._folder / owner / "tries", clock=self._clock, rules=self._settings.lockout)
+
+    def seen(self, owner: str) -> private.SlotFile:
+        """Give the record of the highest signature counters that the relying party saw."""
+        return private.SlotFile(self._folder / owner / "seen")
+
+    @contextmanager
+    def changing(self, user: str) -> Iterator[str]:
+        """Hold the lock under which a container is changed; give its name."""
+        owner = box.owner_of(user)
+        private.make_folder(self._folder / owner)
+        with private.locked(self._folder / owner / "lock"):
+            yield owner
+
+    def find(self, user: str) -> Container | None:
+        """Give a person's container; None where there is none."""
+        owner = box.owner_of(user)
+        data = private.read(self._folder / owner / "container.json")
+        return Container.decode(data, owner=owner) if data is not None else None
+
+    def load(self, user: str) -> Container:
+        """Give a person's container.
+
+        Raises:
+            NotEnrolledError: There is none.
+        """
+        found = self.find(user)
+        if found is None:
+            raise NotEnrolledError(f"{user} has no PIN yet")
+        return found
+
+    def save(self, changed: Container) -> None:
+        """Put a container in place; device secrets that it no longer names must be destroyed after, not before."""
+        private.replace(self._folder / changed.owner / "container.json", changed.encode())
+
+    def users(self) -> int:
+        """Count the containers."""
+        return sum(1 for path in self._folder.iterdir() if (path / "container.json").exists())
+
+    def create(self, user: str, owner: str, pin: bytearray, *, phrase: str) -> Container:
+        """Make a container with a new key behind a PIN; the lock is held by the caller."""
+        key = keys.new_key(self._settings.algorithm)
+        now = self._clock.read().unix
+        fresh = Container(
+            user=user,
+            owner=owner,
+            credential=b64(self._entropy.token_bytes(box.KEY_BYTES)),
+            algorithm=self._settings.algorithm,
+            public_key=keys.cose(key, self._settings.algorithm),
+            protectors=(),
+            phrase=phrase,
+            created_at=now,
+        )
+        raw = keys.to_bytes(key)
+        try:
+            made = self.protect_by_pin(fresh, raw, pin)
+        finally:
+            wipe(raw)
+        self.counter(owner).create()
+        self.seen(owner).create({})
+        self.save(made)
+        return made
+
+    def protect_by_pin(self, held: Container, key: bytearray, pin: bytearray) -> Container:
+        """Wrap the key under a PIN, with a new device secret and salt."""
+        name, device = self._new_secret(held.owner)
+        salt = self._entropy.token_bytes(box.KEY_BYTES)
+        sealed = self._seal(held, PIN, key, self._stretch(pin, salt), device)
+        now = self._clock.read().unix
+        new = Protector(gesture=PIN, secret=name, sealed=sealed, created_at=now, salt=salt)
+        return replace(held.with_protector(new), pin_set_at=now)
+
+    def protect_by_sensor(self, held: Container, key: bytearray, gesture: str, *, label: str) -> Container:
+        """Wrap the key under what a sensor releases on a match."""
+        sensor = self.sensor(gesture)
+        name, device = self._new_secret(held.owner)
+        taken = sensor.enrol(held.owner)
+        iv = self._entropy.token_bytes(box.IV_BYTES)
+        channel = box.seal(box.wrap_key(b"", device, "channel"), taken.channel, iv, taken.template.encode())
+        new = Protector(
+            gesture=gesture,
+            secret=name,
+            sealed=self._seal(held, gesture, key, taken.protector, device),
+            created_at=self._clock.read().unix,
+            template=taken.template,
+            channel=channel,
+            label=label,
+            simulated=sensor.simulated,
+        )
+        return held.with_protector(new)
+
+    def sensor(self, gesture: str) -> Sensor:
+        """Give the sensor of a gesture.
+
+        Raises:
+            NotEnrolledError: This machine has none.
+        """
+        found = self.sensors.get(gesture)
+        if found is None:
+            raise NotEnrolledError(f"this machine has no {gesture} sensor", hint="use the PIN")
+        return found
+
+    @contextmanager
+    def unlocked(self, held: Container, proof: Proof) -> Iterator[Unlocked]:
+        """Unlock the key with a gesture; wipes the proof's secret and, at the end, the key.
+
+        Raises:
+            GestureError: Wrong PIN, or no match.
+            LockedOutError: The PIN is locked.
+            NotEnrolledError: No such gesture.
+        """
+        key: bytearray | None = None
+        try:
+            found = held.protector(proof.gesture)
+            if found is None:
+                raise NotEnrolledError(f"{held.user} has not enrolled {proof.gesture}")
+            charged = self.counter(held.owner).charge() if proof.gesture == PIN else None
+            key = self._open(held, found, proof)
+            if key is None:
+                raise _wrong(charged)
+            yield Unlocked(key=key, charged=charged)
+        finally:
+            wipe(proof.secret)
+            wipe(key)
+
+    def _open(self, held: Container, found: Protector, proof: Proof) -> bytearray | None:
+        device = self.secrets.get(found.secret)
+        if device is None:
+            return None
+        if found.gesture == PIN:
+            released = self._stretch(proof.secret or bytearray(), found.salt)
+        else:
+            released = self._look(held, found, device, proof.stop)
+        wrap = box.wrap_key(released, device, found.gesture)
+        return box.unseal(wrap, found.sealed, box.context(held.owner, held.credential, found.gesture))
+
+    def _look(self, held: Container, found: Protector, device: bytes, stop: Stop) -> bytes:
+        channel = box.unseal(box.wrap_key(b"", device, "channel"), found.channel, found.template.encode())
+        if channel is None:
+            raise GestureError("the sensor did not recognise you", detail="channel key does not unseal")
+        nonce = self._entropy.token_bytes(box.KEY_BYTES)
+        reply = self.sensor(found.gesture).match(found.template, held.owner, nonce, stop=stop)
+        return open_reply(reply, bytes(channel), owner=held.owner, nonce=nonce, now=self._clock.read())
+
+    def _seal(self, held: Container, gesture: str, key: bytearray, released: bytes, device: bytes) -> bytes:
+        wrap = box.wrap_key(released, device, gesture)
+        iv = self._entropy.token_bytes(box.IV_BYTES)
+        return box.seal(wrap, key, iv, box.context(held.owner, held.credential, gesture))
+
+    def _new_secret(self, owner: str) -> tuple[str, bytes]:
+        name = f"{owner}-{self._entropy.token_bytes(8).hex()}"
+        device = self._entropy.token_bytes(box.KEY_BYTES)
+        self.secrets.put(name, device)
+        return name, device
+
+    def _stretch(self, pin: bytearray, salt: bytes) -> bytes:
+        rules = self._settings.kdf
+        with self._one_kdf:
+            kdf = Argon2id(salt=salt, length=box.KEY_BYTES, iterations=rules.passes, lanes=1, memory_cost=rules.memory_kib)
+            return kdf.derive(pin)  # type: ignore[arg-type] # any buffer will do; a copy could not be wiped
+
+
+def _wrong(charged: Charged | None) -> GestureError | LockedOutError:
+    if charged is None:
+        return GestureError("the sensor did not recognise you", detail="the protector does not unseal")
+    if charged.standing.locked:
+        return locked_out(charged.standing)
+    left = charged.standing.tries_left
+    return GestureError(f"wrong PIN; {left} {'try' if left == 1 else 'tries'} left")

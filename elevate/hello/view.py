@@ -1,0 +1,120 @@
+"""What a prompt shows, composed by the broker from what was agreed and from nothing else. Pure.
+
+Every text from outside is escaped here, once; a prompt adds nothing and interprets nothing. Classes as on Windows: grey where
+the publisher is verified, yellow where there is none or it is not known, red where it is blocked.
+
+Source: fidelity.md rows 18 and 19; attacks.md row 37.
+"""
+
+from collections.abc import Mapping
+
+from elevate.canonical import Json
+from elevate.model import Agreement, Fact, FactValue, InspectedTask, Outcome, Requester, request_digest
+from elevate.ports import Offer
+from elevate.tasks import KINDS
+from elevate.text import escape, shell_words
+
+EMULATED = "emulated: no security boundary"
+MAX_ARGUMENTS = 64
+MAX_TEXT = 1024
+TIMEOUT_SECONDS = 120
+
+
+def prompt_view(
+    agreement: Agreement, offer: Offer, *, emulated: bool, timeout_seconds: int = TIMEOUT_SECONDS
+) -> dict[str, Json]:
+    """Compose the prompt for one request.
+
+    Args:
+        agreement: Everything that the request digest covers.
+        offer: What the person can prove oneself with; the phrase is not taken from it, so the view may be logged.
+        emulated: The host is no security boundary, and the prompt says so.
+        timeout_seconds: How long it stays open.
+
+    Returns:
+        Data only, every text escaped; ``class`` is ``grey``, ``yellow`` or ``red``, ``mode`` is ``credential`` or ``consent``.
+    """
+    decision = agreement.decision
+    return {
+        **_task(agreement.task),
+        "v": 1,
+        "class": prompt_class(dict(agreement.task.facts)),
+        "mode": "consent" if decision.outcome is Outcome.CONSENT else "credential",
+        "requester": _requester(agreement.requester),
+        "reason": _cut(agreement.reason),
+        "rules": [_cut(rule) for rule in decision.rules],
+        "time_limit_seconds": decision.obligations.time_limit_seconds,
+        "min_strength": decision.obligations.min_strength,
+        "host": _cut(agreement.host),
+        "host_note": EMULATED if emulated else "",
+        "digest": request_digest(agreement).hex(),
+        "gestures": list(offer.gestures),
+        "timeout_seconds": timeout_seconds,
+    }
+
+
+def refusal_view(task: InspectedTask, requester: Requester, *, message: str, emulated: bool) -> dict[str, Json]:
+    """Compose what is shown for a task that policy blocks: red, with nothing to agree to."""
+    return {
+        **_task(task),
+        "v": 1,
+        "class": "red",
+        "mode": "refused",
+        "requester": _requester(requester),
+        "reason": _cut(message),
+        "host_note": EMULATED if emulated else "",
+    }
+
+
+def prompt_class(facts: Mapping[str, FactValue]) -> str:
+    """Give the colour: the worst that is known of the file counts."""
+    if facts.get("blocked") is True:
+        return "red"
+    signer = facts.get("signer", Fact.ABSENT)
+    return "yellow" if isinstance(signer, Fact) or not signer else "grey"
+
+
+def _task(task: InspectedTask) -> dict[str, Json]:
+    facts = dict(task.facts)
+    return {
+        "title": KINDS[task.task.kind].display_name,
+        "kind": task.task.kind,
+        "display": _cut_escaped(task.task.display()),
+        "path": _cut(task.file.path) if task.file else "",
+        "sha256": task.file.sha256 if task.file else "",
+        "publisher": _publisher(facts),
+        "argv": [_cut(word) for word in task.argv[:MAX_ARGUMENTS]],
+        "argv_more": max(0, len(task.argv) - MAX_ARGUMENTS),
+        "command": _cut_escaped(shell_words(task.argv)),
+        "cwd": _cut(task.cwd),
+        "input_sha256": task.payload.sha256 if task.payload else "",
+        "input_bytes": task.payload.size if task.payload else 0,
+    }
+
+
+def _requester(requester: Requester) -> dict[str, Json]:
+    return {
+        "user": _cut(requester.user),
+        "sid": _cut(requester.sid),
+        "uid": requester.process.uid,
+        "pid": requester.process.pid,
+        "executable": _cut(requester.executable),
+        "chain": [_cut(link) for link in requester.chain[:16]],
+        "remote": requester.remote,
+    }
+
+
+def _publisher(facts: Mapping[str, FactValue]) -> str:
+    signer = facts.get("signer", Fact.ABSENT)
+    if isinstance(signer, Fact):
+        return "unsigned" if signer is Fact.ABSENT else "could not be checked"
+    return _cut(str(signer))
+
+
+def _cut(text: str) -> str:
+    return _cut_escaped(escape(text))
+
+
+def _cut_escaped(text: str) -> str:
+    # SECURITY: what is cut says so, and how much; a long argument can't push the end out of sight unseen.
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} […and {len(text) - MAX_TEXT} more characters]"

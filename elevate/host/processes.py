@@ -1,0 +1,133 @@
+"""What the kernel says of a running process: who it is, what it executes, and which processes started it.
+
+Nothing here believes the process itself: no environment, no argument. A look-up of the process that fails is an error, never a
+default. A parent that can't be read any more is shown as unknown; nothing is decided on it.
+
+Source: proc(5); attacks.md rows 22, 23 and 39.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from elevate.errors import HostError
+from elevate.model import ProcessIdentity
+from elevate.text import escape
+
+MAX_CHAIN = 16
+_PARENT, _START = 1, 19
+"""Positions in /proc/PID/stat after the name: fields 4 and 22."""
+_NO_SESSION = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """One process, as the kernel knows it.
+
+    Attributes:
+        executable: Real path of what it executes.
+        chain: The process and its parents, nearest first, as they are shown: ``"bash (4711)"``.
+        remote: It belongs to a session that came over a network.
+    """
+
+    process: ProcessIdentity
+    executable: str
+    chain: tuple[str, ...]
+    remote: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Stat:
+    name: str
+    parent: int
+    start_time: int
+
+
+def read_process(pid: int) -> ProcessFacts:
+    """Read the facts of process ``pid``.
+
+    Raises:
+        HostError: It has ended, or may not be looked at.
+    """
+    try:
+        stat = _stat(pid)
+        uid = _effective_uid(pid)
+        executable = str(Path(f"/proc/{pid}/exe").readlink())
+    except (OSError, ValueError, IndexError) as exc:
+        raise HostError("the requesting process can't be looked at", detail=f"process {pid}: {exc}") from exc
+    names, over_network = _parents(stat)
+    process = ProcessIdentity(uid=uid, pid=pid, start_time=stat.start_time, boot_id=boot_id())
+    return ProcessFacts(
+        process=process,
+        executable=executable,
+        chain=(_shown(stat.name, pid), *names),
+        remote=over_network or _remote_session(pid),
+    )
+
+
+def start_time(pid: int) -> int:
+    """Give the start of process ``pid`` in clock ticks since boot.
+
+    Raises:
+        HostError: It has ended.
+    """
+    try:
+        return _stat(pid).start_time
+    except (OSError, ValueError, IndexError) as exc:
+        raise HostError("the requesting process can't be looked at", detail=f"process {pid}: {exc}") from exc
+
+
+def boot_id() -> str:
+    """Give the kernel's random id of this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _stat(pid: int) -> _Stat:
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="surrogateescape")
+    # The name may hold brackets and blanks; the last bracket ends it.
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    return _Stat(head.partition("(")[2], int(fields[_PARENT]), int(fields[_START]))
+
+
+def _effective_uid(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("Uid:"):
+            return int(line.split()[2])
+    message = "no uid"
+    raise ValueError(message)
+
+
+def _parents(stat: _Stat) -> tuple[tuple[str, ...], bool]:
+    names: list[str] = []
+    over_network = False
+    while stat.parent and len(names) < MAX_CHAIN:
+        pid = stat.parent
+        try:
+            above = _stat(pid)
+        except (OSError, ValueError, IndexError):
+            names.append(f"unknown ({pid})")
+            break
+        # A parent is older; a younger one has got the number of a parent that ended.
+        if above.start_time > stat.start_time:
+            names.append(f"unknown ({pid})")
+            break
+        stat = above
+        names.append(_shown(stat.name, pid))
+        over_network = over_network or stat.name.startswith("sshd")
+    return tuple(names), over_network
+
+
+def _remote_session(pid: int) -> bool:
+    """Ask the login facts: the audit session, and what the login manager wrote of it."""
+    try:
+        session = int(Path(f"/proc/{pid}/sessionid").read_text(encoding="ascii"))
+        if session == _NO_SESSION:
+            return False
+        lines = Path(f"/run/systemd/sessions/{session}").read_text(encoding="utf-8", errors="replace").splitlines()
+    except (OSError, ValueError):
+        return False
+    return "REMOTE=1" in lines
+
+
+def _shown(name: str, pid: int) -> str:
+    return f"{escape(name)} ({pid})"

@@ -1,0 +1,277 @@
+"""What each method does: read its parameters, ask the broker, answer. One worker runs one call from begin to end."""
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from elevate.canonical import Json
+from elevate.errors import DeniedError, TaskInvalidError
+from elevate.lifecycle import State, is_final
+from elevate.model import Requester
+from elevate.ports import Running
+from elevate.server import interface
+from elevate.server.connection import Connection, close_all
+from elevate.server.interface import Parameters, Request, ServiceError
+from elevate.server.output import forward
+from elevate.server.surface import Ask, Grant, Surface
+from elevate.tasks import MAX_PAYLOAD_BYTES, Task
+
+MAX_REASON = 1024
+_MAX_SIGNAL = 64
+_F_GET_SEALS = 1034
+_SEALED = 0x2 | 0x4 | 0x8
+"""Nobody can shrink, grow or write it any more."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call that a worker runs."""
+
+    broker: Surface
+    connection: Connection
+    request: Request
+    parameters: Parameters
+    fds: list[int]
+
+    def requester(self) -> Requester:
+        """Say who asks, read from the kernel now."""
+        return self.broker.requester(self.connection.peer.facts())
+
+    def descriptor(self, name: str) -> int | None:
+        """Give the descriptor that a member names; None where there is none."""
+        index = self.parameters.number(name, least=0, most=len(self.fds) - 1)
+        return None if index is None else self.fds[index]
+
+    def progress(self, parameters: dict[str, Json], fds: tuple[int, ...] = ()) -> None:
+        """Send one reply that others follow, where the caller wants such."""
+        if self.request.more:
+            self.connection.tell(parameters, continues=True, fds=fds)
+
+    def state(self, request: str, state: State) -> None:
+        """Tell how far a request has come; what is running is told with its output."""
+        call_over = state in {State.REDEEMED, State.RUNNING} or is_final(state)
+        if not call_over:
+            self.progress({"state": state.value, "request": request})
+
+    def answer(self, parameters: Mapping[str, Json]) -> None:
+        """Send the last reply."""
+        if not self.request.oneway:
+            self.connection.tell(dict(parameters))
+
+
+def run(broker: Surface, connection: Connection, request: Request, fds: list[int]) -> None:
+    """Run one call; whatever goes wrong is its answer."""
+    call = Call(broker, connection, request, Parameters(request.parameters), fds)
+    try:
+        _method(request.method)(call)
+    except Exception as error:  # noqa: BLE001 - the daemon's own loop: an error is a refusal, and no one else's outage
+        if not request.oneway:
+            connection.send(interface.failure(error, getattr(error, "request", "")))
+    finally:
+        close_all(fds)
+
+
+def signal(connection: Connection, request: Request) -> None:
+    """Pass a signal on, beside the call that is under way."""
+    parameters = Parameters(request.parameters)
+    number = parameters.number("signal", least=1, most=_MAX_SIGNAL)
+    if number is None:
+        raise ServiceError("InvalidParameter", "parameter", "signal")
+    connection.signal(parameters.text("request", max_chars=64), number)
+
+
+def _method(name: str) -> Callable[[Call], None]:
+    interface_name, _, method = name.rpartition(".")
+    if interface_name not in interface.DESCRIPTIONS:
+        raise ServiceError("InterfaceNotFound", "interface", interface_name)
+    found = _METHODS.get(name)
+    if found is None:
+        raise ServiceError("MethodNotFound", "method", method)
+    return found
+
+
+def _elevate(call: Call) -> None:
+    grant = _ask(call)
+    call.connection.keep(grant)
+    shown: Json = {"request": grant.request, "expires_at": grant.expires_at, "claims": dict(grant.claims)}
+    call.answer({"state": State.ISSUED.value, "grant": shown})
+
+
+def _run(call: Call) -> None:
+    descriptors = call.parameters.flag("descriptors")
+    grant = _ask(call)
+    try:
+        _redeem_grant(call, grant, secrets.token_hex(16), descriptors=descriptors)
+    finally:
+        grant.release()
+
+
+def _redeem(call: Call) -> None:
+    request = call.parameters.text("request", max_chars=64)
+    redeem_id = call.parameters.text("redeem_id", max_chars=64)
+    descriptors = call.parameters.flag("descriptors")
+    call.parameters.end()
+    grant = call.connection.grants.get(request)
+    if grant is None:
+        raise DeniedError("this connection holds no such grant", hint="ask for a new one; a grant ends with its connection")
+    _redeem_grant(call, grant, redeem_id, descriptors=descriptors)
+
+
+def _ask(call: Call) -> Grant:
+    task = _task(call)
+    reason = call.parameters.text("reason", max_chars=MAX_REASON, default="")
+    terminal, payload = call.descriptor("terminal_fd"), call.descriptor("payload_fd")
+    call.parameters.end()
+    if terminal is not None:
+        _check_terminal(terminal)
+    if payload is not None:
+        _check_payload(payload)
+    ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload, terminal=terminal)
+    return call.broker.elevate(ask, cancel=call.connection.hangup, on_state=call.state)
+
+
+def _redeem_grant(call: Call, grant: Grant, redeem_id: str, *, descriptors: bool) -> None:
+    # Who presents the grant is read from the kernel again: it must be the process that asked.
+    running = grant.start(redeem_id, call.connection.peer.facts().process)
+    with call.connection.running(grant.request, running), _output(call, grant, running, descriptors=descriptors):
+        outcome = grant.finish(running)
+    call.answer({"state": State.DESTROYED.value, "request": grant.request, "outcome": dict(outcome)})
+
+
+@contextlib.contextmanager
+def _output(call: Call, grant: Grant, running: Running, *, descriptors: bool) -> Iterator[None]:
+    told: dict[str, Json] = {"state": State.RUNNING.value, "request": grant.request}
+    pipes = (running.stdout, running.stderr)
+    if descriptors and call.request.more:
+        call.progress(told | {"stdout_fd": 0, "stderr_fd": 1}, pipes)
+        # Ours are closed now: when the client's are gone, the task's next write fails.
+        close_all(list(pipes))
+        yield
+    else:
+        call.progress(told)
+        with forward(pipes, call.progress):
+            yield
+
+
+def _task(call: Call) -> Task:
+    given = call.parameters.members("task")
+    if given.keys() != {"kind", "params"}:
+        raise ServiceError("InvalidParameter", "parameter", "task")
+    return Task.parse(given["kind"], given["params"])
+
+
+def _check_terminal(fd: int) -> None:
+    if not stat.S_ISCHR(os.fstat(fd).st_mode) or not os.isatty(fd):
+        raise TaskInvalidError("what was passed as a terminal is none")
+
+
+def _check_payload(fd: int) -> None:
+    """Take nothing that could change while it is looked at."""
+    import fcntl
+
+    try:
+        seals = fcntl.fcntl(fd, _F_GET_SEALS)
+    except OSError as exc:
+        raise TaskInvalidError("the input is not a sealed memory file") from exc
+    if seals & _SEALED != _SEALED:
+        raise TaskInvalidError("the input is not a sealed memory file")
+    if os.fstat(fd).st_size > MAX_PAYLOAD_BYTES:
+        raise TaskInvalidError(f"the input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
+
+
+def _explain(call: Call) -> None:
+    task = _task(call)
+    call.parameters.end()
+    call.answer({"explanation": dict(call.broker.explain(task, call.requester()))})
+
+
+def _cancel(call: Call) -> None:
+    request = call.parameters.text("request", max_chars=64)
+    call.parameters.end()
+    call.broker.cancel(request, call.requester())
+    call.answer({})
+
+
+def _revoke(call: Call) -> None:
+    jti = call.parameters.text("jti", max_chars=64)
+    call.parameters.end()
+    call.broker.revoke(jti, call.requester())
+    call.answer({})
+
+
+def _receipt(call: Call) -> None:
+    request = call.parameters.text("request", max_chars=64)
+    call.parameters.end()
+    call.answer({"receipt": dict(call.broker.receipt(request, call.requester()))})
+
+
+def _status(call: Call) -> None:
+    call.parameters.end()
+    call.answer({"status": dict(call.broker.status())})
+
+
+def _who_am_i(call: Call) -> None:
+    call.parameters.end()
+    who = call.requester()
+    shown: dict[str, Json] = {
+        "user": who.user,
+        "sid": who.sid,
+        "groups": list(who.groups),
+        "machine": who.machine,
+        "uid": who.process.uid,
+        "pid": who.process.pid,
+        "executable": who.executable,
+        "chain": list(who.chain),
+        "remote": who.remote,
+        "service": who.service,
+    }
+    call.answer({"requester": shown})
+
+
+def _reload(call: Call) -> None:
+    call.parameters.end()
+    if call.connection.peer.uid not in {0, os.getuid()}:
+        raise DeniedError("only root and the broker's own user may reload the policy", hint="ask an administrator")
+    call.answer({"policy": dict(call.broker.reload_policy())})
+
+
+def _signal(call: Call) -> None:
+    signal(call.connection, call.request)
+    call.answer({})
+
+
+def _info(call: Call) -> None:
+    call.parameters.end()
+    call.answer(interface.info())
+
+
+def _describe(call: Call) -> None:
+    name = call.parameters.text("interface", max_chars=256)
+    if name not in interface.DESCRIPTIONS:
+        raise ServiceError("InterfaceNotFound", "interface", name)
+    call.answer({"description": interface.DESCRIPTIONS[name]})
+
+
+_METHODS: Mapping[str, Callable[[Call], None]] = {
+    f"{interface.SERVICE}.GetInfo": _info,
+    f"{interface.SERVICE}.GetInterfaceDescription": _describe,
+    **{
+        f"{interface.NAME}.{name}": method
+        for name, method in {
+            "Elevate": _elevate,
+            "Redeem": _redeem,
+            "Run": _run,
+            "Signal": _signal,
+            "Explain": _explain,
+            "Cancel": _cancel,
+            "Revoke": _revoke,
+            "Receipt": _receipt,
+            "Status": _status,
+            "WhoAmI": _who_am_i,
+            "ReloadPolicy": _reload,
+        }.items()
+    },
+}

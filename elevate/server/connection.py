@@ -1,0 +1,217 @@
+"""One client's connection: who it is, what is under way on it, and how it is answered."""
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Iterator
+
+from elevate.canonical import Json
+from elevate.errors import BusyError, ProtocolError, TaskInvalidError
+from elevate.ports import Running
+from elevate.server import interface
+from elevate.server.frames import Frames
+from elevate.server.peer import Credentials, Peer, unpack
+from elevate.server.surface import Grant
+
+MAX_FDS = 4
+"""Descriptors that may wait for the frame that names them."""
+MAX_QUEUED = 8
+"""Calls that may wait while one is under way."""
+MAX_GRANTS = 8
+SEND_SECONDS = 10
+_CHUNK = 16_384
+_ANCILLARY = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * MAX_FDS)
+
+
+class Hangup:
+    """Turns readable when the client has left; implements `elevate.ports.Cancel`."""
+
+    def __init__(self) -> None:
+        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._set = threading.Event()
+
+    def cancelled(self) -> bool:
+        """Say whether the client has left."""
+        return self._set.is_set()
+
+    def fileno(self) -> int:
+        """Give the descriptor that turns readable."""
+        return self._fd
+
+    def set(self) -> None:
+        """The client has left."""
+        if not self._set.is_set():
+            self._set.set()
+            os.eventfd_write(self._fd, 1)
+
+    def close(self) -> None:
+        """Close the descriptor; nobody may wait on it any more."""
+        os.close(self._fd)
+
+
+class Connection:
+    """One connection. The ear reads it; one worker at a time answers its calls.
+
+    Attributes:
+        busy: A call is under way.
+        queue: Calls that wait for it, oldest first, each with its descriptors.
+        grants: What this connection may redeem, by request.
+        deadline_ns: Monotonic time at which an unfinished frame is too slow; 0 where none is unfinished.
+    """
+
+    def __init__(self, sock: socket.socket, peer: Peer) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SEND_SECONDS, 0))
+        self.socket = sock
+        self.peer = peer
+        self.frames = Frames()
+        self.hangup = Hangup()
+        self.queue: deque[tuple[interface.Request, list[int]]] = deque()
+        self.grants: dict[str, Grant] = {}
+        self.busy = False
+        self.ended = False
+        self.deadline_ns = 0
+        self._fds: list[int] = []
+        self._running: dict[str, Running] = {}
+        self._sending = threading.Lock()
+        self._lock = threading.Lock()
+
+    def read(self) -> list[tuple[interface.Request, list[int]]] | None:
+        """Read once what has come; give the calls that are whole, or None at the end of the stream.
+
+        Raises:
+            ElevateError: What came is refused, and the connection must be closed.
+        """
+        data, ancillary, flags, _ = self.socket.recvmsg(_CHUNK, _ANCILLARY, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
+        sender = self._take(ancillary)
+        if not data:
+            return None
+        if flags & socket.MSG_CTRUNC or len(self._fds) > MAX_FDS:
+            raise ProtocolError(f"more than {MAX_FDS} descriptors came at once")
+        self.peer.check_sender(sender)
+        calls = [self._call(frame) for frame in self.frames.feed(data)]
+        if not self.frames.unfinished:
+            self._drop_fds()
+        return calls
+
+    def _take(self, ancillary: list[tuple[int, int, bytes]]) -> Credentials | None:
+        sender = None
+        for level, kind, packed in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self._fds += memoryview(packed[: len(packed) - len(packed) % 4]).cast("i").tolist()
+            elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+                sender = unpack(packed)
+        return sender
+
+    def _call(self, frame: bytes) -> tuple[interface.Request, list[int]]:
+        request = interface.parse(frame)
+        named = sum(name.endswith("_fd") and value is not None for name, value in request.parameters.items())
+        taken, self._fds = self._fds[:named], self._fds[named:]
+        return request, taken
+
+    def _drop_fds(self) -> None:
+        close_all(self._fds)
+        self._fds = []
+
+    def enqueue(self, request: interface.Request, fds: list[int]) -> None:
+        """Let a call wait until the one under way has ended.
+
+        Raises:
+            BusyError: Too many wait already.
+        """
+        if len(self.queue) >= MAX_QUEUED:
+            close_all(fds)
+            raise BusyError("too many calls wait on this connection")
+        self.queue.append((request, fds))
+
+    def send(self, frame: bytes, fds: tuple[int, ...] = ()) -> None:
+        """Send one frame, waiting a bounded time for a slow reader. A client that has gone is no error here."""
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"={len(fds)}i", *fds))] if fds else []
+        with self._sending:
+            try:
+                sent = self.socket.sendmsg([frame], ancillary, socket.MSG_NOSIGNAL)
+                while sent < len(frame):
+                    sent += self.socket.send(frame[sent:], socket.MSG_NOSIGNAL)
+            except OSError:
+                self.hang_up()
+
+    def send_now(self, frame: bytes) -> None:
+        """Send one frame if that needs no waiting; for the ear, which waits for nobody."""
+        if self._sending.acquire(blocking=False):
+            try:
+                with contextlib.suppress(OSError):
+                    self.socket.send(frame, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            finally:
+                self._sending.release()
+
+    def tell(self, parameters: dict[str, Json], *, continues: bool = False, fds: tuple[int, ...] = ()) -> None:
+        """Send one reply."""
+        self.send(interface.reply(parameters, continues=continues), fds)
+
+    def keep(self, grant: Grant) -> None:
+        """Bind a grant to this connection.
+
+        Raises:
+            BusyError: It holds too many.
+        """
+        with self._lock:
+            if len(self.grants) < MAX_GRANTS and not self.hangup.cancelled():
+                self.grants[grant.request] = grant
+                return
+        grant.release()
+        raise BusyError("too many grants are open on this connection", hint="use or drop one first")
+
+    @contextlib.contextmanager
+    def running(self, request: str, running: Running) -> Iterator[None]:
+        """Mark a task as running here: it is ended when the client leaves."""
+        with self._lock:
+            self._running[request] = running
+        if self.hangup.cancelled():
+            running.cancel()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._running[request]
+
+    def signal(self, request: str, number: int) -> None:
+        """Pass a signal to the task that runs here.
+
+        Raises:
+            TaskInvalidError: No such task runs on this connection.
+        """
+        with self._lock:
+            running = self._running.get(request)
+        if running is None:
+            raise TaskInvalidError("no such task runs on this connection", hint="see: elevate status")
+        running.cancel(number)
+
+    def hang_up(self) -> None:
+        """The client has left: cancel what waits, and end what runs. May be called from any thread, more than once."""
+        self.hangup.set()
+        with self._lock:
+            running = list(self._running.values())
+        for each in running:
+            each.cancel()
+
+    def close(self) -> None:
+        """Close everything, once no call is under way; unused grants are taken back."""
+        for grant in self.grants.values():
+            grant.release()
+        self.grants.clear()
+        for _, fds in self.queue:
+            close_all(fds)
+        self.queue.clear()
+        self._drop_fds()
+        self.peer.close()
+        self.hangup.close()
+        self.socket.close()
+
+
+def close_all(fds: list[int]) -> None:
+    """Close descriptors that came and that nobody wants."""
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)

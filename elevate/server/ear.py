@@ -1,0 +1,217 @@
+"""The one thread that listens: accepts, reads, keeps the bounds and the deadlines, and hands whole calls to workers.
+
+- Bounds: `MAX_CONNECTIONS` in all, `MAX_PER_UID` for one user, one call under way per connection, `MAX_CALLS` in all.
+- A frame that has begun must end within `FRAME_SECONDS`; a connection that asks nothing at first may stay `IDLE_SECONDS`.
+- A client that leaves cancels what is open on its connection, at once, whatever a worker is doing.
+- Nothing that one client sends, or fails to send, makes another one wait.
+
+Source: attacks.md rows 22, 23, 36 and 49.
+"""
+
+import contextlib
+import os
+import select
+import socket
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from elevate.errors import BusyError, ElevateError
+from elevate.ports import Clock
+from elevate.server import calls, interface
+from elevate.server.connection import Connection, close_all
+from elevate.server.interface import Request, ServiceError
+from elevate.server.peer import Peer
+from elevate.server.surface import Surface
+
+MAX_CONNECTIONS = 256
+MAX_PER_UID = 32
+MAX_CALLS = 128
+FRAME_SECONDS = 5
+IDLE_SECONDS = 60
+DRAIN_SECONDS = 30
+"""How long a running task may go on after the broker was told to stop."""
+_TICK_MS = 1_000
+_SIGNAL = f"{interface.NAME}.Signal"
+
+
+class Ear:
+    """Listens on one socket until it is told to stop."""
+
+    def __init__(self, listener: socket.socket, broker: Surface, clock: Clock) -> None:
+        self._listener = listener
+        self._broker = broker
+        self._clock = clock
+        self._connections: dict[int, Connection] = {}
+        self._per_uid: Counter[int] = Counter()
+        self._workers = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="call")
+        self._under_way = 0
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._done: list[Connection] = []
+        self._accepting = True
+        self._stopping = False
+        self._drained_ns = 0
+        self._poll = select.epoll()
+        self._poll.register(listener.fileno(), select.EPOLLIN)
+        self._poll.register(self._wake, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Listen until `stop` was called and every call under way has ended."""
+        while not (self._stopping and not self._under_way):
+            self.turn(_TICK_MS)
+
+    def stop(self) -> None:
+        """Take no new calls, and cancel what waits for a person; what runs may end. May be called by a signal handler."""
+        self._stopping = True
+        os.eventfd_write(self._wake, 1)
+
+    def turn(self, timeout_ms: int) -> None:
+        """Do what there is to do; wait at most ``timeout_ms`` for it."""
+        for fd, _ in self._poll.poll(timeout_ms / 1000):
+            if fd == self._listener.fileno():
+                self._accept()
+            elif fd == self._wake:
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(fd)
+            else:
+                self._hear(fd)
+        self._settle()
+        if self._stopping and self._accepting:
+            self._refuse_more()
+        self._expire()
+
+    def close(self) -> None:
+        """End every connection; calls under way are cancelled and waited for."""
+        for connection in self._all():
+            self._end(connection)
+        self._workers.shutdown(wait=True)
+        self._settle()
+        self._poll.close()
+        os.close(self._wake)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        try:
+            connection = self._admit(sock)
+        except ElevateError as error:
+            with contextlib.suppress(OSError):
+                sock.send(interface.failure(error), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            sock.close()
+            return
+        connection.deadline_ns = self._clock.read().mono_ns + IDLE_SECONDS * 10**9
+        self._per_uid[connection.peer.uid] += 1
+        # The pidfd as well: the process may end while a child of its still holds the connection.
+        for fd in (sock.fileno(), connection.peer.pidfd):
+            self._connections[fd] = connection
+            self._poll.register(fd, select.EPOLLIN)
+
+    def _admit(self, sock: socket.socket) -> Connection:
+        if self._per_uid.total() >= MAX_CONNECTIONS:
+            raise BusyError("too many connections", hint="try again in a moment")
+        peer = Peer(sock)
+        if self._per_uid[peer.uid] >= MAX_PER_UID:
+            peer.close()
+            raise BusyError(f"too many connections of uid {peer.uid}", hint="close one first")
+        return Connection(sock, peer)
+
+    def _hear(self, fd: int) -> None:
+        connection = self._connections.get(fd)
+        if connection is None:
+            return  # ended by something that was heard before it
+        if fd == connection.peer.pidfd:
+            self._end(connection)
+        else:
+            self._read(connection)
+
+    def _read(self, connection: Connection) -> None:
+        begun = connection.frames.unfinished
+        try:
+            received = connection.read()
+            for request, fds in received or []:
+                self._dispatch(connection, request, fds)
+        except BlockingIOError:
+            return
+        except (ElevateError, OSError) as error:
+            connection.send_now(interface.failure(error))
+            received = None
+        if received is None:
+            self._end(connection)
+        elif not connection.frames.unfinished:
+            connection.deadline_ns = 0
+        elif received or not begun:
+            connection.deadline_ns = self._clock.read().mono_ns + FRAME_SECONDS * 10**9
+
+    def _dispatch(self, connection: Connection, request: Request, fds: list[int]) -> None:
+        if request.method == _SIGNAL and request.oneway:
+            with contextlib.suppress(ElevateError, ServiceError):
+                calls.signal(connection, request)
+        elif connection.busy:
+            connection.enqueue(request, fds)
+        else:
+            self._start(connection, request, fds)
+
+    def _start(self, connection: Connection, request: Request, fds: list[int]) -> None:
+        if self._under_way >= MAX_CALLS or self._stopping:
+            close_all(fds)
+            busy = BusyError("the broker takes no more calls now", hint="try again in a moment")
+            connection.send_now(interface.failure(busy))
+            return
+        connection.busy = True
+        self._under_way += 1
+        self._workers.submit(self._work, connection, request, fds)
+
+    def _work(self, connection: Connection, request: Request, fds: list[int]) -> None:
+        try:
+            calls.run(self._broker, connection, request, fds)
+        finally:
+            self._done.append(connection)
+            os.eventfd_write(self._wake, 1)
+
+    def _settle(self) -> None:
+        """Take note of the calls that have ended; begin those that waited for them."""
+        while self._done:
+            connection = self._done.pop(0)
+            self._under_way -= 1
+            connection.busy = False
+            if connection.ended:
+                self._close(connection)
+            elif connection.queue:
+                self._start(connection, *connection.queue.popleft())
+
+    def _end(self, connection: Connection) -> None:
+        """Hear no more of it; what is under way on it is cancelled and closes it when it is over."""
+        for fd in (connection.socket.fileno(), connection.peer.pidfd):
+            self._poll.unregister(fd)
+            del self._connections[fd]
+        connection.ended = True
+        connection.hang_up()
+        if not connection.busy:
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._per_uid[connection.peer.uid] -= 1
+        connection.close()
+
+    def _all(self) -> list[Connection]:
+        return list({id(each): each for each in self._connections.values()}.values())
+
+    def _refuse_more(self) -> None:
+        self._accepting = False
+        self._drained_ns = self._clock.read().mono_ns + DRAIN_SECONDS * 10**9
+        self._poll.unregister(self._listener.fileno())
+        for connection in self._all():
+            if not connection.busy:
+                self._end(connection)
+            else:
+                connection.hangup.set()
+
+    def _expire(self) -> None:
+        now = self._clock.read().mono_ns
+        for connection in [each for each in self._all() if each.deadline_ns and now >= each.deadline_ns]:
+            connection.send_now(interface.failure(BusyError("the message did not come in time", hint="send it at once")))
+            self._end(connection)
+        if self._stopping and not self._accepting and now >= self._drained_ns:
+            for connection in self._all():
+                connection.hang_up()

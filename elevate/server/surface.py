@@ -1,0 +1,90 @@
+"""What the socket needs from a broker, as Protocols: the daemon gives the real one, tests a simulator."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from elevate.canonical import Json
+from elevate.host.processes import ProcessFacts
+from elevate.lifecycle import State
+from elevate.model import ProcessIdentity, Requester
+from elevate.ports import Cancel, Running
+from elevate.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request as it came over the socket; the descriptors stay the server's and are closed after the call."""
+
+    task: Task
+    requester: Requester
+    reason: str = ""
+    payload: int | None = None
+    terminal: int | None = None
+
+
+class Grant(Protocol):
+    """A right to run one task once.
+
+    Attributes:
+        request: Id of the request.
+        expires_at: Unix seconds, exclusive.
+        claims: The token's claims; the token itself stays in the broker.
+    """
+
+    @property
+    def request(self) -> str:
+        """Id of the request."""
+
+    @property
+    def expires_at(self) -> int:
+        """Unix seconds, exclusive."""
+
+    @property
+    def claims(self) -> Mapping[str, Json]:
+        """The token's claims; the token itself stays in the broker."""
+
+    def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:
+        """Redeem, and start the task.
+
+        Args:
+            redeem_id: Random; the same one may be asked about again.
+            presenter: The process that uses it; it must be the one that asked.
+
+        Raises:
+            TokenSpentError: It was used before.
+        """
+
+    def finish(self, running: Running) -> Mapping[str, Json]:
+        """Wait for the task's end and give its outcome."""
+
+    def release(self) -> None:
+        """Take an unused token back; harmless after its use."""
+
+
+class Surface(Protocol):
+    """The broker, as the socket calls it."""
+
+    def requester(self, facts: ProcessFacts) -> Requester:
+        """Say who a process stands for."""
+
+    def elevate(self, ask: Ask, *, cancel: Cancel, on_state: Callable[[str, State], None]) -> Grant:
+        """Inspect, decide, prompt, issue; tell the request's id with every state."""
+
+    def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:
+        """Say what policy makes of a task."""
+
+    def cancel(self, request: str, requester: Requester) -> None:
+        """Cancel an open request of the requester's own."""
+
+    def revoke(self, jti: str, requester: Requester) -> None:
+        """Take back a token of the requester's own."""
+
+    def receipt(self, request: str, requester: Requester) -> Mapping[str, Json]:
+        """Say what a request of the requester's own left behind."""
+
+    def status(self) -> Mapping[str, Json]:
+        """Say how the broker is."""
+
+    def reload_policy(self) -> Mapping[str, Json]:
+        """Load the policy again."""

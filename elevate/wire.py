@@ -1,0 +1,245 @@
+"""The client's end of the broker's socket: where it is, who must listen there, and how messages go over it.
+
+Rules:
+
+- The place is fixed: ``/run/elevate`` where that folder exists, and then only root may listen, with no fallback; else the
+  user's own folder, and then only the user may listen. No option and no variable changes it; tests hand in a path.
+- The listener's uid is checked before the first byte is sent.
+- A message is one JSON object and a NUL byte (Varlink). Descriptors travel beside it; a member ending in ``_fd`` is an index.
+- The thin client loads this at every start, so it uses the C parts of the standard library only (``_json`` is what ``json``
+  itself stands on) and imports nothing but the errors.
+
+Source: https://varlink.org/Method-Call; unix(7); attacks.md rows 24 and 50.
+"""
+
+import _json
+import _socket
+import posix
+import sys
+
+from elevate.errors import (
+    BrokerError,
+    BrokerUntrustedError,
+    NoBrokerError,
+    ProtocolError,
+    TaskInvalidError,
+    from_code,
+)
+
+INTERFACE = "io.elevate.Broker"
+MAX_FRAME = 65_536
+MAX_REPLY = 2**22
+_MACHINE = "/run/elevate"
+_CHUNK = 65_536
+_MAX_FDS = 4
+
+
+class _Strict:
+    """What the C scanner asks its context for."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = None
+    memo: "dict[str, str]" = {}  # noqa: RUF012 - the scanner clears it itself
+
+
+def _not_json(value: object) -> object:
+    message = f"a {type(value).__name__} is not JSON"
+    raise TypeError(message)
+
+
+_scan = _json.make_scanner(_Strict)  # type: ignore[arg-type]  # it wants the attributes only
+_encode = _json.make_encoder(None, _not_json, _json.encode_basestring_ascii, None, ":", ",", False, False, False)  # noqa: FBT003 - a C function without names
+
+
+def place() -> "tuple[str, int]":
+    """Give the socket's path and the uid that must listen there."""
+    uid = posix.getuid()
+    if _exists(_MACHINE):
+        return _MACHINE + "/broker.sock", 0
+    runtime = f"/run/user/{uid}"
+    try:
+        if posix.lstat(runtime).st_uid == uid:
+            return runtime + "/elevate/broker.sock", uid
+    except OSError:
+        pass
+    return home(uid) + "/.local/share/elevate/run/broker.sock", uid
+
+
+def home(uid: int) -> str:
+    """Give the home folder that the user database says; the environment is not asked.
+
+    Raises:
+        BrokerError: The user database does not know the uid.
+    """
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_dir
+    except KeyError as exc:
+        raise BrokerError(f"uid {uid} is not in the user database", hint="ask root to add the user") from exc
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+class Wire:
+    """One connection to the broker."""
+
+    def __init__(self, path: str, uid: int) -> None:
+        """Connect, and make sure of who listens.
+
+        Raises:
+            NoBrokerError: Nobody listens.
+            BrokerUntrustedError: Somebody else listens; nothing was sent.
+        """
+        self.path = path
+        self._buffer = bytearray()
+        self._fds: list[int] = []
+        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        try:
+            self.socket.connect(path)
+        except OSError as exc:
+            self.socket.close()
+            raise _no_broker(path, exc) from exc
+        listener = _peer_uid(self.socket)
+        if listener != uid:
+            self.socket.close()
+            raise BrokerUntrustedError(f"the socket {path} belongs to uid {listener}, not to {uid}")
+
+    def send(self, method: str, parameters: "dict[str, object]", *, flag: str = "", fds: "tuple[int, ...]" = ()) -> None:
+        """Send one call.
+
+        Args:
+            method: Name in the interface of the broker, or a full name.
+            parameters: Members that are None are left out.
+            flag: ``more``, ``oneway`` or empty.
+            fds: Descriptors that travel beside it; the caller keeps its own.
+
+        Raises:
+            TaskInvalidError: The message is too long.
+            BrokerError: The broker has gone.
+        """
+        name = method if "." in method else f"{INTERFACE}.{method}"
+        message: dict[str, object] = {"method": name, "parameters": {k: v for k, v in parameters.items() if v is not None}}
+        if flag:
+            message[flag] = True
+        frame = "".join(_encode(message, 0)).encode() + b"\0"
+        if len(frame) > MAX_FRAME:
+            raise TaskInvalidError(
+                f"the request is over {MAX_FRAME} bytes", hint="put long arguments into a file and name that"
+            )
+        try:
+            self._send(frame, fds)
+        except OSError as exc:
+            raise BrokerError("the broker has closed the connection") from exc
+
+    def _send(self, frame: bytes, fds: "tuple[int, ...]") -> None:
+        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _pack(fds))] if fds else []
+        sent = self.socket.sendmsg([frame], ancillary, _socket.MSG_NOSIGNAL)
+        if sent < len(frame):
+            self.socket.sendall(frame[sent:], _socket.MSG_NOSIGNAL)
+
+    def receive(self) -> "tuple[dict[str, object], bool]":
+        """Wait for one reply; give its parameters, and whether more follow.
+
+        Raises:
+            ElevateError: The error that the broker answered, as its own class.
+            BrokerError: The broker has gone.
+            ProtocolError: The answer is not Varlink.
+        """
+        while (end := self._buffer.find(0)) < 0:
+            self._fill()
+        frame = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return _reply(frame)
+
+    @property
+    def buffered(self) -> bool:
+        """Whether a whole reply is here already."""
+        return self._buffer.find(0) >= 0
+
+    def _fill(self) -> None:
+        try:
+            data, ancillary, _, _ = self.socket.recvmsg(_CHUNK, _socket.CMSG_SPACE(4 * _MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
+        except OSError as exc:
+            raise BrokerError("the broker has closed the connection") from exc
+        for level, kind, packed in ancillary:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                self._fds += memoryview(packed[: len(packed) - len(packed) % 4]).cast("i").tolist()
+        if not data:
+            raise BrokerError("the broker has gone", hint="see: elevate status")
+        self._buffer += data
+        if len(self._buffer) > MAX_REPLY:
+            raise ProtocolError("the broker's answer is too long")
+
+    def take_fds(self, count: int) -> "list[int]":
+        """Give the next ``count`` descriptors that came; the caller owns them.
+
+        Raises:
+            ProtocolError: Fewer came.
+        """
+        if len(self._fds) < count:
+            raise ProtocolError("the broker sent too few descriptors")
+        taken, self._fds = self._fds[:count], self._fds[count:]
+        return taken
+
+    def hang_up(self) -> None:
+        """Say that nothing more will be asked: the broker cancels what is open, and still answers."""
+        try:
+            self.socket.shutdown(_socket.SHUT_WR)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Close the connection and every descriptor that nobody took."""
+        for fd in self._fds:
+            posix.close(fd)
+        self._fds = []
+        self.socket.close()
+
+
+def _pack(fds: "tuple[int, ...]") -> bytes:
+    return b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+
+
+def _peer_uid(sock: "_socket.socket") -> int:
+    packed = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    return memoryview(packed).cast("i").tolist()[1]
+
+
+def _no_broker(path: str, exc: OSError) -> BrokerError:
+    if isinstance(exc, PermissionError):
+        return BrokerUntrustedError(f"the socket {path} can't be opened: permission denied", hint="see: elevate doctor")
+    return NoBrokerError(f"no broker listens on {path}")
+
+
+def _reply(frame: bytes) -> "tuple[dict[str, object], bool]":
+    try:
+        message, _ = _scan(frame.decode(), 0)
+    except (ValueError, StopIteration, RecursionError) as exc:
+        raise ProtocolError("the broker's answer is not JSON") from exc
+    told = message.get("parameters", {}) if isinstance(message, dict) else None
+    if not isinstance(told, dict):
+        raise ProtocolError("the broker's answer is not an object")
+    if message.get("error") is not None:
+        raise _error(str(message["error"]), told)
+    return told, message.get("continues") is True
+
+
+def _error(name: str, told: "dict[str, object]") -> Exception:
+    if name == INTERFACE + ".Failed":
+        return from_code(str(told.get("code")), str(told.get("message")), str(told.get("hint", "")))
+    if name == "org.varlink.service.InvalidParameter":
+        return TaskInvalidError(f"the broker does not take the parameter {told.get('parameter')}")
+    return ProtocolError(f"the broker answered {name}")

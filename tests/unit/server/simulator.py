@@ -1,0 +1,138 @@
+"""A broker without policy, prompt or host, for tests of the wire: its tasks are pipes that the test writes to."""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from elevate.canonical import Json
+from elevate.errors import CancelledError, TaskInvalidError, TokenSpentError
+from elevate.host.processes import ProcessFacts
+from elevate.lifecycle import State
+from elevate.model import Ended, ProcessIdentity, Requester
+from elevate.ports import Cancel, Running
+from elevate.server.surface import Ask, Grant
+from elevate.tasks import Task
+
+
+class SimulatedTask:
+    """A running task: ends when the test says so, or when it is cancelled."""
+
+    def __init__(self) -> None:
+        self.pid = 1
+        self.stdout, self.out = os.pipe()
+        self.stderr, self.err = os.pipe()
+        self.signals: list[int] = []
+        self.cancelled = threading.Event()
+        self._ended = threading.Event()
+        self.result = Ended(exit_status=0)
+
+    def end(self, exit_status: int = 0) -> None:
+        self.result = Ended(exit_status=exit_status)
+        self._ended.set()
+
+    def wait(self) -> Ended:
+        self._ended.wait()
+        os.close(self.out)
+        os.close(self.err)
+        return self.result
+
+    def cancel(self, signal: int = 15) -> None:
+        self.signals.append(signal)
+        self.cancelled.set()
+        self.result = Ended(exit_status=None, signal=signal)
+        self._ended.set()
+
+
+@dataclass
+class SimulatedGrant:
+    broker: "SimulatedBroker"
+    ask: Ask
+    request: str = "ab" * 16
+    expires_at: int = 1_800_000_030
+    claims: Mapping[str, Json] = field(default_factory=lambda: {"jti": "x"})
+    used: bool = False
+    released: bool = False
+
+    def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:
+        if self.used:
+            raise TokenSpentError("the token was used before")
+        self.used = True
+        self.broker.presenters.append((redeem_id, presenter))
+        task = SimulatedTask()
+        self.broker.tasks.append(task)
+        self.broker.script(task, self.ask)
+        return task
+
+    def finish(self, running: Running) -> Mapping[str, Json]:
+        ended = running.wait()
+        return {"exit_status": ended.exit_status, "signal": ended.signal, "receipt": {"request": self.request}}
+
+    def release(self) -> None:
+        self.released = True
+
+
+def end_at_once(task: SimulatedTask, ask: Ask) -> None:
+    del ask
+    os.write(task.out, b"hello\n")
+    os.write(task.err, b"oh\n")
+    task.end(7)
+
+
+@dataclass
+class SimulatedBroker:
+    """Grants everything.
+
+    Attributes:
+        script: What a started task does.
+        prompt: What happens while a person is asked.
+    """
+
+    script: Callable[[SimulatedTask, Ask], None] = end_at_once
+    prompt: Callable[[Ask, Cancel], None] = lambda _ask, _cancel: None
+    asks: list[Ask] = field(default_factory=list)
+    grants: list[SimulatedGrant] = field(default_factory=list)
+    tasks: list[SimulatedTask] = field(default_factory=list)
+    presenters: list[tuple[str, ProcessIdentity]] = field(default_factory=list)
+
+    def requester(self, facts: ProcessFacts) -> Requester:
+        return Requester(
+            user="alice",
+            sid="S-1-5-21-1-2-3-1001",
+            groups=(),
+            machine="m",
+            process=facts.process,
+            executable=facts.executable,
+            chain=facts.chain,
+            remote=facts.remote,
+        )
+
+    def elevate(self, ask: Ask, *, cancel: Cancel, on_state: Callable[[str, State], None]) -> Grant:
+        self.asks.append(ask)
+        grant = SimulatedGrant(self, ask)
+        on_state(grant.request, State.REQUESTED)
+        on_state(grant.request, State.PROMPTING)
+        self.prompt(ask, cancel)
+        if cancel.cancelled():
+            raise CancelledError("the client left")
+        on_state(grant.request, State.ISSUED)
+        self.grants.append(grant)
+        return grant
+
+    def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:
+        return {"task": task.display(), "user": requester.user}
+
+    def cancel(self, request: str, requester: Requester) -> None:
+        raise TaskInvalidError(f"no open request {request} of {requester.user}")
+
+    def revoke(self, jti: str, requester: Requester) -> None:
+        raise TaskInvalidError(f"no token {jti} of {requester.user}")
+
+    def receipt(self, request: str, requester: Requester) -> Mapping[str, Json]:
+        return {"request": request, "user": requester.user}
+
+    def status(self) -> Mapping[str, Json]:
+        return {"emulated": True}
+
+    def reload_policy(self) -> Mapping[str, Json]:
+        return {"digest": "0" * 64}
