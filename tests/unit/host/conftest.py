@@ -1,11 +1,3 @@
-from collections.abc import Iterator
+from tests.unit.host.fixtures import launcher, machine
 
-import pytest
-
-from elevate.host.launcher import Launcher
-
-
-@pytest.fixture(scope="session")
-def launcher() -> Iterator[Launcher]:
-    with Launcher() as launcher:
-        yield launcher
+__all__ = ["launcher", "machine"]

@@ -1,0 +1,230 @@
+r"""The emulated machine as a host: Windows' Administrator protection on any computer, without root.
+
+It is no security boundary, and says so (``emulated = True``): every process of it runs as the user who runs the broker. What
+it is faithful to is who a task believes to be, where it reads and writes, and how it begins and ends.
+
+- A task is `process.run`, a real child process; the other kinds are done by the machine itself, in a child process, too.
+- The identity is the hidden account ``ADMIN_<user>`` at high integrity, with a profile and a hive of its own that persist.
+- System32 stands first on the fixed PATH. Drive C: is the only place that the machine's own kinds write to.
+- The machine's access lists are a model: what lies in Windows or Program Files counts as not writable by a standard user.
+"""
+
+import grp
+import os
+import pwd
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from elevate.errors import HostError
+from elevate.host import running, snapshot
+from elevate.host.environment import SYSTEM_PATH
+from elevate.host.inspecting import EmulatedInspection, inspect
+from elevate.host.launcher import Launcher, Order, Report
+from elevate.host.machine import Machine
+from elevate.host.running import TreeRunning
+from elevate.host.sealed import reopen
+from elevate.model import AdminIdentity, Ended, Requester
+from elevate.ports import Clock, Entropy, Inspection
+from elevate.tasks import Task
+
+MEDIUM_INTEGRITY = 8192
+HIGH_INTEGRITY = 12288
+CHORES = Path(__file__).with_name("chores.py")
+_SESSION = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatedUser:
+    """One user of the machine, with the hidden admin account once there is one."""
+
+    name: str
+    uid: int
+    sid: str
+    groups: tuple[str, ...]
+    smaa: AdminIdentity | None
+
+
+class EmulatedHost:
+    """A `elevate.ports.Host` in a folder.
+
+    Args:
+        folder: What `create` made.
+        launcher: Starts the tasks; the caller closes it.
+        clock: For the time at which an account is made.
+        entropy: Not used yet for a machine that is there.
+
+    Raises:
+        HostError: The folder is not a machine's, or others can write to it.
+    """
+
+    emulated = True
+
+    def __init__(self, folder: Path, *, launcher: Launcher, clock: Clock, entropy: Entropy) -> None:
+        self.machine = Machine.open(folder)
+        self.name = f"emulated:{self.machine.name}"
+        self._launcher = launcher
+        self._clock = clock
+        self._entropy = entropy
+
+    @classmethod
+    def create(cls, folder: Path, *, launcher: Launcher, clock: Clock, entropy: Entropy) -> Self:
+        """Make a new machine and open it.
+
+        Raises:
+            HostError: Something is there already, or it can't be made.
+        """
+        Machine.create(folder, entropy=entropy).close()
+        return cls(folder, launcher=launcher, clock=clock, entropy=entropy)
+
+    def close(self) -> None:
+        """Close the machine's folders; twice is the same as once."""
+        self.machine.close()
+
+    def user_for(self, uid: int) -> tuple[str, str, tuple[str, ...]]:
+        """Give name, SID and groups of the real user ``uid``, who becomes a user of the machine at the first call.
+
+        Groups are the machine's and the real ones, sorted.
+        """
+        try:
+            entry = pwd.getpwuid(uid)
+            name, real = entry.pw_name, os.getgrouplist(entry.pw_name, entry.pw_gid)
+        except KeyError:
+            name, real = f"uid{uid}", []
+        record = self.machine.add_user(name, uid)
+        return record["name"], record["sid"], tuple(sorted({*record["groups"], *_group_names(real)}))
+
+    def users(self) -> tuple[EmulatedUser, ...]:
+        """Give the users and their hidden accounts, in name order."""
+        found = self.machine.users()
+        return tuple(
+            EmulatedUser(
+                name=name,
+                uid=record["uid"],
+                sid=record["sid"],
+                groups=tuple(record["groups"]),
+                smaa=self.machine.smaa(name, made_at=None) if "smaa" in record else None,
+            )
+            for name, record in sorted(found.items())
+        )
+
+    def inspect(self, task: Task, requester: Requester, payload: int | None = None) -> EmulatedInspection:
+        """Look at a task: open, resolve, hash. See `elevate.ports.Host.inspect`."""
+        return inspect(self.machine, self._launcher, task, requester, payload)
+
+    def provision(self, requester: Requester) -> AdminIdentity:
+        """Give the requester's hidden admin account; make it at the first elevation.
+
+        Raises:
+            HostError: The machine does not know this user by this SID.
+        """
+        known = self.machine.users().get(requester.user)
+        if known is None or known["sid"] != requester.sid:
+            raise HostError("the machine does not know this user")
+        return self.machine.smaa(requester.user, made_at=self._clock.read().unix)
+
+    def start(self, inspection: Inspection, identity: AdminIdentity, *, session: str, time_limit_seconds: int) -> TreeRunning:
+        """Start the inspected task as ``identity``, in a session that has never been. See `elevate.ports.Host.start`."""
+        if not isinstance(inspection, EmulatedInspection) or inspection.machine is not self.machine or inspection.closed:
+            raise HostError("this host did not inspect the task, or closed it")
+        user = next((user for user in self.users() if user.smaa == identity), None)
+        if user is None or user.name != inspection.user:
+            raise HostError("the identity is not the requester's hidden account")
+        scratch = self._make_scratch(session)
+        env = self._environment(user, identity, session=session, scratch=scratch) | dict(inspection.additions)
+        before = snapshot.take(self._watched())
+        stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
+        try:
+            order = partial(_order, inspection, env, stdin, time_limit_seconds)
+            return running.start(self._launcher, order, partial(self._finish, before, session))
+        except BaseException:
+            self._remove_scratch(session)
+            raise
+        finally:
+            for fd in stdin:
+                os.close(fd)
+
+    def _watched(self) -> tuple[str, ...]:
+        return (self.machine.drive.path, self.machine.registry_folder.path)
+
+    def _finish(self, before: snapshot.Snapshot, session: str, report: Report) -> Ended:
+        left = report.leftover + self._remove_scratch(session)
+        after = snapshot.take(self._watched())
+        return Ended(
+            exit_status=report.exit_status,
+            signal=report.signal,
+            timed_out=report.timed_out,
+            leftover=left,
+            written=snapshot.compare(before, after),
+            watched=tuple(sorted(before.keys() & after.keys())),
+            duration_ms=report.duration_ms,
+        )
+
+    def _make_scratch(self, session: str) -> str:
+        if not _SESSION.fullmatch(session):
+            raise HostError("the session's id is not one")
+        try:
+            with self.machine.folder.enter("scratch") as scratch, scratch.make(session) as made:
+                return made.path
+        except OSError as exc:
+            # SECURITY: who made it first could still hold it (attacks.md row 12).
+            raise HostError("the session's folder can't be made", detail=str(exc)) from exc
+
+    def _remove_scratch(self, session: str) -> int:
+        with self.machine.folder.enter("scratch") as scratch:
+            shutil.rmtree(session, ignore_errors=True, dir_fd=scratch.fd)
+            return int(scratch.exists(session))
+
+    def _environment(self, user: EmulatedUser, identity: AdminIdentity, *, session: str, scratch: str) -> dict[str, str]:
+        drive = self.machine.drive.path
+        return {
+            "PATH": ":".join((f"{drive}/Windows/System32", *SYSTEM_PATH)),
+            "HOME": identity.home,
+            "USER": identity.name,
+            "LOGNAME": identity.name,
+            "USERNAME": identity.name,
+            "USERPROFILE": rf"C:\Users\{identity.name}",
+            "SYSTEMROOT": r"C:\Windows",
+            "PROGRAMFILES": r"C:\Program Files",
+            "PROGRAMDATA": r"C:\ProgramData",
+            "SHELL": "/bin/sh",
+            "LANG": "C.UTF-8",
+            "TMPDIR": scratch,
+            "ELEVATE_USER": user.name,
+            "ELEVATE_UID": str(user.uid),
+            "ELEVATE_USER_SID": user.sid,
+            "ELEVATE_ADMIN_SID": identity.sid,
+            "ELEVATE_INTEGRITY": str(HIGH_INTEGRITY),
+            "ELEVATE_SESSION": session,
+            "ELEVATE_MACHINE": self.name,
+            "ELEVATE_DRIVE_C": drive,
+        }
+
+
+def _order(inspection: EmulatedInspection, env: Mapping[str, str], stdin: list[int], limit: int, out: int, err: int) -> Order:
+    task = inspection.task
+    if inspection.chore:
+        python = os.path.realpath(sys.executable)
+        fds = {1: out, 2: err, **inspection.chore_fds()}
+        argv = (python, "-I", "-S", str(CHORES), *inspection.chore)
+        return Order(argv=argv, env=env, fds=fds, time_limit_seconds=limit)
+    if inspection.program is None:
+        raise HostError("there is nothing to execute")
+    fds = {0: stdin[0], 1: out, 2: err} if stdin else {1: out, 2: err}
+    return Order(argv=task.argv, env=env, cwd=inspection.cwd, fds=fds, exec_fd=inspection.program.fd, time_limit_seconds=limit)
+
+
+def _group_names(numbers: list[int]) -> list[str]:
+
+    names: list[str] = []
+    for number in numbers:
+        try:
+            names.append(grp.getgrgid(number).gr_name)
+        except KeyError:
+            continue
+    return names

@@ -1,0 +1,54 @@
+"""The environment of a task: made from nothing, by an allow-list; additions are checked one by one.
+
+Which additions a requester may ask for is the policy's decision. Here stand those that no policy can allow, because a loader, a
+shell, an interpreter or a library would run code or open files by them, and those whose values must have a form.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from elevate.errors import TaskInvalidError
+from elevate.text import shell_words
+
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+NEVER = re.compile(
+    r"(?i:LD_.*|DYLD_.*|GCONV_PATH|GETCONF_DIR|HOSTALIASES|LOCALDOMAIN|LOCPATH|MALLOC_.*|NIS_PATH|NLSPATH|RESOLV_HOST_CONF|RES_OPTIONS"
+    r"|TMPDIR|TMP|TEMP|TZDIR|GLIBC_TUNABLES|LIBPATH|SHLIB_PATH|BASH_ENV|ENV|BASH_FUNC.*|SHELLOPTS|BASHOPTS|PS[0-4]|PROMPT_COMMAND"
+    r"|IFS|CDPATH|GLOBIGNORE|FPATH|ZDOTDIR|NULLCMD|READNULLCMD|PYTHON.*|PERL.*|RUBY.*|GEM_.*|BUNDLE_.*|NODE_.*|NPM_.*|JAVA_.*"
+    r"|_JAVA_.*|JDK_.*|CLASSPATH|LUA_.*|PHP.*|TCLLIBPATH|GIT_.*|SSH_.*|GPG_.*|KRB5.*|DBUS_.*|XDG_.*|GTK_.*|QT_.*|DISPLAY"
+    r"|WAYLAND_.*|XAUTHORITY|TERMINFO.*|TERMCAP|TERMPATH|EDITOR|VISUAL|SUDO_EDITOR|PAGER|MANPAGER|LESS.*|SYSTEMD_.*"
+    r"|OPENSSL_.*|SSL_.*|SSLKEYLOGFILE|CURL_.*|DEBIAN_.*|APT_.*|DPKG_.*|PKG_.*|MAKEFLAGS|CC|CXX|.*_PRELOAD|ELEVATE_.*|SUDO_.*"
+    r"|PATH|HOME|USER|LOGNAME|USERNAME|USERPROFILE|SHELL|MAIL|PWD|OLDPWD|SYSTEMROOT|PROGRAMFILES|PROGRAMDATA|COMSPEC|PATHEXT)"
+)
+
+FORMS: Mapping[str, re.Pattern[str]] = MappingProxyType(
+    {
+        "TZ": re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}"),
+        "TERM": re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"),
+        "COLORTERM": re.compile(r"[A-Za-z0-9_-]{1,32}"),
+        "LINES": re.compile(r"[0-9]{1,5}"),
+        "COLUMNS": re.compile(r"[0-9]{1,5}"),
+    }
+)
+_LOCALE = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+
+
+def check_additions(additions: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Give the additions that a task may have.
+
+    Raises:
+        TaskInvalidError: One that nobody may add, or whose value has not the form it must have.
+
+    Source: attacks.md rows 1, 2, 5 and 6.
+    """
+    checked: dict[str, str] = {}
+    for name, value in additions:
+        if NEVER.fullmatch(name):
+            raise TaskInvalidError(f"the environment variable {name} can't be passed to a task", hint="leave it out")
+        form = _LOCALE if name == "LANG" or name.startswith("LC_") or name == "LANGUAGE" else FORMS.get(name)
+        if (form is not None and not form.fullmatch(value)) or value.startswith("() {"):
+            raise TaskInvalidError(f"{name} can't be {shell_words((value[:80],))}")
+        checked[name] = value
+    return checked

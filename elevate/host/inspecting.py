@@ -1,0 +1,243 @@
+"""How the emulated machine looks at a task: one function for each kind, all in one `EmulatedInspection`."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from elevate import canonical
+from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
+from elevate.host.environment import SYSTEM_PATH, check_additions
+from elevate.host.folders import Folder
+from elevate.host.launcher import Launcher, Order
+from elevate.host.machine import SMAA_PREFIX, Machine
+from elevate.host.opening import Opened, find_command, open_directory, take_file, take_program
+from elevate.host.registry import MACHINE, SERVICES, UNINSTALL
+from elevate.host.sealed import check_sealed, digest_of, seal
+from elevate.model import Fact, FactValue, FileFact, InspectedTask, Requester
+from elevate.tasks import Task
+
+CHORES = Path(__file__).with_name("chores.py")
+DESCRIBE_SECONDS = 10
+_MAX_DESCRIPTION_BYTES = 4096
+_INSTALLER = re.compile(r"install|setup|update|upgrade", re.IGNORECASE)
+
+
+@dataclass(slots=True, kw_only=True)
+class EmulatedInspection:
+    """A `elevate.ports.Inspection` of one machine; owns every descriptor in it.
+
+    Attributes:
+        user: For whom it was made.
+        chore: Verb and arguments of what the machine does itself; empty for a program.
+    """
+
+    machine: Machine
+    task: InspectedTask
+    user: str
+    cwd: int
+    program: Opened | None = None
+    target: Folder | None = None
+    payload: int | None = None
+    chore: tuple[str, ...] = ()
+    additions: Mapping[str, str] = field(default_factory=dict)
+    closed: bool = False
+
+    def close(self) -> None:
+        """Close the descriptors; twice is the same as once."""
+        if self.closed:
+            return
+        self.closed = True
+        os.close(self.cwd)
+        if self.payload is not None:
+            os.close(self.payload)
+        for part in (self.program, self.target):
+            if part is not None:
+                part.close()
+
+    def chore_fds(self) -> dict[int, int]:
+        """Give the descriptors that the chore program wants."""
+        source = self.program.fd if self.program else self.payload
+        folder = self.target or self.machine.drive
+        fds = {4: folder.fd, 5: self.machine.registry_folder.fd}
+        return fds if source is None else {3: source, **fds}
+
+
+def inspect(machine: Machine, launcher: Launcher, task: Task, requester: Requester, payload: int | None) -> EmulatedInspection:
+    """Open, resolve and hash what a task names.
+
+    Raises:
+        TaskError: It can't be run.
+    """
+    bare = replace(task, payload=None)
+    cwd, cwd_path = open_directory(machine.to_real(str(dict(task.params).get("cwd", "/"))))
+    empty = InspectedTask(task=bare, argv=(), cwd=cwd_path)
+    found = EmulatedInspection(machine=machine, task=empty, user=requester.user, cwd=cwd)
+    try:
+        _take_payload(found, task, payload)
+        _KINDS[task.kind](found, task, requester, launcher)
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def _take_payload(found: EmulatedInspection, task: Task, payload: int | None) -> None:
+    if payload is not None and (task.payload is not None or task.kind not in {"process.run", "file.write"}):
+        raise TaskInvalidError("this task takes no input beside it")
+    if payload is None and task.payload is None:
+        return
+    found.payload = os.dup(payload) if payload is not None else seal(task.payload or b"")
+    found.task = replace(found.task, payload=check_sealed(found.payload))
+
+
+def _run(found: EmulatedInspection, task: Task, requester: Requester, _: Launcher) -> None:
+    words = _words(task)
+    found.additions = check_additions(_pairs(task))
+    system = f"{found.machine.drive.path}/Windows/System32"
+    fd, found_as = find_command(found.machine.to_real(words[0]), (system, *SYSTEM_PATH), found.cwd)
+    program = found.program = take_program(fd, found_as, requester)
+    _protect(found.machine, program)
+    facts: dict[str, FactValue] = {
+        **_file_facts(program),
+        "path": program.name,
+        "installer": bool(_INSTALLER.search(Path(program.name).name)),
+        **_owner(found.machine, program.fact.path),
+    }
+    found.task = replace(found.task, argv=(program.name, *words[1:]), file=program.fact, facts=_sorted(facts))
+
+
+def _install(found: EmulatedInspection, task: Task, requester: Requester, launcher: Launcher) -> None:
+    program = found.program = take_file(_open(found, str(task["path"])), requester)
+    _protect(found.machine, program)
+    name, version = _describe(launcher, program.fd)
+    facts: dict[str, FactValue] = {**_file_facts(program), "package": name, "version": version}
+    found.task = replace(found.task, file=program.fact, facts=_sorted(facts))
+    found.chore = ("install",)
+
+
+def _service(found: EmulatedInspection, task: Task, *_: object) -> None:
+    name, action = str(task["service"]), str(task["action"])
+    if found.machine.registry.read(MACHINE, rf"{SERVICES}\{name}") is None:
+        raise TaskInvalidError("the machine has no such service", hint="the name is the short one, as Spooler")
+    found.task = replace(found.task, facts=(("action", action), ("service", name)))
+    found.chore = ("service", name, action)
+
+
+def _write(found: EmulatedInspection, task: Task, *_: object) -> None:
+    if found.payload is None:
+        raise TaskInvalidError("there is no content to write")
+    path = os.path.join(found.task.cwd, found.machine.to_real(str(task["path"])))
+    steps = found.machine.below_drive(path)
+    if not steps or {"", ".", ".."} & set(steps):
+        raise TaskInvalidError("the emulated machine writes files on drive C: only", hint=r"give a path as C:\ProgramData\name")
+    try:
+        found.target = found.machine.drive.walk_to(steps[:-1])
+        fact = _target(found.target, steps[-1], path)
+    except OSError as exc:
+        raise TaskInvalidError("the file can't be written there: no such folder, or a link", detail=str(exc)) from exc
+    writable = _standard_user_writes(steps)
+    found.task = replace(found.task, file=fact, facts=(("path", path), ("writable", writable)))
+    found.chore = ("write", steps[-1], f"{task['mode']:o}")
+
+
+_KINDS: Mapping[str, Callable[[EmulatedInspection, Task, Requester, Launcher], None]] = {
+    "process.run": _run,
+    "package.install": _install,
+    "service.control": _service,
+    "file.write": _write,
+}
+
+
+def _words(task: Task) -> tuple[str, ...]:
+    words = task["argv"]
+    return tuple(map(str, words)) if isinstance(words, tuple) else ()
+
+
+def _pairs(task: Task) -> list[tuple[str, str]]:
+    pairs = task["env"]
+    return [(pair[0], pair[1]) for pair in pairs] if isinstance(pairs, tuple) else []
+
+
+def _open(found: EmulatedInspection, path: str) -> int:
+    try:
+        return os.open(found.machine.to_real(path), os.O_PATH | os.O_CLOEXEC, dir_fd=found.cwd)
+    except OSError as exc:
+        raise CommandNotFoundError("the file was not found", hint="give the path of a file that is there") from exc
+
+
+def _target(folder: Folder, name: str, path: str) -> FileFact:
+    if not folder.exists(name):
+        return FileFact(path=path, sha256="", size=0)
+    fd = folder.open_file(name)
+    try:
+        sha256, size = digest_of(fd)
+    finally:
+        os.close(fd)
+    return FileFact(path=path, sha256=sha256, size=size)
+
+
+def _file_facts(file: Opened) -> dict[str, FactValue]:
+    return {"path": file.fact.path, "sha256": file.fact.sha256, "signer": Fact.ABSENT, "writable": file.writable}
+
+
+def _owner(machine: Machine, path: str) -> dict[str, FactValue]:
+    """Say which package of the machine's a file belongs to."""
+    steps = machine.below_drive(path) or ()
+    if len(steps) > 2 and steps[0] == "Program Files":  # noqa: PLR2004 - folder, package, file
+        values = machine.registry.read(MACHINE, rf"{UNINSTALL}\{steps[1]}")
+        if values is not None:
+            return {"package": str(values["DisplayName"]), "version": str(values["DisplayVersion"])}
+    return {"package": Fact.ABSENT, "version": Fact.ABSENT}
+
+
+def _protect(machine: Machine, file: Opened) -> None:
+    """On the machine's drive its own access lists count, not the real ones; a copy was made all the same."""
+    steps = machine.below_drive(file.fact.path)
+    if steps is not None:
+        file.writable = _standard_user_writes(steps)
+
+
+def _standard_user_writes(steps: tuple[str, ...]) -> bool:
+    admins = steps[0] == "Users" and steps[1:2] and steps[1].startswith(SMAA_PREFIX)
+    return steps[0] not in {"Windows", "Program Files"} and not admins
+
+
+def _describe(launcher: Launcher, package: int) -> tuple[str, str]:
+    """Let a child read the package's metadata: a hostile archive can't reach the broker."""
+    python = os.path.realpath(sys.executable)
+    read, write = os.pipe()
+    try:
+        order = Order(
+            argv=(python, "-I", "-S", str(CHORES), "describe"),
+            env={},
+            fds={1: write, 3: package},
+            time_limit_seconds=DESCRIBE_SECONDS,
+        )
+        launched = launcher.launch(order)
+    finally:
+        os.close(write)
+        text = b""
+    with os.fdopen(read, "rb") as stream:
+        text = stream.read(_MAX_DESCRIPTION_BYTES)
+    if launched.wait().exit_status != 0:
+        raise TaskInvalidError("the file is not a package", hint="the emulated machine installs wheels and .tar.gz packages")
+    return _parse(text)
+
+
+def _parse(text: bytes) -> tuple[str, str]:
+    try:
+        found = canonical.decode(text, max_bytes=_MAX_DESCRIPTION_BYTES)
+    except ValueError as exc:
+        raise HostError("the package's description can't be read") from exc
+    match found:
+        case {"name": str(name), "version": str(version)}:
+            return name, version
+        case _:
+            raise HostError("the package's description can't be read")
+
+
+def _sorted(facts: Mapping[str, FactValue]) -> tuple[tuple[str, FactValue], ...]:
+    return tuple(sorted(facts.items()))

@@ -1,0 +1,215 @@
+r"""The emulated machine: users with SIDs, hidden admin accounts, hives and drive C:, all in one folder of its owner's.
+
+::
+
+    machine.json       name, SID and users
+    registry/          HKLM.json, HKU_<sid>.json
+    drive_c/           Windows/System32, Program Files, ProgramData, Users/<user>, Users/ADMIN_<user>
+    scratch/<session>  while a task runs
+
+Every folder and file is entered by descriptor; a link in place of one is an error.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from elevate.errors import HostError, TaskInvalidError
+from elevate.host.folders import Folder, FolderError
+from elevate.host.registry import MACHINE, PROFILES, SERVICES, Registry, user_hive
+from elevate.model import AdminIdentity
+from elevate.ports import Entropy
+
+VERSION = 1
+FIRST_RID = 1001
+SMAA_PREFIX = "ADMIN_"
+GROUPS = ("Administrators", "Users")
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DRIVE = re.compile(r"[Cc]:[\\/]")
+_OTHER_DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_LIBRARIES = ("Desktop", "Documents", "Downloads", "AppData")
+_FOLDERS = ("Windows", "Windows/System32", "Program Files", "ProgramData", "Users")
+_SERVICES = {"Spooler": "Print Spooler", "W32Time": "Windows Time", "wuauserv": "Windows Update"}
+
+_WHOAMI = r"""#!/bin/sh
+# The emulated whoami: prints the identity that the task was started with.
+case "${1:-}" in
+'') printf '%s\n' "$USERNAME" ;;
+/user) printf '%s %s\n' "$USERNAME" "$ELEVATE_ADMIN_SID" ;;
+/groups)
+    printf 'BUILTIN\\Administrators S-1-5-32-544\n'
+    printf 'Mandatory Label\\High Mandatory Level S-1-16-%s\n' "$ELEVATE_INTEGRITY" ;;
+*) printf 'whoami: unknown option %s\n' "$1" >&2; exit 1 ;;
+esac
+"""
+
+
+class Machine:
+    """One emulated machine."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.drive = folder.enter("drive_c")
+        self.registry_folder = folder.enter("registry")
+        self.registry = Registry(self.registry_folder)
+        state = self._load()
+        self.name: str = state["name"]
+        self.sid: str = state["sid"]
+
+    @classmethod
+    def create(cls, path: Path, *, entropy: Entropy) -> Self:
+        """Make a new machine in ``path``, which must not be there.
+
+        Raises:
+            HostError: It is there, or can't be made.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True)
+            folder = Folder.open(path)
+            folder.make("scratch").close()
+            with folder.make("drive_c", 0o755) as drive:
+                _make_drive(drive)
+            with folder.make("registry") as registry:
+                _make_hives(Registry(registry))
+        except OSError as exc:
+            raise HostError("the machine's folder can't be made", detail=str(exc)) from exc
+        parts = [int.from_bytes(entropy.token_bytes(4), "big") for _ in range(3)]
+        state = {
+            "version": VERSION,
+            "name": entropy.token_bytes(8).hex(),
+            "sid": "S-1-5-21-" + "-".join(map(str, parts)),
+            "next_rid": FIRST_RID,
+            "users": {},
+        }
+        _save(folder, state)
+        return cls(folder)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a machine that is there.
+
+        Raises:
+            HostError: It is not a machine's folder, or others can write to it.
+        """
+        try:
+            return cls(Folder.open(path))
+        except (OSError, ValueError, KeyError) as exc:
+            raise HostError("the machine's folder can't be used", detail=str(exc)) from exc
+
+    def close(self) -> None:
+        """Close the folders; twice is the same as once."""
+        for folder in (self.registry_folder, self.drive, self.folder):
+            folder.close()
+
+    def users(self) -> dict[str, dict[str, Any]]:
+        """Give what is kept of each user: ``uid``, ``sid``, ``groups`` and, from the first elevation on, ``smaa``."""
+        users: dict[str, dict[str, Any]] = self._load()["users"]
+        return users
+
+    def add_user(self, name: str, uid: int) -> dict[str, Any]:
+        """Give a user's record; make user, hive and profile where they are not there."""
+        plain = _USER.fullmatch(name) and not name.upper().startswith(SMAA_PREFIX)
+        name = name if plain else f"uid{uid}"
+        with self._changing() as state:
+            known: dict[str, Any] | None = state["users"].get(name)
+            if known is None:
+                known = {"name": name, "uid": uid, "sid": self._next_sid(state), "groups": list(GROUPS)}
+                state["users"][name] = known
+                self._make_profile(name, known["sid"])
+        if known["uid"] != uid:
+            raise HostError("the machine knows this user's name with another uid")
+        return known
+
+    def smaa(self, user: str, *, made_at: int | None) -> AdminIdentity:
+        """Give a user's hidden admin account; with ``made_at`` (Unix seconds) make it where it is not there.
+
+        Raises:
+            HostError: No such user, or no account yet and ``made_at`` is None.
+        """
+        with self._changing() as state:
+            record = state["users"].get(user)
+            if record is None or ("smaa" not in record and made_at is None):
+                raise HostError("the machine has no admin account for this user")
+            if "smaa" not in record:
+                sid = self._next_sid(state)
+                name = f"{SMAA_PREFIX}{user}"
+                self._make_profile(name, sid)
+                record["smaa"] = {"name": name, "sid": sid, "made_at": made_at}
+        found = record["smaa"]
+        return AdminIdentity(name=found["name"], sid=found["sid"], uid=record["uid"], home=self.home_of(found["name"]))
+
+    def home_of(self, name: str) -> str:
+        """Give the real path of a profile."""
+        return f"{self.drive.path}/Users/{name}"
+
+    def to_real(self, path: str) -> str:
+        r"""Turn a path of the machine (``C:\…``) into the real one; any other stays.
+
+        Raises:
+            TaskInvalidError: Another drive, a network path, or a way up.
+        """
+        if _DRIVE.match(path):
+            names = [name for name in re.split(r"[\\/]", path[3:]) if name]
+            if ".." in names:
+                raise TaskInvalidError("a path on C: can't lead up")
+            return "/".join([self.drive.path, *names])
+        if _OTHER_DRIVE.match(path):
+            raise TaskInvalidError("the emulated machine has only drive C:")
+        return path
+
+    def below_drive(self, path: str) -> tuple[str, ...] | None:
+        """Give the steps from drive C: to a real path; None where it is not on the drive."""
+        start = self.drive.path + "/"
+        return tuple(path[len(start) :].split("/")) if path.startswith(start) else None
+
+    def _make_profile(self, name: str, sid: str) -> None:
+        with self.drive.enter("Users") as users, users.make(name) as profile:
+            for library in _LIBRARIES:
+                profile.make(library).close()
+        self.registry.create(user_hive(sid))
+        self.registry.write(MACHINE, rf"{PROFILES}\{sid}", {"ProfileImagePath": rf"C:\Users\{name}"})
+
+    def _next_sid(self, state: dict[str, Any]) -> str:
+        rid = state["next_rid"]
+        state["next_rid"] = rid + 1
+        return f"{state['sid']}-{rid}"
+
+    def _load(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(self.folder.read("machine.json"))
+        if state["version"] != VERSION:
+            raise HostError("the machine's folder was made by another version")
+        return state
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self.folder.locked():
+                state = self._load()
+                before = json.dumps(state)
+                yield state
+                if json.dumps(state) != before:
+                    _save(self.folder, state)
+        except (FolderError, OSError) as exc:
+            raise HostError("the machine's folder can't be changed", detail=str(exc)) from exc
+
+
+def _save(folder: Folder, state: dict[str, Any]) -> None:
+    folder.replace("machine.json", json.dumps(state, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def _make_drive(drive: Folder) -> None:
+    for path in _FOLDERS:
+        *above, name = path.split("/")
+        with drive.walk_to(tuple(above)) as parent:
+            parent.make(name, 0o755).close()
+    with drive.walk_to(("Windows", "System32")) as system:
+        system.replace("whoami", _WHOAMI.encode(), mode=0o755)
+
+
+def _make_hives(registry: Registry) -> None:
+    registry.create(MACHINE)
+    for name, display in _SERVICES.items():
+        registry.write(MACHINE, rf"{SERVICES}\{name}", {"DisplayName": display, "Start": 3, "State": "stopped"})

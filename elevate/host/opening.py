@@ -1,0 +1,200 @@
+"""How a file is looked at: opened once, and from then on only the descriptor counts.
+
+- A command with no slash is looked up on a fixed PATH, never the caller's; one with a slash, from the working directory.
+- What was opened is hashed by its descriptor. A file whose bytes somebody other than root could still change is copied into a
+  sealed memory file; the hash is the copy's, and the copy is what runs.
+- The real path is the kernel's name of the descriptor, so links are resolved once and shown resolved.
+"""
+
+import grp
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from elevate.errors import CommandNotExecutableError, CommandNotFoundError, TaskInvalidError
+from elevate.host.sealed import digest_of, reopen, seal_copy
+from elevate.model import FileFact, Requester
+
+MAX_COPY_BYTES = 256 * 2**20
+_MAX_LINE = 256
+
+
+@dataclass(slots=True, kw_only=True)
+class Opened:
+    """A file that was opened and hashed; owns its descriptor.
+
+    Attributes:
+        fd: The file, or its sealed copy.
+        fact: Real path, hash and size of exactly these bytes.
+        writable: The requester could change the file, or a folder above it.
+        copied: ``fd`` is a sealed copy.
+        name: For a program, its first argument and the path that rules match: the real path, or, where a link that the
+            requester can't change has another name (``pkill`` for ``pgrep``), the link's, because programs act by it.
+    """
+
+    fd: int
+    fact: FileFact
+    mode: int
+    writable: bool
+    copied: bool
+    name: str
+    closed: bool = field(default=False, repr=False)
+
+    def close(self) -> None:
+        """Close the descriptor; twice is the same as once."""
+        if not self.closed:
+            self.closed = True
+            os.close(self.fd)
+
+
+def open_directory(path: str) -> tuple[int, str]:
+    """Open a working directory; give its descriptor and its real path.
+
+    Raises:
+        TaskInvalidError: It is not absolute, not a directory or not there.
+    """
+    if not path.startswith("/"):
+        raise TaskInvalidError("the working directory is not an absolute path")
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise TaskInvalidError("the working directory can't be entered", detail=f"{path}: {exc.strerror}") from exc
+    return fd, real_path(fd)
+
+
+def find_command(word: str, folders: tuple[str, ...], cwd: int) -> tuple[int, str]:
+    """Open a command for looking at (O_PATH): on the fixed PATH, or, where it has a slash, from the working directory.
+
+    Returns:
+        The descriptor, and the absolute path by which it was found; its last step may be a link.
+
+    Raises:
+        CommandNotFoundError: Not there; says no more, so that nobody learns what there is.
+    """
+    candidates = [word] if "/" in word else [f"{folder}/{word}" for folder in folders]
+    for candidate in candidates:
+        try:
+            fd = os.open(candidate, os.O_PATH | os.O_CLOEXEC, dir_fd=cwd)
+        except OSError:
+            continue
+        if stat.S_ISREG(os.fstat(fd).st_mode) or "/" in word:
+            above, _, last = os.path.join(os.readlink(f"/proc/self/fd/{cwd}"), candidate).rpartition("/")
+            return fd, f"{os.path.realpath(above or '/').rstrip('/')}/{last}"
+        os.close(fd)
+    raise CommandNotFoundError("the command was not found")
+
+
+def take_file(path_fd: int, requester: Requester) -> Opened:
+    """Open a plain file that was found, hash it, and copy it where others could change it. Takes ``path_fd`` over.
+
+    Raises:
+        CommandNotExecutableError: Not a plain file, or it can't be read.
+    """
+    try:
+        found = os.fstat(path_fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise CommandNotExecutableError("it is not a plain file")
+        path = real_path(path_fd)
+        fd = reopen(path_fd)
+    except OSError as exc:
+        raise CommandNotExecutableError("the file can't be read", detail=str(exc)) from exc
+    finally:
+        os.close(path_fd)
+    copied = exposed(found)
+    try:
+        kept, sha256, size = seal_copy(fd, max_bytes=MAX_COPY_BYTES) if copied else (os.dup(fd), *digest_of(fd))
+    finally:
+        os.close(fd)
+    fact = FileFact(path=path, sha256=sha256, size=size)
+    writable = may_change(path, requester)
+    return Opened(fd=kept, fact=fact, mode=found.st_mode, writable=writable, copied=copied, name=path)
+
+
+def take_program(path_fd: int, found_as: str, requester: Requester) -> Opened:
+    """As `take_file`, for a file that will be executed; a script's interpreter must be there, too.
+
+    Raises:
+        CommandNotExecutableError: No execute permission, or no interpreter.
+    """
+    opened = take_file(path_fd, requester)
+    try:
+        interpreter = _interpreter(opened)
+    except BaseException:
+        opened.close()
+        raise
+    # SECURITY: who can change the interpreter can change what the script does.
+    opened.writable = opened.writable or bool(interpreter and may_change(interpreter, requester))
+    # SECURITY: a link of the requester's own must not choose the name by which a program acts.
+    if found_as != opened.fact.path and _leads_to(found_as, opened.fact.path) and not may_change(found_as, requester):
+        opened.name = found_as
+    return opened
+
+
+def real_path(fd: int) -> str:
+    """Give the kernel's name of an open file.
+
+    Raises:
+        TaskInvalidError: It has no name any more, or another file has it, or it is not text.
+    """
+    path = os.readlink(f"/proc/self/fd/{fd}")
+    try:
+        path.encode()
+        same = os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd))
+    except (OSError, UnicodeEncodeError):
+        same = False
+    if not same:
+        raise TaskInvalidError("the file changed its name while it was looked at, or its name is not text")
+    return path
+
+
+def exposed(found: os.stat_result) -> bool:
+    """Say whether anybody but root could change the bytes of this file."""
+    return found.st_uid != 0 or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def may_change(path: str, requester: Requester) -> bool:
+    """Say whether the requester could change the file of this real path, or swap it in one of the folders above.
+
+    A doubt counts as yes. Access lists are not read; a file that has one shows group bits that cover it.
+    """
+    try:
+        levels = [os.stat(level, follow_symlinks=False) for level in (path, *map(str, Path(path).parents))]
+    except OSError:
+        return True
+    groups = {_gid(name) for name in requester.groups}
+    return any(_writes(level, requester.process.uid, groups) for level in levels)
+
+
+def _writes(found: os.stat_result, uid: int, groups: set[int]) -> bool:
+    mode = 0 if stat.S_ISLNK(found.st_mode) else found.st_mode
+    if uid == 0:
+        return found.st_uid != 0 or bool(mode & stat.S_IWOTH)
+    return found.st_uid == uid or bool(mode & stat.S_IWGRP and found.st_gid in groups) or bool(mode & stat.S_IWOTH)
+
+
+def _gid(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return -1
+
+
+def _leads_to(link: str, path: str) -> bool:
+    try:
+        return os.path.realpath(link, strict=True) == path
+    except OSError:
+        return False
+
+
+def _interpreter(program: Opened) -> str:
+    if not program.mode & 0o111:
+        raise CommandNotExecutableError("the file is not executable")
+    line = os.pread(program.fd, _MAX_LINE, 0).split(b"\n")[0]
+    if not line.startswith(b"#!"):
+        return ""
+    words = line[2:].split()
+    path = os.fsdecode(words[0]) if words else ""
+    if not path.startswith("/") or not os.access(path, os.X_OK):
+        raise CommandNotExecutableError("the interpreter that the script names is not there")
+    return os.path.realpath(path)

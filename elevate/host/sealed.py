@@ -1,0 +1,90 @@
+"""Memory files that nobody can change any more: a task's input, and copies of programs that others could rewrite."""
+
+import fcntl
+import hashlib
+import os
+from contextlib import suppress
+
+from elevate.errors import TaskInvalidError
+from elevate.model import Blob
+from elevate.tasks import MAX_PAYLOAD_BYTES
+
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_MFD_EXEC = 0x10
+_CHUNK = 1 << 20
+
+
+def seal(data: bytes, name: str = "elevate-input") -> int:
+    """Give the descriptor of a sealed memory file with these bytes; the caller owns it."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    _write(fd, data)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    return fd
+
+
+def seal_copy(source: int, *, max_bytes: int) -> tuple[int, str, int]:
+    """Copy a file into a sealed, executable memory file.
+
+    Returns:
+        The descriptor, which the caller owns, the SHA-256 of what is in it, in hexadecimal, and its size.
+
+    Raises:
+        TaskInvalidError: It is over ``max_bytes``.
+    """
+    fd = _executable_memory()
+    state, size = hashlib.sha256(), 0
+    while chunk := os.pread(source, _CHUNK, size):
+        size += len(chunk)
+        if size > max_bytes:
+            os.close(fd)
+            raise TaskInvalidError(f"the program can be changed by others and is over {max_bytes} bytes")
+        state.update(chunk)
+        _write(fd, chunk)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    return fd, state.hexdigest(), size
+
+
+def check_sealed(fd: int) -> Blob:
+    """Check that a payload's descriptor is a sealed memory file within bounds; give its digest.
+
+    Raises:
+        TaskInvalidError: It is anything else; it could still change.
+    """
+    try:
+        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+    except OSError as exc:
+        raise TaskInvalidError("the input is not a memory file") from exc
+    size = os.fstat(fd).st_size
+    if seals & SEALS != SEALS:
+        raise TaskInvalidError("the input is not sealed against changes")
+    if size > MAX_PAYLOAD_BYTES:
+        raise TaskInvalidError(f"the input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
+    digest, _ = digest_of(fd)
+    return Blob(sha256=digest, size=size)
+
+
+def digest_of(fd: int) -> tuple[str, int]:
+    """Give the SHA-256, in hexadecimal, and the size of an open file, whatever its offset is."""
+    state, size = hashlib.sha256(), 0
+    while chunk := os.pread(fd, _CHUNK, size):
+        size += len(chunk)
+        state.update(chunk)
+    return state.hexdigest(), size
+
+
+def reopen(fd: int) -> int:
+    """Give a descriptor of the same file with its own offset, at 0, for reading only."""
+    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _executable_memory() -> int:
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    with suppress(OSError):
+        return os.memfd_create("elevate-program", flags | _MFD_EXEC)
+    return os.memfd_create("elevate-program", flags)

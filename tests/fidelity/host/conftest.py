@@ -1,0 +1,3 @@
+from tests.unit.host.fixtures import launcher, machine
+
+__all__ = ["launcher", "machine"]

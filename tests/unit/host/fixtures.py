@@ -1,0 +1,19 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from elevate.host.launcher import Launcher
+from tests.unit.host.emulating import Emulated, emulated
+
+
+@pytest.fixture(scope="session")
+def launcher() -> Iterator[Launcher]:
+    with Launcher() as launcher:
+        yield launcher
+
+
+@pytest.fixture
+def machine(tmp_path: Path, launcher: Launcher) -> Iterator[Emulated]:
+    with emulated(tmp_path / "machine", launcher) as machine:
+        yield machine
