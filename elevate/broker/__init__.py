@@ -1,1 +1,8 @@
-"""The story of one elevation, told once, top to bottom."""
+"""The story of one elevation, and the broker that tells it."""
+
+from elevate.broker.broker import Broker
+from elevate.broker.cancel import Cancellation
+from elevate.broker.elevation import Ask, Terms
+from elevate.broker.grant import Grant, Outcome
+
+__all__ = ["Ask", "Broker", "Cancellation", "Grant", "Outcome", "Terms"]

@@ -1,0 +1,259 @@
+"""The story of one elevation, told once: request, inspect, decide, prompt and Hello, issue.
+
+What follows, redeem, run and destroy, is the `Grant`'s. Every step is one row of `elevate.lifecycle`, one synced commit and one
+audit entry; any error ends the request in the state that fits it, and nothing was granted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from elevate.broker import entries
+from elevate.broker.grant import Grant
+from elevate.broker.journal import Journal, Listener
+from elevate.broker.parts import Parts
+from elevate.errors import (
+    BrokerError,
+    CancelledError,
+    DeclinedError,
+    DeniedError,
+    ElevateError,
+    GestureError,
+    PolicyChangedError,
+    PromptTimedOutError,
+    TaskInvalidError,
+)
+from elevate.hello import prompt_view
+from elevate.lifecycle import State
+from elevate.model import Agreement, Allow, Deny, Outcome, Requester, VerifiedGesture, request_digest
+from elevate.policy import Question
+from elevate.ports import Cancel, Inspection, Prompter, Record
+from elevate.tasks import Task
+from elevate.token import Claims, mint, new_jti
+
+NONCE_BYTES = 16
+ID_BYTES = 16
+MAX_REASON_CHARS = 512
+MAX_DISPLAY_CHARS = 1000
+_STRENGTH = {"any": 0, "pin": 1, "biometric": 2, "hardware": 3}
+_METHOD_STRENGTH = {"none": 0, "consent": 0, "pin": 1, "face": 2, "fingerprint": 2, "security-key": 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request as it reached the broker.
+
+    Attributes:
+        payload: Descriptor of a sealed memory file in place of ``task.payload``; the caller keeps it.
+    """
+
+    task: Task
+    requester: Requester
+    reason: str = ""
+    payload: int | None = None
+
+    def __post_init__(self) -> None:
+        """Bound the reason."""
+        if len(self.reason) > MAX_REASON_CHARS:
+            raise TaskInvalidError(f"the reason is over {MAX_REASON_CHARS} characters", hint="keep it to a line")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the broker needs to know of the asking side.
+
+    Attributes:
+        prompter: Makes the prompt; called only when there is to be one.
+    """
+
+    prompter: Callable[[], Prompter]
+    cancel: Cancel
+    listener: Listener = field(default=lambda _request, _state: None)
+
+
+def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
+    """Take one request to its grant.
+
+    Raises:
+        DeniedError: Policy says no.
+        RefusedError: The person, the lock-out, the queue or the clock said no.
+        TaskError: The task can't be run as asked.
+        BrokerError: The broker failed; nothing was granted.
+    """
+    journal = _request(parts, ask, terms)
+    inspection: Inspection | None = None
+    try:
+        inspection = parts.host.inspect(ask.task, ask.requester, ask.payload)
+        agreement = _decide(parts, ask, inspection, journal)
+        gesture = _prove(parts, agreement, journal, terms)
+        return _issue(parts, agreement, gesture, inspection, journal)
+    except ElevateError as error:
+        _give_up(journal, inspection, error)
+        raise
+    except Exception as error:
+        # SECURITY: whatever went wrong, the answer is no, and the log has it.
+        failure = BrokerError("the broker failed; nothing was granted", detail=f"{type(error).__name__}: {error}")
+        _give_up(journal, inspection, failure)
+        raise failure from error
+
+
+def _give_up(journal: Journal, inspection: Inspection | None, error: ElevateError) -> None:
+    if inspection is not None:
+        inspection.close()
+    journal.fail(error)
+
+
+def _request(parts: Parts, ask: Ask, terms: Terms) -> Journal:
+    record = Record(
+        request=parts.entropy.token_bytes(ID_BYTES).hex(),
+        state=State.REQUESTED,
+        user=ask.requester.user,
+        uid=ask.requester.process.uid,
+        session=parts.entropy.token_bytes(ID_BYTES).hex(),
+        host=parts.host.name,
+        epoch=parts.epoch,
+    )
+    journal = Journal(parts.store, parts.clock, record, terms.listener)
+    journal.open(entries.requested(ask.requester, ask.task, ask.reason, session=record.session))
+    return journal
+
+
+def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) -> Agreement:
+    if ask.requester.remote and not parts.settings.remote:
+        raise DeniedError("a remote session is not elevated here", hint="the owner of the broker can set remote = true")
+    policy = parts.policy.current
+    question = Question(requester=ask.requester, task=inspection.task, now=parts.clock.read(), reason=ask.reason)
+    decision = policy.decide(question)
+    match decision:
+        case Deny():
+            journal.to(State.DENIED, entries.denied(inspection.task, decision, policy.digest))
+            raise _denial(decision, policy.explain(question).qualifying_rule)
+        case Allow():
+            _check_reason(decision, ask.reason)
+            return Agreement(
+                task=inspection.task,
+                requester=ask.requester,
+                session=journal.record.session,
+                reason=ask.reason,
+                host=parts.host.name,
+                decision=decision,
+                policy_digest=policy.digest,
+                nonce=parts.entropy.token_bytes(NONCE_BYTES),
+            )
+
+
+def _denial(decision: Deny, qualifying_rule: str) -> DeniedError:
+    hint = f"this rule would allow it:\n{qualifying_rule}" if qualifying_rule else ""
+    return DeniedError(decision.message or "policy does not allow this task", hint=hint)
+
+
+def _check_reason(decision: Allow, reason: str) -> None:
+    if decision.obligations.reason_required and not reason.strip():
+        raise DeniedError("this task needs a reason", hint="say why: elevate run -r REASON -- COMMAND")
+
+
+def _prove(parts: Parts, agreement: Agreement, journal: Journal, terms: Terms) -> VerifiedGesture:
+    match agreement.decision.outcome:
+        case Outcome.SERVICE:
+            return _service(parts, agreement)
+        case Outcome.APPROVAL:
+            raise DeniedError("this task needs a second person's approval, which this broker can't ask for yet")
+        case Outcome.CONSENT | Outcome.CREDENTIAL:
+            return _ask_person(parts, agreement, journal, terms)
+
+
+def _service(parts: Parts, agreement: Agreement) -> VerifiedGesture:
+    name = agreement.requester.service
+    if not name:
+        raise DeniedError("only a service identity that the broker's owner lists may run this with nobody to ask")
+    return VerifiedGesture(
+        method="none", amr=("none",), acr="urn:elevate:acr:none", credential=name, auth_time=parts.clock.read().unix
+    )
+
+
+def _ask_person(parts: Parts, agreement: Agreement, journal: Journal, terms: Terms) -> VerifiedGesture:
+    user = agreement.requester.user
+    offer = parts.hello.offer(user)
+    challenge = agreement.nonce + request_digest(agreement)
+    with parts.turns.take(user, terms.cancel):
+        journal.to(State.PROMPTING, entries.prompting(agreement))
+        view = prompt_view(agreement, offer, emulated=parts.host.emulated)
+        try:
+            assertion = terms.prompter().ask(view, user, challenge, cancel=terms.cancel)
+        except (DeclinedError, PromptTimedOutError, GestureError):
+            parts.turns.refused(user)
+            raise
+        if terms.cancel.cancelled():
+            raise CancelledError("the client left during the prompt")
+        gesture = parts.hello.verify(user, assertion, challenge)
+        _check_strength(parts, agreement, gesture)
+        parts.turns.answered(user)
+        return gesture
+
+
+def _check_strength(parts: Parts, agreement: Agreement, gesture: VerifiedGesture) -> None:
+    needed = agreement.decision.obligations.min_strength
+    if gesture.simulated and not parts.settings.allow_simulated_gestures:
+        raise GestureError("a simulated gesture opens nothing here", hint="use a real gesture")
+    if gesture.method == "consent" and (agreement.decision.outcome is not Outcome.CONSENT or not parts.host.emulated):
+        raise GestureError("consent alone is not enough for this task")
+    if _METHOD_STRENGTH[gesture.method] < _STRENGTH[needed]:
+        raise GestureError(f"this task needs a gesture of strength {needed}", hint="see: elevate hello list")
+
+
+def _issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspection: Inspection, journal: Journal) -> Grant:
+    if parts.policy.current.digest != agreement.policy_digest:
+        raise PolicyChangedError("the policy changed while this request was open")
+    identity = parts.host.provision(agreement.requester)
+    now = parts.clock.read()
+    seconds = agreement.decision.obligations.token_seconds
+    jti = new_jti(parts.entropy.token_bytes(16))
+    stepped = journal.to(
+        State.ISSUED,
+        entries.issued(agreement, gesture, identity, jti=jti, expires_at=now.unix + seconds, epoch=parts.epoch),
+        {
+            "jti": jti,
+            "request_digest": request_digest(agreement).hex(),
+            "expires_at": now.unix + seconds,
+            "deadline_ns": now.mono_ns + seconds * 1_000_000_000,
+        },
+        at=now,
+    )
+    # INVARIANT: nothing is signed over an entry that is not synced, and only by the call that wrote it.
+    if not stepped.won:
+        raise CancelledError("the request was ended while it was being answered")
+    claims = _claims(parts, agreement, gesture, journal.record, issued_at=now.unix)
+    return Grant(
+        parts=parts,
+        journal=journal,
+        inspection=inspection,
+        agreement=agreement,
+        identity=identity,
+        claims=claims,
+        token=mint(parts.key, claims),
+    )
+
+
+def _claims(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, record: Record, *, issued_at: int) -> Claims:
+    display = agreement.task.task.display()[:MAX_DISPLAY_CHARS]
+    return Claims(
+        iss=parts.issuer,
+        sub=agreement.requester.sid,
+        aud=parts.host.name,
+        client_id=agreement.requester.executable[:512] or "unknown",
+        iat=issued_at,
+        exp=record.expires_at,
+        jti=record.jti,
+        auth_time=gesture.auth_time,
+        amr=gesture.amr,
+        acr=gesture.acr,
+        binding=agreement.requester.process,
+        kind=agreement.task.task.kind,
+        request_digest=record.request_digest,
+        display=display,
+        steps=(display,),
+        request=record.request,
+        session=record.session,
+        epoch=record.epoch,
+        policy=agreement.policy_digest,
+        position=record.position,
+    )

@@ -1,0 +1,80 @@
+"""What the broker writes into the log's entries, step by step, from the parts of `elevate.audit.body`."""
+
+from elevate.audit import body
+from elevate.audit.body import Body
+from elevate.canonical import Json
+from elevate.errors import ElevateError
+from elevate.model import (
+    AdminIdentity,
+    Agreement,
+    Deny,
+    Ended,
+    InspectedTask,
+    ProcessIdentity,
+    Requester,
+    VerifiedGesture,
+    request_digest,
+)
+from elevate.tasks import Task
+
+MAX_DISPLAY_CHARS = 4096
+MAX_WRITTEN = 64
+MAX_WRITTEN_CHARS = 16_384
+
+
+def requested(requester: Requester, task: Task, reason: str, *, session: str) -> Body:
+    """Who asked for what, and why; nothing has been looked up yet."""
+    asked: Body = {"kind": task.kind, "display": task.display()[:MAX_DISPLAY_CHARS], "why": reason}
+    return body.actor(requester, session=session) | {"task": asked}
+
+
+def denied(task: InspectedTask, decision: Deny, policy: str) -> Body:
+    """Which rules said no to what."""
+    return body.task(task) | body.decision(decision, policy) | body.reason("denied", decision.message)
+
+
+def prompting(agreement: Agreement) -> Body:
+    """What the person is asked to agree to."""
+    digest = request_digest(agreement).hex()
+    return body.task(agreement.task, request_digest=digest) | body.decision(agreement.decision, agreement.policy_digest)
+
+
+def issued(
+    agreement: Agreement, gesture: VerifiedGesture, identity: AdminIdentity, *, jti: str, expires_at: int, epoch: str
+) -> Body:
+    """Which token is issued, for what, on whose proof."""
+    binding: ProcessIdentity = agreement.requester.process
+    return (
+        prompting(agreement)
+        | body.actor(agreement.requester, session=agreement.session)
+        | body.authentication(gesture)
+        | body.token(jti, expires_at=expires_at, audience=agreement.host, epoch=epoch, binding=binding)
+        | body.process(identity)
+    )
+
+
+def used(jti: str, redeem_id: str) -> Body:
+    """Which token was used, by which call."""
+    return {"token": {"jti": jti, "redeem_id": redeem_id}}
+
+
+def running(pid: int, identity: AdminIdentity) -> Body:
+    """Which process runs as whom."""
+    return body.process(identity, pid=pid)
+
+
+def destroyed(pid: int, identity: AdminIdentity, ended: Ended) -> Body:
+    """How the task ended and what it left."""
+    first: list[Json] = []
+    room = MAX_WRITTEN_CHARS
+    for one in ended.written[:MAX_WRITTEN]:
+        room -= len(one.path)
+        if room < 0:
+            break
+        first.append({"path": one.path, "change": one.change, "sha256": one.sha256})
+    return body.process(identity, pid=pid, ended=ended) | {"written": {"count": len(ended.written), "first": first}}
+
+
+def failed(error: ElevateError) -> Body:
+    """Why not: the code, and the full reason that only the log may know."""
+    return body.reason(error.code, error.detail)

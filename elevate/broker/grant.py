@@ -1,0 +1,253 @@
+"""The right to run one task, once: redeem, run, destroy.
+
+The token stays in here. Redemption is one compare-and-set in the ledger, before any effect; only the call that changed the row
+starts anything. Whatever becomes of the task, the token is gone.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Self
+
+from elevate.audit import body
+from elevate.broker import entries
+from elevate.broker.journal import Journal
+from elevate.broker.output import Captured, drain
+from elevate.broker.parts import Parts
+from elevate.canonical import Json
+from elevate.errors import (
+    ElevateError,
+    HostError,
+    PolicyChangedError,
+    TaskError,
+    TokenError,
+    TokenExpiredError,
+    TokenRevokedError,
+    TokenSpentError,
+)
+from elevate.lifecycle import State, is_final
+from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, request_digest
+from elevate.ports import Inspection, Instant, Running
+from elevate.token import Claims, Expected, verify
+
+MAX_RECEIPT_FILES = 10_000
+REDEEM_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the task ended, and the receipt for it.
+
+    Attributes:
+        exit_status: 0 to 255; None where a signal ended it.
+        stdout: What was captured, where that was asked for.
+    """
+
+    exit_status: int | None
+    signal: int | None
+    timed_out: bool
+    receipt: Mapping[str, Json]
+    stdout: bytes = field(default=b"", repr=False)
+    stderr: bytes = field(default=b"", repr=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class Grant:
+    """One issued token and all that it is bound to."""
+
+    parts: Parts
+    journal: Journal
+    inspection: Inspection
+    agreement: Agreement
+    identity: AdminIdentity
+    claims: Claims
+    token: str = field(repr=False)
+    on_end: Callable[[], object] = field(default=lambda: None, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _running: Running | None = field(default=None, repr=False)
+
+    @property
+    def request(self) -> str:
+        """Id of the request."""
+        return self.journal.record.request
+
+    def run(self, *, capture: bool = False) -> Outcome:
+        """Redeem the token and run the task to its end.
+
+        Args:
+            capture: Collect the output; else it goes to this process's own.
+
+        Raises:
+            TokenSpentError: It was used before.
+            TokenExpiredError: Its time is over.
+            TokenRevokedError: It was taken back.
+            HostError: The task could not be started; the token is used up all the same.
+        """
+        running = self.start(self.parts.entropy.token_bytes(REDEEM_ID_BYTES).hex(), self.agreement.requester.process)
+        try:
+            captured = drain(running, capture=capture)
+        except BaseException:
+            running.cancel()
+            self.finish(running)
+            raise
+        return self.finish(running, captured)
+
+    def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:
+        """Redeem the token and start the task.
+
+        Args:
+            redeem_id: Random name of this call, to ask again with what became of it.
+            presenter: The process that presents the grant, from kernel facts.
+
+        Raises:
+            TokenError: As `run`.
+        """
+        with self._lock:
+            self._redeem(redeem_id, presenter)
+            try:
+                running = self.parts.host.start(
+                    self.inspection,
+                    self.identity,
+                    session=self.journal.record.session,
+                    time_limit_seconds=self._time_limit(),
+                )
+            except (HostError, TaskError) as error:
+                self.journal.to(State.DESTROYED, entries.failed(error))
+                self._gone()
+                raise
+            self._running = running
+        try:
+            self.journal.to(State.RUNNING, entries.running(running.pid, self.identity))
+        except ElevateError:
+            # INVARIANT: no log, no right. What can't be recorded does not go on.
+            running.cancel(signal.SIGKILL)
+            running.wait()
+            os.close(running.stdout)
+            os.close(running.stderr)
+            self._gone()
+            self.journal.to(State.OUTCOME_UNKNOWN, body.reason("store-unwritable", "the start could not be recorded"))
+            raise
+        return running
+
+    def finish(self, running: Running, captured: Captured | None = None) -> Outcome:
+        """Wait for the end of the whole tree, write how it ended, and destroy what is left of the grant."""
+        ended = running.wait()
+        self._gone()
+        after = State.CLEANUP_FAILED if ended.leftover else State.DESTROYED
+        receipt = self._receipt(ended)
+        self.journal.to(after, entries.destroyed(running.pid, self.identity, ended), {"result": receipt})
+        return Outcome(
+            exit_status=ended.exit_status,
+            signal=ended.signal,
+            timed_out=ended.timed_out,
+            receipt=receipt,
+            stdout=captured.stdout if captured else b"",
+            stderr=captured.stderr if captured else b"",
+        )
+
+    def cancel(self, number: int = signal.SIGTERM) -> None:
+        """Ask the running task to end."""
+        if self._running is not None:
+            self._running.cancel(number)
+
+    def release(self) -> None:
+        """Take the token back where it was not used; twice is the same as once."""
+        with self._lock:
+            if self.journal.record.state is State.ISSUED:
+                self._take_back(self.parts.clock.read())
+            if is_final(self.journal.record.state):
+                self._gone()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.release()
+
+    def _gone(self) -> None:
+        self.inspection.close()
+        self.on_end()
+
+    def _take_back(self, now: Instant) -> None:
+        if self._expired(now):
+            self.journal.to(State.EXPIRED, body.reason("token-expired", "not used in time"))
+        else:
+            self.journal.to(State.REVOKED, body.reason("token-revoked", "the client left without using it"))
+
+    def _redeem(self, redeem_id: str, presenter: ProcessIdentity) -> None:
+        now = self.parts.clock.read()
+        record = self.journal.refresh()
+        if record.state is not State.ISSUED:
+            self._refuse_second_use(redeem_id)
+        try:
+            self._check(presenter, now)
+        except TokenExpiredError:
+            self.journal.to(State.EXPIRED, body.reason("token-expired", "used too late"))
+            raise
+        except PolicyChangedError as error:
+            self.journal.to(State.REVOKED, entries.failed(error))
+            raise
+        except TokenError as error:
+            self.journal.note("token-refused", entries.failed(error))
+            raise
+        stepped = self.journal.to(State.REDEEMED, entries.used(record.jti, redeem_id), {"redeem_id": redeem_id}, at=now)
+        # INVARIANT: one use. Only the call that changed the row may start anything.
+        if not stepped.won:
+            self._refuse_second_use(redeem_id)
+
+    def _check(self, presenter: ProcessIdentity, now: Instant) -> None:
+        expected = Expected(
+            iss=self.parts.issuer,
+            aud=self.parts.host.name,
+            epoch=self.parts.epoch,
+            request_digest=request_digest(self.agreement).hex(),
+            binding=presenter,
+        )
+        claims = verify(self.token, {self.parts.key.kid: self.parts.key.public}, expected, now=now.unix)
+        record = self.journal.record
+        if (claims.jti, claims.position, claims.request) != (record.jti, record.position, record.request):
+            raise TokenError("the token is not good here", detail="jti, position or request is not the ledger's")
+        if self._expired(now):
+            raise TokenExpiredError("the token has expired", detail="monotonic deadline")
+        if self.parts.policy.current.digest != self.agreement.policy_digest:
+            raise PolicyChangedError("the policy changed between the prompt and the run")
+
+    def _expired(self, now: Instant) -> bool:
+        # SECURITY: both clocks; a wall clock that is set back revives nothing (CVE-2013-1775).
+        return now.unix >= self.journal.record.expires_at or now.mono_ns >= self.journal.record.deadline_ns
+
+    def _refuse_second_use(self, redeem_id: str) -> None:
+        record = self.journal.record
+        if record.state is State.EXPIRED:
+            raise TokenExpiredError("the token has expired")
+        if record.state is State.REVOKED:
+            raise TokenRevokedError("the token was taken back")
+        if record.redeem_id != redeem_id:
+            self.journal.note("second-use", entries.used(record.jti, redeem_id))
+        raise TokenSpentError("the token was used before")
+
+    def _time_limit(self) -> int:
+        limit = self.agreement.decision.obligations.time_limit_seconds
+        asked = dict(self.agreement.task.task.params).get("time_limit_seconds", 3600)
+        asked = asked if isinstance(asked, int) else 3600
+        return min(limit, asked) if limit else asked
+
+    def _receipt(self, ended: Ended) -> dict[str, Json]:
+        record = self.journal.record
+        return {
+            "request": record.request,
+            "session": record.session,
+            "user": self.agreement.requester.user,
+            "identity": {"name": self.identity.name, "sid": self.identity.sid},
+            "task": self.agreement.task.task.display(),
+            "host": record.host,
+            "exit_status": ended.exit_status,
+            "signal": ended.signal,
+            "timed_out": ended.timed_out,
+            "duration_ms": ended.duration_ms,
+            "watched": list(ended.watched),
+            "written": [asdict(one) for one in ended.written[:MAX_RECEIPT_FILES]],
+            "written_count": len(ended.written),
+        }

@@ -1,0 +1,61 @@
+"""Opening a broker's parts from its folder, and closing them again in the opposite order."""
+
+from contextlib import ExitStack
+
+from elevate.broker.home import Home
+from elevate.broker.parts import Parts
+from elevate.broker.policies import Policies
+from elevate.broker.settings import Settings
+from elevate.broker.system import SystemClock, SystemEntropy
+from elevate.broker.turns import Turns
+from elevate.errors import NoBrokerError
+from elevate.hello import HelloSettings, SoftwareHello, scripted_sensors
+from elevate.host.emulated import EmulatedHost
+from elevate.host.launcher import Launcher
+from elevate.ports import Clock, Entropy
+from elevate.store.sqlite import SqliteStore
+from elevate.token import TokenKey
+
+KEY_BYTES = 32
+NONCE_BYTES = 8
+
+
+def open_parts(
+    home: Home, stack: ExitStack, *, clock: Clock | None, entropy: Entropy | None
+) -> tuple[Parts, SoftwareHello, Launcher]:
+    """Open everything; what was opened is closed by ``stack``.
+
+    Raises:
+        NoBrokerError: Nothing was made in this folder.
+        StoreError: The ledger can't be used.
+        PolicyError: Policy or settings can't be read.
+    """
+    if not home.exists():
+        raise NoBrokerError(f"no broker was made in {home.folder}", hint="make one: elevate init")
+    clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+    settings = Settings.read(home.settings)
+    policy = Policies(home.policy, protected=settings.protected)
+    store = SqliteStore(home.ledger, entropy=entropy)
+    stack.callback(store.close)
+    launcher = Launcher()
+    stack.callback(launcher.close)
+    make = EmulatedHost if home.machine.exists() else EmulatedHost.create
+    host = make(home.machine, launcher=launcher, clock=clock, entropy=entropy)
+    stack.callback(host.close)
+    rules = HelloSettings(allow_simulated_gestures=settings.allow_simulated_gestures)
+    sensors = scripted_sensors(home.hello, clock=clock, entropy=entropy)
+    hello = SoftwareHello(home.hello, clock=clock, entropy=entropy, sensors=sensors, settings=rules)
+    parts = Parts(
+        clock=clock,
+        entropy=entropy,
+        store=store,
+        host=host,
+        hello=hello,
+        policy=policy,
+        settings=settings,
+        turns=Turns(clock),
+        issuer=f"elevate:{store.generation}",
+        epoch=f"{clock.boot_id}:{entropy.token_bytes(NONCE_BYTES).hex()}:{store.generation}",
+        key=TokenKey.from_seed(entropy.token_bytes(KEY_BYTES)),
+    )
+    return parts, hello, launcher
