@@ -222,6 +222,13 @@ class Host(Protocol):
     name: str
     emulated: bool
 
+    def user_for(self, uid: int) -> tuple[str, str, tuple[str, ...]]:
+        """Give a person's name, SID and groups on this machine.
+
+        Raises:
+            DeniedError: This uid is no user here.
+        """
+
     def inspect(self, task: Task, requester: Requester, payload: int | None = None) -> Inspection:
         """Look at a task: open, resolve, hash.
 
