@@ -68,11 +68,12 @@ class _Stage:
     signal = 0
 
 
-def run(words: "list[str]") -> int:
+def run(words: "list[str]", *, path: str = "") -> int:
     """Run what follows ``elevate run`` and give the exit status; a fatal signal does not return.
 
     Args:
         words: The command line after ``run``.
+        path: Of a socket where this user's own broker listens, for tests; no option leads here.
     """
     _hold_standard_descriptors()
     stage = _Stage()
@@ -81,7 +82,7 @@ def run(words: "list[str]") -> int:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, lambda number, _frame: _on_signal(stage, number))
     try:
-        return _end(_elevate(words, stage))
+        return _end(_elevate(words, stage, path))
     except ElevateError as error:
         if not stage.signal:
             tell(error)
@@ -128,12 +129,12 @@ def parse(words: "list[str]") -> "tuple[dict[str, object], list[str]]":
     return options, rest
 
 
-def _elevate(words: "list[str]", stage: _Stage) -> "dict[str, object]":
+def _elevate(words: "list[str]", stage: _Stage, path: str) -> "dict[str, object]":
     options, argv = parse(words)
     if "help" in options:
         _write_all(1, USAGE.encode())
         return {"outcome": {"exit_status": 0}}
-    path, uid = place()
+    path, uid = (path, posix.getuid()) if path else place()
     Wire(path, uid).close() if _is_piped(options) else None
     payload = _read_input() if _is_piped(options) else None
     wire = Wire(path, uid)

@@ -25,7 +25,7 @@ class SimulatedTask:
         self.signals: list[int] = []
         self.cancelled = threading.Event()
         self._ended = threading.Event()
-        self.result = Ended(exit_status=0)
+        self.result = Ended(exit_status=None)
 
     def end(self, exit_status: int = 0) -> None:
         self.result = Ended(exit_status=exit_status)
