@@ -17,7 +17,7 @@ import posix
 import select
 
 from elevate.errors import EXIT_BROKER, BrokerError, CancelledError, ElevateError, TaskInvalidError
-from elevate.wire import Wire, place
+from elevate.wire import Wire, place, wait
 
 MAX_INPUT = 16 * 2**20
 NOTE_AFTER_MS = 2_000
@@ -66,6 +66,7 @@ class _Stage:
     wire: "Wire | None" = None
     request = ""
     signal = 0
+    alarm = -1
 
 
 def run(words: "list[str]", *, path: str = "") -> int:
@@ -77,6 +78,8 @@ def run(words: "list[str]", *, path: str = "") -> int:
     """
     _hold_standard_descriptors()
     stage = _Stage()
+    stage.alarm, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+    _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
     for number in _SIGNALS:
         if _signal.getsignal(number) != _signal.SIG_IGN:
@@ -136,8 +139,8 @@ def _elevate(words: "list[str]", stage: _Stage, path: str) -> "dict[str, object]
         return {"outcome": {"exit_status": 0}}
     path, uid = (path, posix.getuid()) if path else place()
     Wire(path, uid).close() if _is_piped(options) else None
-    payload = _read_input() if _is_piped(options) else None
-    wire = Wire(path, uid)
+    payload = _read_input(stage.alarm) if _is_piped(options) else None
+    wire = Wire(path, uid, alarm=stage.alarm)
     terminal = None if options.get("non_interactive") else _terminal()
     fds = tuple(fd for fd in (terminal, payload) if fd is not None)
     parameters: dict[str, object] = {
@@ -183,12 +186,15 @@ class _Copy:
             poll = select.poll()
             if self.outcome is None:
                 poll.register(self.wire.socket.fileno(), select.POLLIN)
+            poll.register(self.wire.alarm, select.POLLIN)
             for source, target in self.streams.items():
                 poll.register(*((target, select.POLLOUT) if source in self.waiting else (source, select.POLLIN)))
             quiet = self.outcome is not None and not self.waiting
             ready = {fd for fd, _ in poll.poll(_SETTLE_MS if quiet else None)}
             if not ready:
                 break  # the tree has ended and nothing comes; whoever still holds the pipe is not ours to wait for
+            if self.wire.alarm in ready:
+                posix.read(self.wire.alarm, 64)
             self._move(ready)
         return self.outcome or {}
 
@@ -235,18 +241,17 @@ def _is_piped(options: "dict[str, object]") -> bool:
     return posix.fstat(0).st_mode & _S_IFMT != _S_IFCHR
 
 
-def _read_input() -> int:
+def _read_input(alarm: int) -> int:
     """Read standard input to its end into a sealed memory file."""
     import fcntl
 
     memory = posix.memfd_create("elevate-input", posix.MFD_CLOEXEC | posix.MFD_ALLOW_SEALING)
-    poll = select.poll()
-    poll.register(0, select.POLLIN)
     size, noted = 0, False
     while True:
-        if not noted and not poll.poll(NOTE_AFTER_MS):
+        if not wait((0,), alarm, None if noted else NOTE_AFTER_MS):
             _write_all(2, b"elevate: note: waiting for the end of standard input; --no-stdin leaves it out\n")
             noted = True
+            continue
         data = posix.read(0, _CHUNK)
         if not data:
             break

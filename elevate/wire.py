@@ -15,6 +15,7 @@ Source: https://varlink.org/Method-Call; unix(7); attacks.md rows 24 and 50.
 import _json
 import _socket
 import posix
+import select
 import sys
 
 from elevate.errors import (
@@ -93,17 +94,39 @@ def _exists(path: str) -> bool:
     return True
 
 
+def wait(fds: "tuple[int, ...]", alarm: int, patience_ms: "int | None" = None) -> "set[int]":
+    """Wait until one of ``fds`` is readable, and give those that are; none when ``patience_ms`` have passed.
+
+    A signal may come after the interpreter has looked for one and before the kernel sleeps; ``alarm`` ends that sleep, and the
+    signal's handler runs then.
+    """
+    poll = select.poll()
+    for fd in (*fds, alarm):
+        poll.register(fd, select.POLLIN)
+    while True:
+        ready = {fd for fd, _ in poll.poll(patience_ms)}
+        if alarm in ready:
+            posix.read(alarm, 64)
+        if ready != {alarm}:
+            return ready - {alarm}
+
+
 class Wire:
     """One connection to the broker."""
 
-    def __init__(self, path: str, uid: int) -> None:
+    def __init__(self, path: str, uid: int, *, alarm: int = -1) -> None:
         """Connect, and make sure of who listens.
+
+        Args:
+            path: Of the socket.
+            uid: Who must listen there.
+            alarm: Descriptor that turns readable when a signal has come, so that none is slept through.
 
         Raises:
             NoBrokerError: Nobody listens.
             BrokerUntrustedError: Somebody else listens; nothing was sent.
         """
-        self.path = path
+        self.alarm = alarm
         self._buffer = bytearray()
         self._fds: list[int] = []
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
@@ -170,6 +193,8 @@ class Wire:
         return self._buffer.find(0) >= 0
 
     def _fill(self) -> None:
+        if self.alarm >= 0:
+            wait((self.socket.fileno(),), self.alarm)
         try:
             data, ancillary, _, _ = self.socket.recvmsg(_CHUNK, _socket.CMSG_SPACE(4 * _MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
         except OSError as exc:

@@ -1,5 +1,6 @@
 """``elevate run``: what goes in, what comes out, and how it ends."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -177,16 +178,16 @@ def test_signal_while_reading_input_asks_nothing(client: Client) -> None:
 
 
 def _flood(size: int) -> Callable[[SimulatedTask, Ask], None]:
-    def write(task: SimulatedTask) -> None:
+    def write(task: SimulatedTask, out: int) -> None:
         left = size
-        try:
+        with contextlib.suppress(BrokenPipeError):
             while left:
-                left -= os.write(task.out, b"x" * min(left, 65_536))
-        except BrokenPipeError:
-            pass
+                left -= os.write(out, b"x" * min(left, 65_536))
+        os.close(out)
         task.end()
 
-    return lambda task, _ask: threading.Thread(target=write, args=(task,)).start()
+    # A descriptor of the writer's own: the task's is closed when it is cancelled.
+    return lambda task, _ask: threading.Thread(target=write, args=(task, os.dup(task.out))).start()
 
 
 def test_large_output_arrives_whole(client: Client) -> None:
@@ -219,7 +220,7 @@ def test_reader_that_goes_ends_client_and_task(client: Client) -> None:
     assert process.wait(30) == -signal.SIGPIPE
     assert process.stderr is not None
     process.stderr.close()
-    assert client.broker.tasks[0].cancelled.wait(30)
+    assert client.broker.tasks[0].ended.wait(30)
 
 
 def test_closed_standard_descriptors_do_no_harm(client: Client) -> None:

@@ -24,15 +24,15 @@ class SimulatedTask:
         self.stderr, self.err = os.pipe()
         self.signals: list[int] = []
         self.cancelled = threading.Event()
-        self._ended = threading.Event()
+        self.ended = threading.Event()
         self.result = Ended(exit_status=None)
 
     def end(self, exit_status: int = 0) -> None:
         self.result = Ended(exit_status=exit_status)
-        self._ended.set()
+        self.ended.set()
 
     def wait(self) -> Ended:
-        self._ended.wait()
+        self.ended.wait()
         os.close(self.out)
         os.close(self.err)
         return self.result
@@ -41,7 +41,7 @@ class SimulatedTask:
         self.signals.append(signal)
         self.cancelled.set()
         self.result = Ended(exit_status=None, signal=signal)
-        self._ended.set()
+        self.ended.set()
 
 
 @dataclass
