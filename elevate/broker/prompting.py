@@ -8,22 +8,139 @@ None says yes by itself: every way out with an `Assertion` leads through `Hello.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from contextlib import ExitStack
 
+from elevate.broker.looking import Looks, StoppableHello
+from elevate.broker.terminal import OpenPrompt, Starter
 from elevate.canonical import Json
-from elevate.errors import CancelledError, DeclinedError, GestureError, NotEnrolledError
-from elevate.hello.container import CONSENT, PIN, SENSED
-from elevate.hello.vault import Stop
-from elevate.ports import Assertion, Cancel, Hello
+from elevate.errors import CancelledError, DeclinedError, GestureError, LockedOutError, NotEnrolledError, PhraseNeededError
+from elevate.hello.container import CONSENT, PIN, SECURITY_KEY, SENSED
+from elevate.hello.pins import wipe
+from elevate.ports import Assertion, Cancel, Hello, Offer
+
+_STRONGER: Mapping[str, frozenset[str]] = {
+    "biometric": SENSED | {SECURITY_KEY},
+    "hardware": frozenset({SECURITY_KEY}),
+}
+_YES = (b"y", b"yes")
 
 
-class StoppableHello(Hello, Protocol):
-    """A `Hello` whose sensors can be told to stop looking."""
+class TerminalPrompter:
+    """Asks on a terminal, by a program of the broker's own; sensors look beside it, and whichever is first counts.
 
-    def sign(
-        self, user: str, gesture: str, challenge: bytes, *, secret: bytearray | None = None, stop: Stop = bool
-    ) -> Assertion:
-        """Make the gesture."""
+    Args:
+        hello: Where gestures are made.
+        launcher: Starts the prompt program.
+        terminal: Descriptor of the caller's terminal; the caller of this class keeps it.
+    """
+
+    def __init__(self, hello: StoppableHello, launcher: Starter, terminal: int) -> None:
+        self._hello, self._launcher, self._terminal = hello, launcher, terminal
+
+    def ask(self, view: Mapping[str, Json], user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
+        """Ask once; a wrong PIN is asked for again as long as tries are left. See `elevate.ports.Prompter.ask`."""
+        offer = self._hello.offer(user)
+        usable = _strong_enough(offer, view)
+        with ExitStack() as stack:
+            prompt = stack.enter_context(OpenPrompt(self._launcher, self._terminal, cancel))
+            prompt.show(view, phrase=offer.phrase)
+            looks = Looks(self._hello, user, challenge, [name for name in usable if name in SENSED])
+            stack.callback(looks.stop)
+            prompt.beside = looks
+            made = self._converse(prompt, view, user, challenge)
+            prompt.done(f"{made.gesture}: done")
+            return made
+
+    def _converse(self, prompt: OpenPrompt, view: Mapping[str, Json], user: str, challenge: bytes) -> Assertion:
+        message = ""
+        while True:
+            made, message = self._once(prompt, view, user, challenge, message)
+            if made:
+                return made
+
+    def _once(
+        self, prompt: OpenPrompt, view: Mapping[str, Json], user: str, challenge: bytes, message: str
+    ) -> tuple[Assertion | None, str]:
+        if view.get("mode") == CONSENT:
+            return self._consent(prompt, user, challenge, message)
+        offer = self._offer(user, prompt)
+        if PIN not in _strong_enough(offer, view):
+            answer = prompt.ask("make the gesture, or press Ctrl-C to decline: ", message=message)
+        elif offer.pin_phrase:
+            answer = prompt.ask(f"several PINs were wrong; type {offer.pin_phrase} to go on: ", message=message, echo=True)
+            return self._phrase(user, answer)
+        else:
+            answer = prompt.ask("PIN: ", message=message)
+        if isinstance(answer, Assertion):
+            return answer, ""
+        return self._pin(prompt, user, challenge, answer) if PIN in offer.gestures else (None, "")
+
+    def _offer(self, user: str, prompt: OpenPrompt) -> Offer:
+        try:
+            return self._hello.offer(user)
+        except LockedOutError as exc:
+            prompt.done(exc.message)
+            raise
+
+    def _pin(self, prompt: OpenPrompt, user: str, challenge: bytes, typed: bytearray) -> tuple[Assertion | None, str]:
+        if not typed:  # nothing was typed: that is no try
+            return None, ""
+        try:
+            return self._hello.sign(user, PIN, challenge, secret=typed), ""
+        except PhraseNeededError:
+            return None, ""
+        except LockedOutError as exc:
+            # The sensors may go on; without one, the next offer says that it is locked.
+            if prompt.beside is None or not prompt.beside.looking():
+                prompt.done(exc.message)
+                raise
+            return None, exc.message
+        except GestureError as exc:
+            return None, exc.message
+        finally:
+            wipe(typed)
+
+    def _phrase(self, user: str, answer: bytearray | Assertion) -> tuple[Assertion | None, str]:
+        if isinstance(answer, Assertion):
+            return answer, ""
+        right = self._hello.type_phrase(user, answer.decode("ascii", "replace"))
+        return None, "" if right else "that is not the phrase"
+
+    def _consent(self, prompt: OpenPrompt, user: str, challenge: bytes, message: str) -> tuple[Assertion | None, str]:
+        answer = prompt.ask("allow this? [y/N] ", message=message, echo=True)
+        if isinstance(answer, Assertion):
+            return answer, ""
+        if bytes(answer).strip().lower() not in _YES:
+            prompt.done("declined; nothing was done")
+            raise DeclinedError("declined at the prompt")
+        return self._hello.sign(user, CONSENT, challenge), ""
+
+
+class SensorPrompter:
+    """For callers without a terminal: the enrolled sensors look in turn, the one used last first.
+
+    A view in mode ``consent`` is answered by a sensor too: that is more than was asked for, and never a silent yes.
+    """
+
+    def __init__(self, hello: StoppableHello) -> None:
+        self._hello = hello
+
+    def ask(self, view: Mapping[str, Json], user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
+        """Look once with each sensor; see `elevate.ports.Prompter.ask`."""
+        sensed = [gesture for gesture in _strong_enough(self._hello.offer(user), view) if gesture in SENSED]
+        if not sensed:
+            raise NotEnrolledError(
+                "there is no terminal for a PIN, and no sensor is enrolled", hint="run it from a terminal, or enrol a sensor"
+            )
+        failed: GestureError | None = None
+        for gesture in sensed:
+            _refuse_cancelled(cancel)
+            try:
+                return self._hello.sign(user, gesture, challenge, stop=cancel.cancelled)
+            except GestureError as exc:
+                failed = exc
+        _refuse_cancelled(cancel)
+        raise failed or GestureError("no gesture succeeded")
 
 
 class ScriptedPrompter:
@@ -52,32 +169,15 @@ class ScriptedPrompter:
         return self.hello.sign(user, self.gesture, challenge, secret=secret)
 
 
-class SensorPrompter:
-    """For callers without a terminal: the enrolled sensors look in turn, the one used last first.
-
-    A view in mode ``consent`` is answered by a sensor too: that is more than was asked for, and never a silent yes.
-    """
-
-    def __init__(self, hello: StoppableHello) -> None:
-        self._hello = hello
-
-    def ask(self, view: Mapping[str, Json], user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
-        """Look once with each sensor; see `elevate.ports.Prompter.ask`."""
-        del view
-        sensed = [gesture for gesture in self._hello.offer(user).gestures if gesture in SENSED]
-        if not sensed:
-            raise NotEnrolledError(
-                "there is no terminal for a PIN, and no sensor is enrolled", hint="run it from a terminal, or enrol a sensor"
-            )
-        failed: GestureError | None = None
-        for gesture in sensed:
-            _refuse_cancelled(cancel)
-            try:
-                return self._hello.sign(user, gesture, challenge, stop=cancel.cancelled)
-            except GestureError as exc:
-                failed = exc
-        _refuse_cancelled(cancel)
-        raise failed or GestureError("no gesture succeeded")
+def _strong_enough(offer: Offer, view: Mapping[str, Json]) -> list[str]:
+    """Give the gestures that satisfy the rule; what would be refused afterwards is not asked for."""
+    wanted = _STRONGER.get(str(view.get("min_strength", "any")))
+    found = [name for name in offer.gestures if wanted is None or name in wanted]
+    if not found and view.get("mode") != CONSENT:
+        raise NotEnrolledError(
+            f"this task needs a gesture of strength {view['min_strength']}", hint="enrol one: elevate hello enrol"
+        )
+    return found
 
 
 def _refuse_cancelled(cancel: Cancel) -> None:

@@ -1,5 +1,6 @@
 """What the tests of gestures are put together from: a machine in a folder, a clock moved by hand, cheap stretching."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,17 +29,25 @@ TPM_ONLY = LockoutRules(phrase_after=0)
 SETTINGS = HelloSettings(kdf=CHEAPEST, allow_simulated_gestures=True)
 
 
-@dataclass(slots=True)
-class NeverCancelled:
-    """A `Cancel` that can be fired."""
+class Switch:
+    """A `Cancel` that a test fires."""
 
-    fired: bool = False
+    def __init__(self, *, fired: bool = False) -> None:
+        self._bell = os.eventfd(int(fired))
+        self._fired = fired
+
+    def __del__(self) -> None:
+        os.close(self._bell)
+
+    def fire(self) -> None:
+        self._fired = True
+        os.eventfd_write(self._bell, 1)
 
     def cancelled(self) -> bool:
-        return self.fired
+        return self._fired
 
     def fileno(self) -> int:
-        return -1
+        return self._bell
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from elevate.broker.prompting import ScriptedPrompter, SensorPrompter
 from elevate.errors import CancelledError, DeclinedError, GestureError, NotEnrolledError
 from elevate.hello import Sight, prompt_view
 from elevate.model import Outcome
-from tests.hello.parts import OFFER, PIN, USER, WRONG, Machine, NeverCancelled, agreement, pin_proof
+from tests.hello.parts import OFFER, PIN, USER, WRONG, Machine, Switch, agreement, pin_proof
 
 VIEW = prompt_view(agreement(), OFFER, emulated=True)
 CONSENT = prompt_view(agreement(outcome=Outcome.CONSENT), OFFER, emulated=True)
@@ -25,7 +25,7 @@ def test_a_scripted_person_types_the_pin(machine: Machine) -> None:
     hello = machine.enrolled()
     prompter = ScriptedPrompter(hello, PIN)
     challenge = machine.challenge()
-    made = prompter.ask(VIEW, USER, challenge, cancel=NeverCancelled())
+    made = prompter.ask(VIEW, USER, challenge, cancel=Switch())
     assert hello.verify(USER, made, challenge).method == "pin"
     assert prompter.views == [VIEW]
 
@@ -34,14 +34,14 @@ def test_a_scripted_person_can_be_wrong_decline_consent_or_leave(machine: Machin
     """Each way out is an error of its own; consent is asked for by the view alone."""
     hello = machine.enrolled()
     cases = [
-        (ScriptedPrompter(hello, WRONG), NeverCancelled(), GestureError),
-        (ScriptedPrompter(hello, PIN, decline=True), NeverCancelled(), DeclinedError),
-        (ScriptedPrompter(hello, PIN), NeverCancelled(fired=True), CancelledError),
+        (ScriptedPrompter(hello, WRONG), Switch(), GestureError),
+        (ScriptedPrompter(hello, PIN, decline=True), Switch(), DeclinedError),
+        (ScriptedPrompter(hello, PIN), Switch(fired=True), CancelledError),
     ]
     for prompter, cancel, error in cases:
         with pytest.raises(error):
             prompter.ask(VIEW, USER, machine.challenge(), cancel=cancel)
-    made = ScriptedPrompter(hello).ask(CONSENT, USER, machine.challenge(), cancel=NeverCancelled())
+    made = ScriptedPrompter(hello).ask(CONSENT, USER, machine.challenge(), cancel=Switch())
     assert made.gesture == "consent"
 
 
@@ -52,10 +52,10 @@ def test_without_a_terminal_sensors_answer(machine: Machine) -> None:
     hello = machine.enrolled()
     prompter = SensorPrompter(hello)
     with pytest.raises(NotEnrolledError, match="no terminal"):
-        prompter.ask(VIEW, USER, machine.challenge(), cancel=NeverCancelled())
+        prompter.ask(VIEW, USER, machine.challenge(), cancel=Switch())
     for gesture in ("face", "fingerprint"):
         hello.enrol(USER, gesture, pin_proof())
-    made = prompter.ask(VIEW, USER, machine.challenge(), cancel=NeverCancelled())
+    made = prompter.ask(VIEW, USER, machine.challenge(), cancel=Switch())
     assert made.gesture == "fingerprint"
 
 
@@ -67,9 +67,9 @@ def test_without_a_terminal_nobody_known_is_refused(machine: Machine) -> None:
     machine.sensors["face"].script = type(machine.sensors["face"].script)(sights=(Sight.NO_MATCH,))
     for view in (VIEW, CONSENT):
         with pytest.raises(GestureError):
-            SensorPrompter(hello).ask(view, USER, machine.challenge(), cancel=NeverCancelled())
+            SensorPrompter(hello).ask(view, USER, machine.challenge(), cancel=Switch())
     with pytest.raises(CancelledError):
-        SensorPrompter(hello).ask(VIEW, USER, machine.challenge(), cancel=NeverCancelled(fired=True))
+        SensorPrompter(hello).ask(VIEW, USER, machine.challenge(), cancel=Switch(fired=True))
 
 
 def test_a_simulated_gesture_counts_nowhere_unless_allowed(machine: Machine) -> None:

@@ -1,0 +1,46 @@
+"""A view as lines for a terminal. Pure; nothing is added to the view but names of its parts."""
+
+from collections.abc import Iterator, Mapping
+
+from elevate.canonical import Json
+from elevate.text import escape
+
+COLOURED_LINES = 2
+_HEADS: Mapping[str, str] = {
+    "grey": " elevate: allow this task to act as administrator? ",
+    "yellow": " elevate: allow this task of an unknown publisher to act as administrator? ",
+    "red": " elevate: this task is blocked ",
+}
+
+
+def lines(view: Mapping[str, Json], *, phrase: str) -> list[str]:
+    """Give a prompt's lines; the first `COLOURED_LINES` carry the colour of the class.
+
+    Args:
+        view: From `elevate.hello.view`; all its texts are escaped.
+        phrase: The person's own; shown so that a false prompt can be told.
+    """
+    shown = [_HEADS[str(view["class"])], f" {view['title']}: {view['display']} "]
+    shown += [f"  {name:<10} {text}" for name, text in _parts(view) if text]
+    if phrase:
+        shown.append(f"  {'phrase':<10} {escape(phrase)}")
+    return [*shown, ""]
+
+
+def _parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    requester = view["requester"]
+    assert isinstance(requester, dict)  # noqa: S101 - made by view.py
+    rules = view.get("rules")
+    chain = requester["chain"]
+    yield "program", str(view["path"])
+    yield "command", str(view["command"])
+    yield "publisher", str(view["publisher"])
+    yield "sha256", str(view["sha256"])
+    yield "directory", str(view["cwd"])
+    yield "input", f"{view['input_bytes']} bytes, sha256 {view['input_sha256']}" if view["input_sha256"] else ""
+    yield "asked by", f"{requester['user']} (uid {requester['uid']}), {requester['executable']} ({requester['pid']})"
+    yield "started by", " < ".join(map(str, chain)) if isinstance(chain, list) else ""
+    yield "from", "another machine" if requester["remote"] else ""
+    yield "reason", str(view["reason"])
+    yield "rule", ", ".join(map(str, rules)) if isinstance(rules, list) else ""
+    yield "host", str(view.get("host_note", ""))
