@@ -33,6 +33,7 @@ from elevate.ports import Cancel, Clock, Draft, Entropy, Prompter, Record, Step
 from elevate.tasks import Task
 
 MAX_LIVE_PER_UID = 16
+MAX_PROBLEM_CHARS = 4096
 
 
 @dataclass(slots=True)
@@ -65,6 +66,9 @@ class Broker:
         recovery.tidy(parts)
         started: Body = {"broker": {"version": __version__, "epoch": parts.epoch, "key": parts.key.kid}}
         self._note("broker-started", started | body.setting("policy", parts.policy.current.digest))
+        if parts.policy.problem:
+            refused = body.reason("policy-invalid", parts.policy.problem[:MAX_PROBLEM_CHARS])
+            self._note("policy-refused", refused | body.setting("policy", parts.policy.current.digest))
 
     @classmethod
     def open(cls, folder: Path, *, clock: Clock | None = None, entropy: Entropy | None = None) -> Self:
@@ -258,6 +262,7 @@ class Broker:
             "pending_restart": recovery.pending_restart(self.home, self.parts.settings),
             "allow_simulated_gestures": self.parts.settings.allow_simulated_gestures,
             "policy": self.parts.policy.current.digest,
+            "policy_problem": self.parts.policy.problem,
             "policy_rules": len(self.parts.policy.current.rules),
             "log_size": size,
             "log_head": head,
@@ -281,7 +286,7 @@ class Broker:
             raise
         # INVARIANT: no log, no right. A policy gives rights only once the log has it.
         self._note("policy-changed", body.setting("policy", candidate.digest))
-        self.parts.policy.current = candidate
+        self.parts.policy.take(candidate)
         return {"before": before, "policy": candidate.digest, "rules": len(candidate.rules)}
 
     def close(self) -> None:

@@ -48,6 +48,11 @@ class Home:
         return self.folder / "policy"
 
     @property
+    def kept_policy(self) -> Path:
+        """The policy that was good last."""
+        return self.folder / "policy.last-good"
+
+    @property
     def ledger(self) -> Path:
         """The ledger and the log."""
         return self.folder / "ledger.sqlite"

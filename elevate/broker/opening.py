@@ -34,7 +34,7 @@ def open_parts(
         raise NoBrokerError(f"no broker was made in {home.folder}", hint="make one: elevate init")
     clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
     settings = Settings.read(home.settings)
-    policy = Policies(home.policy, protected=settings.protected)
+    policy = Policies(home.policy, kept=home.kept_policy, protected=settings.protected)
     store = SqliteStore(home.ledger, entropy=entropy)
     stack.callback(store.close)
     launcher = Launcher()
