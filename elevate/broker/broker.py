@@ -1,5 +1,6 @@
 """The broker: opens its parts, tidies what a crash left, takes requests, and answers what may be asked about them."""
 
+import hmac
 import os
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from elevate.broker.opening import open_parts
 from elevate.broker.parts import Parts
 from elevate.broker.prompting import SensorPrompter
 from elevate.canonical import Json
-from elevate.errors import BrokerError, BusyError, HostError, PolicyError, TaskInvalidError
+from elevate.errors import BrokerError, BusyError, HostError, PolicyError, TaskInvalidError, TokenSpentError
 from elevate.hello import Proof, SoftwareHello
 from elevate.host.launcher import Launcher
 from elevate.host.processes import ProcessFacts, read_process
@@ -237,6 +238,18 @@ class Broker:
         if record is None or not _may(requester, record.uid):
             raise TaskInvalidError("no request of yours has this id", hint="see: elevate audit tail")
         return record
+
+    def became(self, request: str, redeem_id: str, requester: Requester) -> dict[str, Json]:
+        """Say again what became of a redemption to the call that won it; nothing is started.
+
+        Raises:
+            TaskInvalidError: No such request of this user.
+            TokenSpentError: Another call redeemed it, or none did.
+        """
+        record = self.record(request, requester)
+        if not record.redeem_id or not hmac.compare_digest(record.redeem_id, redeem_id):
+            raise TokenSpentError("this call did not redeem the token", detail=f"asked again about {request}")
+        return {"state": record.state.value, "result": dict(record.result)}
 
     def receipt(self, request: str, requester: Requester) -> dict[str, Json]:
         """Give the receipt of a task that has ended.

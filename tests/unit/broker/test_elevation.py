@@ -247,6 +247,24 @@ def test_47_the_same_redeem_id_starts_nothing_twice(broker: Broker) -> None:
     assert events(broker, grant.request) == WHOLE_LIFE
 
 
+def test_the_winner_can_ask_again_what_became_of_it(broker: Broker) -> None:
+    """By its redeem_id, and nobody else."""
+    grant = broker.elevate(Task.run(["/bin/sh", "-c", "exit 3"]))
+    with pytest.raises(TokenSpentError, match="did not redeem"):
+        broker.became(grant.request, "", _me(broker))
+    running = grant.start("ef" * 16, grant.agreement.requester.process)
+    assert broker.became(grant.request, "ef" * 16, _me(broker))["state"] == "running"
+    grant.finish(running)
+    again = broker.became(grant.request, "ef" * 16, _me(broker))
+    assert again["state"] == "destroyed"
+    assert isinstance(again["result"], dict)
+    assert again["result"]["exit_status"] == 3
+    with pytest.raises(TokenSpentError, match="did not redeem"):
+        broker.became(grant.request, "00" * 16, _me(broker))
+    os.close(running.stdout)
+    os.close(running.stderr)
+
+
 def test_others_learn_nothing_of_a_request(broker: Broker) -> None:
     """Somebody else's request looks like none."""
     grant = broker.elevate(TRUE)
