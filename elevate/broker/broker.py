@@ -21,9 +21,9 @@ from elevate.broker.grant import Grant
 from elevate.broker.home import Home, create
 from elevate.broker.opening import open_parts
 from elevate.broker.parts import Parts
-from elevate.broker.prompting import SensorPrompter
+from elevate.broker.prompting import SensorPrompter, TerminalPrompter
 from elevate.canonical import Json
-from elevate.errors import BrokerError, BusyError, HostError, PolicyError, TaskInvalidError, TokenSpentError
+from elevate.errors import BrokerError, BusyError, PolicyError, TaskInvalidError, TokenSpentError
 from elevate.hello import Proof, SoftwareHello
 from elevate.host.launcher import Launcher
 from elevate.host.processes import ProcessFacts, read_process
@@ -162,9 +162,9 @@ class Broker:
 
     def prompter(self, terminal: int | None) -> Prompter:
         """Make the prompt for a request: on its terminal, or with the sensors alone where it has none."""
-        if terminal is not None:
-            raise HostError("this broker can't prompt on a terminal yet")
-        return SensorPrompter(self.hello)
+        if terminal is None:
+            return SensorPrompter(self.hello)
+        return TerminalPrompter(self.hello, self.launcher, terminal)
 
     def requester(self, facts: ProcessFacts) -> Requester:
         """Name who asks, from kernel facts and the machine's own list of users."""
@@ -335,7 +335,8 @@ class Broker:
         with self._lock:
             if self._closed:
                 raise BrokerError("the broker is stopping", hint="start it again: elevate serve")
-            if self._asking.get(uid, 0) >= MAX_LIVE_PER_UID:
+            held = sum(live.uid == uid and live.grant is not None for live in list(self._live.values()))
+            if self._asking.get(uid, 0) + held >= MAX_LIVE_PER_UID:
                 raise BusyError(f"{MAX_LIVE_PER_UID} requests of this user are open already")
             self._asking[uid] = self._asking.get(uid, 0) + 1
         try:

@@ -89,6 +89,9 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
     except ElevateError as error:
         _give_up(journal, inspection, error)
         raise
+    except KeyboardInterrupt:
+        _give_up(journal, inspection, CancelledError("interrupted"))
+        raise
     except Exception as error:
         # SECURITY: whatever went wrong, the answer is no, and the log has it.
         failure = BrokerError("the broker failed; nothing was granted", detail=f"{type(error).__name__}: {error}")

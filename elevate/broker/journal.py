@@ -72,13 +72,13 @@ class Journal:
         return stepped
 
     def fail(self, error: ElevateError) -> None:
-        """End a request that has no token yet, as its error says."""
-        if self.record.state not in TRANSITIONS or self.record.state is State.ISSUED:
-            return
+        """End a request as its error says; a token that was registered for it is taken back."""
+        followers = TRANSITIONS.get(self.record.state, frozenset())
         after = next((state for kind, state in _ENDINGS if isinstance(error, kind)), State.FAILED)
-        if after not in TRANSITIONS[self.record.state]:
-            after = State.FAILED
-        self.to(after, entries.failed(error))
+        for state in (after, State.FAILED, State.REVOKED):
+            if state in followers:
+                self.to(state, entries.failed(error))
+                return
 
     def note(self, event: str, body: Mapping[str, Json]) -> None:
         """Write an entry that changes nothing, as an alarm."""

@@ -10,6 +10,7 @@ from elevate.audit import parse
 from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
 from elevate.errors import (
     BrokerError,
+    BusyError,
     CancelledError,
     CommandNotFoundError,
     DeclinedError,
@@ -103,6 +104,42 @@ def test_every_way_out_of_the_prompt_is_a_state(broker: Broker, error: Exception
     assert isinstance(caught.value, type(error) if isinstance(error, ElevateError) else BrokerError)
     last = parse(broker.parts.store.entries_of(seen[0])[-1])
     assert last.body["reason"] != {}
+
+
+def test_ctrl_c_in_the_prompt_cancels(broker: Broker) -> None:
+    """The embedded broker's process is interrupted: the request ends, and nothing was granted."""
+    seen: list[str] = []
+
+    def interrupt() -> object:
+        raise KeyboardInterrupt
+
+    terms = Terms(
+        prompter=answering(broker, interrupt), cancel=Cancellation(), listener=lambda request, _state: seen.append(request)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        broker.request(Ask(task=TRUE, requester=_me(broker)), terms)
+    assert events(broker, seen[0])[-1] == "cancelled"
+
+
+def test_a_token_that_can_not_be_made_is_taken_back(broker: Broker) -> None:
+    """It was registered before it was signed; when signing fails it does not stay usable."""
+    broker.parts = replace(broker.parts, issuer="x" * 600)
+    seen, ask = _request(broker)
+    with pytest.raises(TokenError):
+        ask()
+    assert events(broker, seen[0])[-2:] == ["issued", "revoked"]
+
+
+def test_grants_that_are_held_are_bounded(broker: Broker) -> None:
+    """One uid can't hold more than sixteen open requests; releasing one makes room."""
+    held = [broker.elevate(TRUE) for _ in range(16)]
+    with pytest.raises(BusyError):
+        broker.elevate(TRUE)
+    held.pop().release()
+    held.append(broker.elevate(TRUE))
+    for grant in held:
+        grant.release()
+    assert broker.status()["open_requests"] == 0
 
 
 def test_exactly_one_authorisation_outcome_per_request(broker: Broker) -> None:
