@@ -36,6 +36,7 @@ from elevate.tasks import Task
 MEDIUM_INTEGRITY = 8192
 HIGH_INTEGRITY = 12288
 CHORES = Path(__file__).with_name("chores.py")
+_NO_UID = 2**32 - 1
 _SESSION = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
@@ -90,7 +91,12 @@ class EmulatedHost:
         """Give name, SID and groups of the real user ``uid``, who becomes a user of the machine at the first call.
 
         Groups are the machine's and the real ones, sorted.
+
+        Raises:
+            HostError: No uid can be that number.
         """
+        if not 0 <= uid < _NO_UID:
+            raise HostError("that is no uid")
         try:
             entry = pwd.getpwuid(uid)
             name, real = entry.pw_name, os.getgrouplist(entry.pw_name, entry.pw_gid)
@@ -130,11 +136,12 @@ class EmulatedHost:
 
     def start(self, inspection: Inspection, identity: AdminIdentity, *, session: str, time_limit_seconds: int) -> TreeRunning:
         """Start the inspected task as ``identity``, in a session that has never been. See `elevate.ports.Host.start`."""
-        if not isinstance(inspection, EmulatedInspection) or inspection.machine is not self.machine or inspection.closed:
-            raise HostError("this host did not inspect the task, or closed it")
+        if not isinstance(inspection, EmulatedInspection) or inspection.machine is not self.machine:
+            raise HostError("this host did not inspect the task")
         user = next((user for user in self.users() if user.smaa == identity), None)
         if user is None or user.name != inspection.user:
             raise HostError("the identity is not the requester's hidden account")
+        inspection.begin()
         scratch = self._make_scratch(session)
         env = self._environment(user, identity, session=session, scratch=scratch) | dict(inspection.additions)
         before = snapshot.take(self._watched())

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,6 +45,16 @@ class EmulatedInspection:
     chore: tuple[str, ...] = ()
     additions: Mapping[str, str] = field(default_factory=dict)
     closed: bool = False
+    started: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def begin(self) -> None:
+        """Mark it as started.
+
+        Raises:
+            HostError: It was started before, or closed: an inspection is good for one start.
+        """
+        if self.closed or not self.started.acquire(blocking=False):
+            raise HostError("the task was started before, or given up")
 
     def close(self) -> None:
         """Close the descriptors; twice is the same as once."""
