@@ -93,7 +93,7 @@ class Policy:
         if index is None:
             return _NO_MATCH
         facts = facts_of(question)
-        matched = [rule for rule in index.candidates(facts, question.requester) if holds(rule, facts, question)]
+        matched = [rule for rule in index.candidates(facts, question) if holds(rule, facts, question)]
         if not matched:
             return _NO_MATCH
         key = tuple(matched)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from elevate.model import Fact, Requester
-from elevate.policy.conditions import UNSIGNED
-from elevate.policy.rule import ANYONE, By, Effect, Facts, Rule
+from elevate.policy.conditions import UNSIGNED, fact, selector_of
+from elevate.policy.rule import ANYONE, By, Effect, Facts, Question, Rule
 
 SPLIT_FROM = 9
 
@@ -28,7 +28,7 @@ class KindIndex:
         loose: dict[By, dict[str, list[Rule]]] = {}
         careful: list[Rule] = []
         for rule in rules:
-            if rule.effect is not Effect.ALLOW and (rule.by is not By.ANY or rule.conditions):
+            if rule.effect is not Effect.ALLOW and rule.by is not By.ANY:
                 careful.append(rule)
             for value in rule.values or ("",):
                 _put(found.setdefault(rule.by, {}), loose, rule, value)
@@ -40,14 +40,15 @@ class KindIndex:
         self._anything = found.get(By.ANY, {}).get("", ())
         self._careful = tuple(careful)
 
-    def candidates(self, facts: Facts, requester: Requester) -> list[Rule]:
+    def candidates(self, facts: Facts, question: Question) -> list[Rule]:
         """Give every rule whose selector matches; each once, some perhaps for other people."""
         found: list[Rule] = []
+        requester = question.requester
         doubt = False
         for name, buckets in self._facts:
             value = facts.get(name)
             if value.__class__ is not str:
-                doubt = doubt or value is not Fact.ABSENT
+                doubt = doubt or fact(facts, name) is Fact.UNDETERMINED
                 value = UNSIGNED if value is Fact.ABSENT and name == "signer" else None
             elif value == UNSIGNED and name == "signer":
                 continue
@@ -55,15 +56,22 @@ class KindIndex:
             if bucket is not None:
                 _take(bucket, requester, found)
         if self._directories:
-            self._below(facts.get("path"), requester, found)
+            path = fact(facts, "path")
+            doubt = doubt or path is Fact.UNDETERMINED
+            self._below(path, requester, found)
         if self._anything != ():
             _take(self._anything, requester, found)
-        if self._careful and (doubt or Fact.UNDETERMINED in facts.values()):
-            found += [rule for rule in self._careful if rule not in found]
+        if doubt and self._careful:
+            found += self._in_doubt(facts, question)
         return found
 
+    def _in_doubt(self, facts: Facts, question: Question) -> list[Rule]:
+        """Give the denies and requires whose selector can't be told; what is not known never helps."""
+        selectors = ((rule, selector_of(rule)) for rule in self._careful)
+        return [rule for rule, selector in selectors if selector is not None and selector.holds(facts, question) is None]
+
     def _below(self, path: object, requester: Requester, found: list[Rule]) -> None:
-        if not isinstance(path, str):
+        if not isinstance(path, str) or path.__class__ is Fact:
             return
         directories = self._directories
         seen = len(found)

@@ -15,6 +15,9 @@ from elevate.policy.problems import Path, Problem, Report
 MAX_SYNTAX_ERRORS = 20
 MAX_NESTING = 32
 
+_LARGE = 2**18
+"""From this many characters on, only the first syntax errors are told: reading again takes seconds."""
+
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _INLINE_BLANK = re.compile(r"[ \t]*")
@@ -26,6 +29,7 @@ _STRINGS = (
     r"'[^'\n]*'",
 )
 _STRING = re.compile("|".join(_STRINGS), re.DOTALL)
+_LONG_KEY = re.compile(r"(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*\.[ \t]*){32}", re.MULTILINE)
 _SCALAR = re.compile(r"[^,\]}#\r\n]*")
 
 
@@ -73,7 +77,8 @@ def parse(file: str, text: str, report: Report) -> tuple[dict[str, object], Plac
         places.offsets[("",)] = deep
         report.add(places.problem(("",), f"nested deeper than {MAX_NESTING}", "rules need two levels"))
         return {}, places
-    for _ in range(MAX_SYNTAX_ERRORS):
+    tries = MAX_SYNTAX_ERRORS if len(text) < _LARGE else 2
+    for _ in range(tries):
         try:
             document = tomllib.loads(text)
         except (ValueError, RecursionError) as exc:
@@ -88,6 +93,9 @@ def parse(file: str, text: str, report: Report) -> tuple[dict[str, object], Plac
 
 def _too_deep(text: str) -> int:
     """Give the offset where brackets are nested too deeply, or -1; brackets in strings count, which only errs to no."""
+    long_key = _LONG_KEY.search(text)
+    if long_key is not None:
+        return long_key.start()
     depth = 0
     for match in re.finditer(r"[\[\]{}]|\n(?=\s*(?:\[\[?[A-Za-z]|[\w.-]+\s*=))", text):
         sign = match.group()

@@ -26,7 +26,7 @@ from elevate.policy.windows import read_when
 Say: TypeAlias = Callable[[Path, str, str], None]
 T = TypeVar("T")
 
-_SELECTORS = (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.PATH, By.DIRECTORY)
+_SELECTORS = tuple((by.value, by) for by in (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.PATH, By.DIRECTORY))
 _RANKS = {By.SHA256: 7, By.SIGNER: 5, By.PACKAGE: 4, By.SERVICE: 4, By.PATH: 3, By.DIRECTORY: 2, By.ANY: 1}
 _RELEASE_RANK = 6
 _BY_PLACE = frozenset({By.PACKAGE, By.PATH, By.DIRECTORY})
@@ -105,7 +105,10 @@ class Reader:
         for name, example in (("id", '"my-rule"'), ("effect", '"allow"'), ("task", "{ kind = … }; {} is every task")):
             if name not in table:
                 self._bad(path, f"the rule has no {name}", f"add {name} = {example}")
-        return self._keys(head, RULE, path)
+        values = self._keys(head, RULE, path)
+        if "effect" in values:
+            self._check_effect(values, RULE, Effect(str(values["effect"])), path)
+        return values
 
     def _keys(self, table: Mapping[str, object], keys: Mapping[str, Key], path: Path) -> dict[str, object]:
         values: dict[str, object] = {}
@@ -179,10 +182,10 @@ class Reader:
         for name, needs in (("product", ("signer",)), ("version", ("signer", "package"))):
             if name in values and not any(need in values for need in needs):
                 self._bad((*path, name), f"{name} alone says nothing", f"add {' or '.join(needs)}")
-        by = next((by for by in _SELECTORS if by.value in values), By.ANY)
+        by_name, by = next((one for one in _SELECTORS if one[0] in values), ("", By.ANY))
         rank = _RELEASE_RANK if by is By.SIGNER and {"product", "version"} <= values.keys() else _RANKS[by]
-        selected = _names(values.get(by.value))
-        conditions = self._conditions({name: value for name, value in values.items() if name != by.value})
+        selected = _names(values.pop(by_name, None))
+        conditions = self._conditions(values)
         if effect is Effect.ALLOW and by in _BY_PLACE:
             conditions = (*conditions, self._one("not-writable", NotWritable()))
         return _Task(kinds, by, selected, conditions, rank)
@@ -190,6 +193,10 @@ class Reader:
     def _kinds(self, values: Mapping[str, object], path: Path) -> tuple[str, ...]:
         """Give the kinds that have all of the keys; none is an error."""
         kind = values.get("kind")
+        known = f"kinds of {kind} {list(values)}"
+        found = self._shared.get(known)
+        if isinstance(found, tuple):
+            return found
         kinds = (str(kind),) if kind is not None else ALL_KINDS
         first = "kind"
         for name in values:
@@ -200,14 +207,15 @@ class Reader:
                 return ()
             first = name if len(left) < len(kinds) else first
             kinds = left
-        return self._one(f"kinds{kinds}", kinds)
+        self._shared[known] = kinds = self._one(f"kinds{kinds}", kinds)
+        return kinds
 
     def _one(self, known: str, value: T) -> T:
         found = self._shared.setdefault(known, value)
         return value if type(found) is not type(value) else found
 
     def _conditions(self, values: Mapping[str, object]) -> tuple[Condition, ...]:
-        if not values.keys() - {"kind"}:
+        if len(values) == ("kind" in values):
             return ()
         found = tuple(_condition(name, value) for name, value in sorted(values.items()) if name != "kind")
         return self._one(f"conditions{found!r}", found)
@@ -268,7 +276,7 @@ class Reader:
 
 
 def _is_unique(table: Mapping[str, object]) -> bool:
-    return any(by.value in table for by in _SELECTORS)
+    return any(name in table for name, _ in _SELECTORS)
 
 
 def _unknown_fix(name: str, known: Mapping[str, object] | set[str]) -> str:

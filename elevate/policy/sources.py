@@ -54,7 +54,7 @@ class _Reading:
         self._settings = settings
         self._places = Places("", "")
         self._reader = Reader(say=self._say, settings=settings)
-        self._ids: dict[str, tuple[str, int]] = {}
+        self._ids: dict[str, Rule] = {}
         self._unpinned: list[tuple[Rule, Problem]] = []
 
     def source(self, source: Source) -> None:
@@ -71,6 +71,7 @@ class _Reading:
         for rule, problem in self._unpinned:
             if not listed.issuperset(rule.who.service):
                 self.parsed.report.add(problem)
+        self._ids.clear()
 
     def _say(self, path: Path, message: str, fix: str) -> None:
         self.parsed.report.add(self._places.problem(path, message, fix))
@@ -126,11 +127,10 @@ class _Reading:
     def _add(self, rule: Rule | None, path: Path) -> None:
         if rule is None:
             return
-        first = self._ids.setdefault(rule.id, (rule.file, rule.line))
-        if first != (rule.file, rule.line):
-            self._say(
-                (*path, "id"), f"duplicate id {rule.id!r}", f"the first is in {first[0]}:{first[1]}; give this one another"
-            )
+        first = self._ids.setdefault(rule.id, rule)
+        if first is not rule:
+            fix = f"the first is in {first.file}:{first.line}; give this one another"
+            self._say((*path, "id"), f"duplicate id {rule.id!r}", fix)
             return
         if len(self.parsed.rules) == MAX_RULES:
             self._say(path, f"more than {MAX_RULES} rules", "use broader selectors, as signer or package")
@@ -159,7 +159,7 @@ class _Reading:
             self._plain(source.name, 1, f"over {MAX_JSONL_BYTES // 2**20} MB", "split the file")
             return
         places = self._places = _Line(source.name)
-        for number, line in enumerate(source.data.split(b"\n"), start=1):
+        for number, line in enumerate(_lines(source.data), start=1):
             if not line or line.isspace():
                 continue
             places.number, places.data = number, line
@@ -186,6 +186,15 @@ class _Reading:
             self._say((), f"not JSON: {str(exc)[:80]}", "keep one of the two")
             return None
         return value
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    """Give the lines one by one, so that a long file is not held twice."""
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        yield data[start:end]
+        start = end + 1
+    yield data[start:]
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

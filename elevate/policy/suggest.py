@@ -7,6 +7,7 @@ import re
 from elevate.policy.cases import given
 from elevate.policy.rule import Question
 
+_SHA = re.compile("[0-9a-f]{64}")
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -47,8 +48,8 @@ def narrowest(question: Question) -> str:
     task = dict(asked) if isinstance(asked, dict) else {}
     kind = str(task.get("kind", ""))
     said: dict[str, object] = {"kind": kind}
-    known = question.task.file is not None and kind in {"process.run", "package.install"}
-    names = ("sha256",) if known and "sha256" in task else ("path", "service", "action")
+    by_content = kind in {"process.run", "package.install"} and _SHA.fullmatch(str(task.get("sha256", "")))
+    names = ("sha256",) if by_content else ("path", "service", "action")
     said |= {name: task[name] for name in names if name in task}
     if kind == "process.run":
         said["arguments"] = task.get("arguments", [])

@@ -166,3 +166,29 @@ def check_file(path: Path) -> None:
         raise PolicyError(f"{path} can't be read: {exc.strerror}") from exc
     if reading.problems:
         raise error_of(reading.problems)
+
+
+def read_sources(path: Path) -> list[Source]:
+    """Read rule files that are still being written: one file, or all of a folder, whoever can write them.
+
+    For checking and testing only: the policy in force comes from `read_policy`.
+
+    Raises:
+        PolicyError: Nothing is there, or a file is too long.
+    """
+    try:
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.suffix in _LIMITS and file.is_file())
+            return [_plain(file, str(file)) for file in found]
+        return [_plain(path, str(path))]
+    except OSError as exc:
+        raise PolicyError(
+            f"{path} can't be read: {exc.strerror}", hint="give a rule file, or a folder with rule files"
+        ) from exc
+
+
+def _plain(file: Path, name: str) -> Source:
+    limit = _LIMITS.get(file.suffix)
+    if limit is not None and file.stat().st_size > limit:
+        raise PolicyError(f"{name} is over {limit // 2**20} MB", hint="split the file, or write it as JSON lines")
+    return Source(name=name, data=file.read_bytes())
