@@ -25,6 +25,7 @@
     ├── HelloError                     enrolment and credentials
     │   ├── NotEnrolledError
     │   ├── PinRefusedError            too short, too simple, used before
+    │   ├── PinExpiredError            a new one must be chosen first
     │   └── HelloDamagedError          a file is not private, or not what was written
     ├── PolicyError                    a policy that can't be loaded
     ├── AuditError
@@ -236,6 +237,14 @@ class PinRefusedError(HelloError):
 
     code = "pin-refused"
     hint = "choose at least 6 digits that do not simply repeat or count"
+
+
+class PinExpiredError(HelloError):
+    """The PIN is right but too old; nothing is signed with it."""
+
+    code = "pin-expired"
+    exit_code = EXIT_REFUSED
+    hint = "choose a new one: elevate hello change-pin"
 
 
 class HelloDamagedError(HelloError):

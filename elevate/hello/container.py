@@ -83,6 +83,7 @@ class Container:
         phrase: The person's own secret phrase, which a true prompt shows.
         last_used: Gesture that was used last.
         pin_set_at: Unix seconds.
+        history: Stretched earlier PINs, sealed with the authentication key: nobody tries them out without a gesture.
     """
 
     user: str
@@ -95,6 +96,7 @@ class Container:
     last_used: str = PIN
     created_at: int = 0
     pin_set_at: int = 0
+    history: bytes = field(default=b"", repr=False)
 
     def protector(self, gesture: str) -> Protector | None:
         """Give a gesture's protector; None where the person has not enrolled it."""
@@ -123,6 +125,7 @@ class Container:
             "last_used": self.last_used,
             "created_at": self.created_at,
             "pin_set_at": self.pin_set_at,
+            "history": b64(self.history),
         }
         return canonical.encode(members)
 
@@ -145,7 +148,8 @@ def _members(found: Json, owner: str) -> dict[str, object]:
         raise ValueError("another version, or another person's")
     held = found["protectors"]
     protectors = tuple(map(Protector.from_json, held if isinstance(held, list) else ()))
-    return {**found, "public_key": unb64(str(found["public_key"])), "protectors": protectors}
+    binary = {name: unb64(str(found.get(name, ""))) for name in ("public_key", "history")}
+    return {**found, **binary, "protectors": protectors}
 
 
 def owner_of(user: str) -> str:

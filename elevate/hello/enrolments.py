@@ -5,16 +5,19 @@ that unlocks the key that the new gesture shall wrap. Source: hello.md rows 20, 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from elevate.canonical import Json
-from elevate.errors import HelloError
-from elevate.hello.container import PIN, SENSED, Container
+from elevate.errors import HelloError, PinRefusedError
+from elevate.hello import history
+from elevate.hello.container import IV_BYTES, PIN, SENSED, Container
 from elevate.hello.pins import check_new_pin, wipe
 from elevate.hello.secrets import DeviceSecrets, FileSecrets
 from elevate.hello.sensors import Sensor
 from elevate.hello.settings import HelloSettings
 from elevate.hello.vault import Proof, Vault
+from elevate.hello.webauthn import b64
 from elevate.ports import Clock, Entropy
 
 MAX_USERS = 10
@@ -75,7 +78,7 @@ class Enrolments:
                     raise HelloError(f"{user} has a PIN already", hint="elevate hello change-pin changes it")
                 if self.vault.users() >= MAX_USERS:
                     raise HelloError(f"{MAX_USERS} people are enrolled already", hint="reset one of them first")
-                self.vault.create(user, owner, pin, phrase=_phrase(phrase))
+                self.vault.create(user, owner, phrase=plain(phrase), protect=lambda new, key: self._with_pin(new, key, pin))
             return self.list(user)[0]
         finally:
             wipe(pin)
@@ -98,7 +101,7 @@ class Enrolments:
                 self.vault.sensor(gesture)
                 with self.vault.unlocked(held, proof) as opened:
                     self.vault.counter(held.owner).succeed(opened.charged)
-                    self.vault.save(self.vault.protect_by_sensor(held, opened.key, gesture, label=_phrase(label)))
+                    self.vault.save(self.vault.protect_by_sensor(held, opened.key, gesture, label=plain(label)))
         finally:
             wipe(proof.secret)
         return next(found for found in self.list(user) if found["gesture"] == gesture)
@@ -122,6 +125,18 @@ class Enrolments:
             if held
         ]
 
+    def _with_pin(self, held: Container, key: bytearray, pin: bytearray) -> Container:
+        """Put the key behind a PIN, unless the history has that one; the history then begins with it."""
+        size = self.settings.pin.history
+        if not size:
+            return self.vault.protect_by_pin(replace(held, history=b""), key, pin)
+        stretched = b64(self.vault.stretch(pin, history.salt(held, key)))
+        known = history.unsealed(held, key)
+        if stretched in known[:size]:
+            raise PinRefusedError("this PIN was used before", hint="choose one that you did not have lately")
+        sealed = history.sealed(held, key, [stretched, *known][:size], self._entropy.token_bytes(IV_BYTES))
+        return self.vault.protect_by_pin(replace(held, history=sealed), key, pin)
+
     def _usable(self, held: Container) -> tuple[str, ...]:
         allowed = self.settings.allow_simulated_gestures
         return tuple(
@@ -135,7 +150,8 @@ class Enrolments:
             raise HelloError(f"{what} on this machine needs root", hint="ask the machine's administrator")
 
 
-def _phrase(text: str) -> str:
+def plain(text: str) -> str:
+    """Take a phrase or a label that can be shown as it is."""
     if len(text) > MAX_TEXT or not text.isprintable():
         raise HelloError(f"a phrase or label has at most {MAX_TEXT} printable characters")
     return text

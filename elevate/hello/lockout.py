@@ -19,7 +19,6 @@ from elevate.errors import HelloDamagedError
 from elevate.hello.settings import LockoutRules
 from elevate.ports import Instant
 
-_NS = 1_000_000_000
 _US = 1_000_000
 
 
@@ -30,6 +29,11 @@ class Now:
     at: Instant
     boot_id: str
 
+    @property
+    def mono_us(self) -> int:
+        """Monotonic microseconds: what a canonical integer holds for 285 years, where nanoseconds end after 104 days."""
+        return self.at.mono_ns // 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tries:
@@ -37,24 +41,24 @@ class Tries:
 
     Attributes:
         failed: Tries that were counted and neither forgotten nor given back.
-        since_ns: From when the next one is being forgotten, monotonic of ``boot_id``.
+        since_us: From when the next one is being forgotten, monotonic of ``boot_id``.
         in_row: Wrong ones since the last success.
         phrase_typed: The phrase was typed since the last try.
         off_in: Boot in which the PIN is off; empty where it is on.
         restarts: Restarts that a wrong PIN made necessary, since the last success.
-        free_at_ns: The PIN can't be tried before this.
+        free_at_us: The PIN can't be tried before this.
         sign_count: The authenticator's signature counter.
     """
 
     failed: int = 0
-    since_ns: int = 0
+    since_us: int = 0
     seen_unix_us: int = 0
     boot_id: str = ""
     in_row: int = 0
     phrase_typed: bool = False
     off_in: str = ""
     restarts: int = 0
-    free_at_ns: int = 0
+    free_at_us: int = 0
     sign_count: int = 0
 
     def to_json(self) -> dict[str, Json]:
@@ -95,23 +99,23 @@ def settle(tries: Tries, now: Now, rules: LockoutRules) -> Tries:
     """Let the time that has passed count."""
     if tries.boot_id != now.boot_id:
         tries = _booted(tries, now, rules)
-    passed = max(0, now.at.mono_ns - tries.since_ns) // (rules.recovery_seconds * _NS)
+    passed = max(0, now.mono_us - tries.since_us) // (rules.recovery_seconds * _US)
     forgotten = min(tries.failed, passed)
-    since = tries.since_ns + passed * rules.recovery_seconds * _NS
+    since = tries.since_us + passed * rules.recovery_seconds * _US
     seen = max(tries.seen_unix_us, now.at.unix_us)
-    return replace(tries, failed=tries.failed - forgotten, since_ns=since, seen_unix_us=seen)
+    return replace(tries, failed=tries.failed - forgotten, since_us=since, seen_unix_us=seen)
 
 
 def standing(tries: Tries, now: Now, rules: LockoutRules) -> Standing:
     """Say whether a settled record lets a PIN be tried."""
     if tries.failed >= rules.max_failures:
         over = tries.failed - rules.max_failures
-        ns = tries.since_ns + (over + 1) * rules.recovery_seconds * _NS - now.at.mono_ns
-        return Standing(locked="failures", wait_seconds=_ceil(ns))
+        us = tries.since_us + (over + 1) * rules.recovery_seconds * _US - now.mono_us
+        return Standing(locked="failures", wait_seconds=_ceil(us))
     if tries.off_in:
         return Standing(locked="restart")
-    if tries.free_at_ns > now.at.mono_ns:
-        return Standing(locked="wait", wait_seconds=_ceil(tries.free_at_ns - now.at.mono_ns))
+    if tries.free_at_us > now.mono_us:
+        return Standing(locked="wait", wait_seconds=_ceil(tries.free_at_us - now.mono_us))
     needed = bool(rules.phrase_after) and tries.in_row >= rules.phrase_after and not tries.phrase_typed
     return Standing(tries_left=_left(tries, rules), phrase_needed=needed)
 
@@ -121,15 +125,15 @@ def charge(tries: Tries, now: Now, rules: LockoutRules) -> Tries:
     in_row = tries.in_row + 1
     off = now.boot_id if rules.phrase_after and in_row > rules.phrase_after else ""
     return replace(
-        tries, failed=tries.failed + 1, since_ns=now.at.mono_ns, in_row=in_row, phrase_typed=False, off_in=off, free_at_ns=0
+        tries, failed=tries.failed + 1, since_us=now.mono_us, in_row=in_row, phrase_typed=False, off_in=off, free_at_us=0
     )
 
 
 def refund(tries: Tries, before: Tries) -> Tries:
     """Give back one's own try after it was right; ``before`` is the record that `charge` was given."""
-    since = max(before.since_ns, 0) if tries.failed == before.failed + 1 else tries.since_ns
+    since = max(before.since_us, 0) if tries.failed == before.failed + 1 else tries.since_us
     failed = max(0, tries.failed - 1)
-    return replace(tries, failed=failed, since_ns=since, in_row=0, phrase_typed=False, off_in="", restarts=0, free_at_ns=0)
+    return replace(tries, failed=failed, since_us=since, in_row=0, phrase_typed=False, off_in="", restarts=0, free_at_us=0)
 
 
 def _booted(tries: Tries, now: Now, rules: LockoutRules) -> Tries:
@@ -138,16 +142,16 @@ def _booted(tries: Tries, now: Now, rules: LockoutRules) -> Tries:
     restarts, free_at = tries.restarts, 0
     if tries.off_in:
         restarts += 1
-        free_at = now.at.mono_ns + rules.restart_waits[min(restarts, len(rules.restart_waits)) - 1] * _NS
+        free_at = now.mono_us + rules.restart_waits[min(restarts, len(rules.restart_waits)) - 1] * _US
     return replace(
         tries,
         failed=max(0, tries.failed - off),
-        since_ns=now.at.mono_ns,
+        since_us=now.mono_us,
         boot_id=now.boot_id,
         off_in="",
         phrase_typed=False,
         restarts=restarts,
-        free_at_ns=free_at,
+        free_at_us=free_at,
     )
 
 
@@ -156,5 +160,5 @@ def _left(tries: Tries, rules: LockoutRules) -> int:
     return min(device, max(1, rules.phrase_after + 1 - tries.in_row)) if rules.phrase_after else device
 
 
-def _ceil(ns: int) -> int:
-    return -(-ns // _NS)
+def _ceil(us: int) -> int:
+    return -(-us // _US)

@@ -12,7 +12,7 @@ from pathlib import Path
 from elevate.errors import GestureError, NotEnrolledError
 from elevate.hello import keys, party, uvm, webauthn
 from elevate.hello.container import CONSENT, PIN, Container
-from elevate.hello.enrolments import Enrolments
+from elevate.hello.management import Management
 from elevate.hello.party import Challenges, Credential
 from elevate.hello.pins import wipe
 from elevate.hello.secrets import DeviceSecrets
@@ -27,8 +27,8 @@ from elevate.ports import Assertion, Clock, Entropy, Offer
 CHALLENGE_BYTES = 48
 
 
-class SoftwareHello(Enrolments):
-    """Implements `elevate.ports.Hello` with a software container per person; the arguments are those of `Enrolments`."""
+class SoftwareHello(Management):
+    """Implements `elevate.ports.Hello` with a software container per person; arguments as of `Enrolments`."""
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class SoftwareHello(Enrolments):
             with self.vault.unlocked(held, Proof(gesture=gesture, secret=secret, stop=stop)) as opened:
                 key = keys.from_bytes(held.algorithm, opened.key)
                 count = self.vault.counter(held.owner).succeed(opened.charged)
+                self._refuse_expired(held, gesture)
                 return self._sign(key, held.credential, gesture, challenge, count=count)
         finally:
             wipe(secret)

@@ -33,7 +33,7 @@ class Counter:
     def create(self, *, sign_count: int = 0) -> None:
         """Begin at zero tries; the signature counter never goes back."""
         now = self._now()
-        fresh = Tries(boot_id=now.boot_id, since_ns=now.at.mono_ns, seen_unix_us=now.at.unix_us, sign_count=sign_count)
+        fresh = Tries(boot_id=now.boot_id, since_us=now.mono_us, seen_unix_us=now.at.unix_us, sign_count=sign_count)
         self._file.create(fresh.to_json())
 
     def standing(self) -> Standing:

@@ -6,14 +6,14 @@ INVARIANT: a key that was unlocked is wiped when the ``with`` block ends.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from elevate.errors import GestureError, LockedOutError, NotEnrolledError
+from elevate.errors import GestureError, HelloDamagedError, LockedOutError, NotEnrolledError
 from elevate.hello import container as box
 from elevate.hello import keys, private
 from elevate.hello.container import PIN, Container, Protector
@@ -27,6 +27,9 @@ from elevate.ports import Clock, Entropy
 
 Stop: TypeAlias = Callable[[], bool]
 """Says whether a sensor should give up."""
+
+Protect: TypeAlias = Callable[[Container, bytearray], Container]
+"""Puts a new container's key behind a first gesture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +114,27 @@ class Vault:
         """Put a container in place; device secrets that it no longer names must be destroyed after, not before."""
         private.replace(self._folder / changed.owner / "container.json", changed.encode())
 
+    def destroy_owner(self, owner: str) -> None:
+        """Remove a container by its name, damaged or whole."""
+        with suppress(HelloDamagedError):
+            data = private.read(self._folder / owner / "container.json")
+            for one in Container.decode(data, owner=owner).protectors if data is not None else ():
+                self.forget(one)
+        for name in ("container.json", "tries", "seen"):
+            private.remove(self._folder / owner / name)
+
+    def forget(self, one: Protector) -> None:
+        """Destroy a protector's device secret, and its template where there is one."""
+        self.secrets.destroy(one.secret)
+        if one.template and one.gesture in self.sensors:
+            self.sensors[one.gesture].forget(one.template)
+
     def users(self) -> int:
         """Count the containers."""
         return sum(1 for path in self._folder.iterdir() if (path / "container.json").exists())
 
-    def create(self, user: str, owner: str, pin: bytearray, *, phrase: str) -> Container:
-        """Make a container with a new key behind a PIN; the lock is held by the caller."""
+    def create(self, user: str, owner: str, *, phrase: str, protect: Protect) -> Container:
+        """Make a container with a new key, which ``protect`` puts behind a PIN; the lock is held by the caller."""
         key = keys.new_key(self._settings.algorithm)
         now = self._clock.read().unix
         fresh = Container(
@@ -131,7 +149,7 @@ class Vault:
         )
         raw = keys.to_bytes(key)
         try:
-            made = self.protect_by_pin(fresh, raw, pin)
+            made = protect(fresh, raw)
         finally:
             wipe(raw)
         self.counter(owner).create()
@@ -143,7 +161,7 @@ class Vault:
         """Wrap the key under a PIN, with a new device secret and salt."""
         name, device = self._new_secret(held.owner)
         salt = self._entropy.token_bytes(box.KEY_BYTES)
-        sealed = self._seal(held, PIN, key, self._stretch(pin, salt), device)
+        sealed = self._seal(held, PIN, key, self.stretch(pin, salt), device)
         now = self._clock.read().unix
         new = Protector(gesture=PIN, secret=name, sealed=sealed, created_at=now, salt=salt)
         return replace(held.with_protector(new), pin_set_at=now)
@@ -206,7 +224,7 @@ class Vault:
         if device is None:
             return None
         if found.gesture == PIN:
-            released = self._stretch(proof.secret or bytearray(), found.salt)
+            released = self.stretch(proof.secret or bytearray(), found.salt)
         else:
             released = self._look(held, found, device, proof.stop)
         wrap = box.wrap_key(released, device, found.gesture)
@@ -231,7 +249,8 @@ class Vault:
         self.secrets.put(name, device)
         return name, device
 
-    def _stretch(self, pin: bytearray, salt: bytes) -> bytes:
+    def stretch(self, pin: bytearray, salt: bytes) -> bytes:
+        """Turn a PIN into a key: slow on purpose, one at a time."""
         rules = self._settings.kdf
         with self._one_kdf:
             kdf = Argon2id(salt=salt, length=box.KEY_BYTES, iterations=rules.passes, lanes=1, memory_cost=rules.memory_kib)

@@ -204,3 +204,11 @@ def test_12_each_restart_brings_a_longer_wait(machine: Machine) -> None:
     hello.type_phrase(USER, "A1B2C3")
     sign(machine, hello)
     fail(machine, hello, 3)
+
+
+def test_6_a_machine_that_runs_for_years_still_counts(machine: Machine) -> None:
+    """Uptimes over 104 days do not fit into nanoseconds of a canonical integer."""
+    hello = machine.enrolled(lockout=TPM_ONLY)
+    machine.clock.advance(20 * 365 * 86_400)
+    fail(machine, hello, 1)
+    assert failed(machine) == 1
