@@ -210,6 +210,9 @@ class Running(Protocol):
     def cancel(self, signal: int = 15) -> None:
         """Ask the task to end; its tree is killed if it does not."""
 
+    def signal(self, number: int) -> None:
+        """Pass a signal to the task, which may do with it what it likes."""
+
 
 class Host(Protocol):
     """The machine on which tasks are inspected and run.

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from elevate.broker import Ask
 from elevate.canonical import Json
 from elevate.errors import DeniedError, TaskInvalidError
 from elevate.lifecycle import State, is_final
@@ -16,7 +17,7 @@ from elevate.server import interface
 from elevate.server.connection import Connection, close_all
 from elevate.server.interface import Parameters, Request, ServiceError
 from elevate.server.output import forward
-from elevate.server.surface import Ask, Grant, Surface
+from elevate.server.surface import Grant, Surface
 from elevate.tasks import MAX_PAYLOAD_BYTES, Task
 
 MAX_REASON = 1024
@@ -129,8 +130,8 @@ def _ask(call: Call) -> Grant:
         _check_terminal(terminal)
     if payload is not None:
         _check_payload(payload)
-    ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload, terminal=terminal)
-    return call.broker.elevate(ask, cancel=call.connection.hangup, on_state=call.state)
+    ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload)
+    return call.broker.elevate(ask, terminal=terminal, cancel=call.connection.hangup, on_state=call.state)
 
 
 def _redeem_grant(call: Call, grant: Grant, redeem_id: str, *, descriptors: bool) -> None:

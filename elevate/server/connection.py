@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 
+from elevate.broker import Cancellation
 from elevate.canonical import Json
 from elevate.errors import BusyError, ProtocolError, TaskInvalidError
 from elevate.ports import Running
@@ -26,36 +27,11 @@ _CHUNK = 16_384
 _ANCILLARY = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * MAX_FDS)
 
 
-class Hangup:
-    """Turns readable when the client has left; implements `elevate.ports.Cancel`."""
-
-    def __init__(self) -> None:
-        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._set = threading.Event()
-
-    def cancelled(self) -> bool:
-        """Say whether the client has left."""
-        return self._set.is_set()
-
-    def fileno(self) -> int:
-        """Give the descriptor that turns readable."""
-        return self._fd
-
-    def set(self) -> None:
-        """The client has left."""
-        if not self._set.is_set():
-            self._set.set()
-            os.eventfd_write(self._fd, 1)
-
-    def close(self) -> None:
-        """Close the descriptor; nobody may wait on it any more."""
-        os.close(self._fd)
-
-
 class Connection:
     """One connection. The ear reads it; one worker at a time answers its calls.
 
     Attributes:
+        hangup: Thrown when the client has left, or says so.
         busy: A call is under way.
         queue: Calls that wait for it, oldest first, each with its descriptors.
         grants: What this connection may redeem, by request.
@@ -67,7 +43,7 @@ class Connection:
         self.socket = sock
         self.peer = peer
         self.frames = Frames()
-        self.hangup = Hangup()
+        self.hangup = Cancellation()
         self.queue: deque[tuple[interface.Request, list[int]]] = deque()
         self.grants: dict[str, Grant] = {}
         self.busy = False
@@ -186,11 +162,11 @@ class Connection:
             running = self._running.get(request)
         if running is None:
             raise TaskInvalidError("no such task runs on this connection", hint="see: elevate status")
-        running.cancel(number)
+        running.signal(number)
 
     def hang_up(self) -> None:
         """The client has left: cancel what waits, and end what runs. May be called from any thread, more than once."""
-        self.hangup.set()
+        self.hangup.cancel()
         with self._lock:
             running = list(self._running.values())
         for each in running:

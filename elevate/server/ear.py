@@ -205,7 +205,7 @@ class Ear:
             if not connection.busy:
                 self._end(connection)
             else:
-                connection.hangup.set()
+                connection.hangup.cancel()
 
     def _expire(self) -> None:
         now = self._clock.read().mono_ns

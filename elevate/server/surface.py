@@ -1,26 +1,15 @@
 """What the socket needs from a broker, as Protocols: the daemon gives the real one, tests a simulator."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from elevate.broker import Ask, Cancellation
 from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
 from elevate.lifecycle import State
 from elevate.model import ProcessIdentity, Requester
-from elevate.ports import Cancel, Running
+from elevate.ports import Running
 from elevate.tasks import Task
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One request as it came over the socket; the descriptors stay the server's and are closed after the call."""
-
-    task: Task
-    requester: Requester
-    reason: str = ""
-    payload: int | None = None
-    terminal: int | None = None
 
 
 class Grant(Protocol):
@@ -68,7 +57,7 @@ class Surface(Protocol):
     def requester(self, facts: ProcessFacts) -> Requester:
         """Say who a process stands for."""
 
-    def elevate(self, ask: Ask, *, cancel: Cancel, on_state: Callable[[str, State], None]) -> Grant:
+    def elevate(self, ask: Ask, *, terminal: int | None, cancel: Cancellation, on_state: Callable[[str, State], None]) -> Grant:
         """Inspect, decide, prompt, issue; tell the request's id with every state."""
 
     def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:

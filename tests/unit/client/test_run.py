@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from elevate.broker import Ask
 from elevate.client import MAX_INPUT
 from elevate.errors import CommandNotFoundError, DeniedError, ElevateError
 from elevate.ports import Cancel
-from elevate.server.surface import Ask
 from tests.transcripts.terminal import Terminal
 from tests.unit.client.conftest import DRIVER, ROOT, Client
 from tests.unit.server.simulator import SimulatedTask
@@ -38,7 +38,7 @@ def test_output_and_status_pass_through(client: Client) -> None:
     assert client.run("-r", "why", "--", "true", "-x") == (7, b"hello\n", b"oh\n")
     asked = client.broker.asks[0]
     assert (asked.reason, asked.task["argv"], asked.task["cwd"]) == ("why", ("true", "-x"), str(Path.cwd()))
-    assert (asked.payload, asked.terminal) == (None, None)
+    assert (asked.payload, client.broker.terminals) == (None, [None])
 
 
 def test_who_asks_is_the_client_process(client: Client) -> None:
@@ -233,10 +233,11 @@ def test_closed_standard_descriptors_do_no_harm(client: Client) -> None:
 def test_terminal_goes_to_the_broker_only(client: Client) -> None:
     """The broker writes and reads the caller's terminal; without one, or with -n, it gets none."""
 
-    def prompt(ask: Ask, _cancel: Cancel) -> None:
-        assert ask.terminal is not None
-        os.write(ask.terminal, b"PIN: ")
-        assert os.read(ask.terminal, 100) == b"123456\n"
+    def prompt(_ask: Ask, _cancel: Cancel) -> None:
+        given = client.broker.terminals[-1]
+        assert given is not None
+        os.write(given, b"PIN: ")
+        assert os.read(given, 100) == b"123456\n"
 
     client.broker.prompt = prompt
     with Terminal(client.argv("true")) as terminal:
@@ -247,7 +248,7 @@ def test_terminal_goes_to_the_broker_only(client: Client) -> None:
     client.broker.prompt = lambda _ask, _cancel: None
     with Terminal(client.argv("-n", "true")) as terminal:
         assert terminal.finish() == 7
-    assert client.broker.asks[-1].terminal is None
+    assert client.broker.terminals[-1] is None
 
 
 @pytest.mark.parametrize(

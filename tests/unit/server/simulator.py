@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from elevate.broker import Ask, Cancellation
 from elevate.canonical import Json
 from elevate.errors import CancelledError, TaskInvalidError, TokenSpentError
 from elevate.host.processes import ProcessFacts
 from elevate.lifecycle import State
 from elevate.model import Ended, ProcessIdentity, Requester
 from elevate.ports import Cancel, Running
-from elevate.server.surface import Ask, Grant
+from elevate.server.surface import Grant
 from elevate.tasks import Task
 
 
@@ -36,6 +37,9 @@ class SimulatedTask:
         os.close(self.out)
         os.close(self.err)
         return self.result
+
+    def signal(self, number: int) -> None:
+        self.cancel(number)
 
     def cancel(self, signal: int = 15) -> None:
         self.signals.append(signal)
@@ -90,6 +94,7 @@ class SimulatedBroker:
 
     script: Callable[[SimulatedTask, Ask], None] = end_at_once
     prompt: Callable[[Ask, Cancel], None] = lambda _ask, _cancel: None
+    terminals: list[int | None] = field(default_factory=list)
     asks: list[Ask] = field(default_factory=list)
     grants: list[SimulatedGrant] = field(default_factory=list)
     tasks: list[SimulatedTask] = field(default_factory=list)
@@ -107,8 +112,9 @@ class SimulatedBroker:
             remote=facts.remote,
         )
 
-    def elevate(self, ask: Ask, *, cancel: Cancel, on_state: Callable[[str, State], None]) -> Grant:
+    def elevate(self, ask: Ask, *, terminal: int | None, cancel: Cancellation, on_state: Callable[[str, State], None]) -> Grant:
         self.asks.append(ask)
+        self.terminals.append(terminal)
         grant = SimulatedGrant(self, ask)
         on_state(grant.request, State.REQUESTED)
         on_state(grant.request, State.PROMPTING)

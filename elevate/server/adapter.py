@@ -1,0 +1,116 @@
+"""The real broker behind the socket: its values as JSON, and the one hint that a new user needs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
+from elevate.canonical import Json
+from elevate.errors import DeniedError, ElevateError
+from elevate.host.processes import ProcessFacts
+from elevate.lifecycle import State
+from elevate.model import ProcessIdentity, Requester
+from elevate.ports import Running
+from elevate.tasks import Task
+
+MAX_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SocketGrant:
+    """A `elevate.broker.Grant` whose values cross the socket."""
+
+    inner: Grant
+
+    @property
+    def request(self) -> str:
+        """Id of the request."""
+        return self.inner.request
+
+    @property
+    def expires_at(self) -> int:
+        """Unix seconds, exclusive."""
+        return self.inner.claims.exp
+
+    @property
+    def claims(self) -> Mapping[str, Json]:
+        """The token's claims; the token itself stays in the broker."""
+        return self.inner.claims.to_json()
+
+    def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:
+        """Redeem, and start the task."""
+        return self.inner.start(redeem_id, presenter)
+
+    def finish(self, running: Running) -> Mapping[str, Json]:
+        """Wait for the task's end and give its outcome."""
+        outcome = self.inner.finish(running)
+        return {
+            "exit_status": outcome.exit_status,
+            "signal": outcome.signal,
+            "timed_out": outcome.timed_out,
+            "receipt": dict(outcome.receipt),
+        }
+
+    def release(self) -> None:
+        """Take an unused token back."""
+        self.inner.release()
+
+
+class BrokerSurface:
+    """Implements `elevate.server.surface.Surface` over a `elevate.broker.Broker`."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._told: set[int] = set()
+
+    def requester(self, facts: ProcessFacts) -> Requester:
+        """Say who a process stands for."""
+        return self._broker.requester(facts)
+
+    def elevate(
+        self, ask: Ask, *, terminal: int | None, cancel: Cancellation, on_state: Callable[[str, State], None]
+    ) -> SocketGrant:
+        """Inspect, decide, prompt, issue."""
+        terms = Terms(prompter=lambda: self._broker.prompter(terminal), cancel=cancel, listener=on_state)
+        try:
+            return SocketGrant(self._broker.request(ask, terms))
+        except DeniedError as error:
+            self._suggest(ask, error)
+            raise
+
+    def _suggest(self, ask: Ask, error: DeniedError) -> None:
+        """Put the rule that would allow the task into a user's first refusal by default deny."""
+        uid = ask.requester.process.uid
+        if error.hint != DeniedError.hint or uid in self._told or len(self._told) >= MAX_REMEMBERED:
+            return
+        try:
+            found = self._broker.explain(ask.task, ask.requester, payload=ask.payload, reason=ask.reason)
+        except ElevateError:
+            return
+        if found.qualifying_rule:
+            self._told.add(uid)
+            error.hint += f"; this one would, in the broker's policy folder:\n{found.qualifying_rule.rstrip()}"
+
+    def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:
+        """Say what policy makes of a task."""
+        found = self._broker.explain(task, requester)
+        return found.json() | {"text": found.text()}
+
+    def cancel(self, request: str, requester: Requester) -> None:
+        """Cancel an open request of the requester's own."""
+        self._broker.cancel(request, requester)
+
+    def revoke(self, jti: str, requester: Requester) -> None:
+        """Take back a token of the requester's own."""
+        self._broker.revoke(jti, requester)
+
+    def receipt(self, request: str, requester: Requester) -> Mapping[str, Json]:
+        """Say what a request of the requester's own left behind."""
+        return self._broker.receipt(request, requester)
+
+    def status(self) -> Mapping[str, Json]:
+        """Say how the broker is."""
+        return self._broker.status()
+
+    def reload_policy(self) -> Mapping[str, Json]:
+        """Load the policy again."""
+        return self._broker.reload_policy()
