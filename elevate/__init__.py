@@ -4,3 +4,30 @@ The public API, handed on lazily: ``import elevate`` loads nothing else.
 """
 
 __version__ = "0.1.0"
+
+__all__ = ["Broker", "Connection", "Grant", "Outcome", "Task", "connect", "invoking_user", "is_protected"]
+
+# The name alone tells type checkers; importing typing would cost the thin client's start.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from elevate.broker import Broker
+    from elevate.library import Connection, Grant, Outcome, connect, invoking_user, is_protected
+    from elevate.tasks import Task
+
+_HOMES = {"Broker": "elevate.broker", "Task": "elevate.tasks"}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first asked for (PEP 562)."""
+    if name not in __all__:
+        message = f"module 'elevate' has no attribute {name!r}"
+        raise AttributeError(message)
+    import importlib
+
+    value: object = getattr(importlib.import_module(_HOMES.get(name, "elevate.library")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -115,10 +115,22 @@ class Peer:
             os.close(fd)
 
 
+def has_peer_pidfd() -> bool:
+    """Say whether this kernel gives the pidfd of a peer."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        try:
+            packed = ours.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD, 4)
+        except OSError:
+            return False
+    os.close(struct.unpack("=i", packed)[0])
+    return True
+
+
 def _pidfd(connection: socket.socket, pid: int) -> int:
     with contextlib.suppress(OSError):
         packed = connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD, 4)
-        fd = int.from_bytes(packed, "little" if struct.pack("=H", 1)[0] else "big")
+        fd: int = struct.unpack("=i", packed)[0]
         os.set_inheritable(fd, False)  # noqa: FBT003 - the function has no name for it
         return fd
     try:

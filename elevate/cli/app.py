@@ -1,0 +1,94 @@
+"""``elevate``: every command but ``run`` and ``serve``, which the door hands to the thin client and to the daemon.
+
+A command parses, calls the library or a room, and prints. An error of ours leaves as one line ``elevate: error: …``, one
+``elevate: hint: …`` and its class's exit status; a command line that can't be understood leaves as status 125.
+"""
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from elevate import __version__
+from elevate.cli import audit, broker, setup, token
+from elevate.client import USAGE as RUN_USAGE
+from elevate.client import tell
+from elevate.errors import ElevateError, TaskInvalidError
+from elevate.server.main import USAGE as SERVE_USAGE
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="elevate",
+    help="Give admin to one task, once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False
+) -> None:
+    if version:
+        typer.echo(f"elevate {__version__}")
+        raise typer.Exit
+
+
+def _usage(text: str) -> None:
+    typer.echo(text, nl=False)
+
+
+app.command("run", help="Run one command with admin rights, once.")(lambda: _usage(RUN_USAGE))
+app.command("serve", help="Run the broker in the foreground.")(lambda: _usage(SERVE_USAGE))
+setup.register(app)
+broker.register(app)
+app.add_typer(token.app, name="token")
+app.add_typer(audit.app, name="audit")
+
+
+def main(words: list[str]) -> int:
+    """Run one command line and give its exit status."""
+    try:
+        status = app(args=words, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as shown:
+        typer.echo(shown.ctx.get_help() if shown.ctx else "")
+        return 0
+    except click.ClickException as error:
+        return _refuse(TaskInvalidError(_lowered(error.format_message()), hint=_help_for(error)))
+    except ElevateError as error:
+        return _refuse(error)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _quiet()
+    return status if isinstance(status, int) else 0
+
+
+def _refuse(error: ElevateError) -> int:
+    sys.stdout.flush()
+    tell(error)
+    return error.exit_code
+
+
+def _quiet() -> int:
+    """The reader has gone: nothing more to say, and no error at the interpreter's end either."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 141
+
+
+def _lowered(message: str) -> str:
+    text = message.rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _help_for(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if isinstance(context, click.Context) else "elevate"
+    return f"see: {path} --help"

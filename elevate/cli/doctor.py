@@ -1,0 +1,90 @@
+"""``elevate doctor``: what is right, what is missing, what this machine can't do. It only looks."""
+
+import os
+import platform
+import shutil
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from elevate import wire
+from elevate.broker.home import Home
+from elevate.errors import ElevateError, NoBrokerError
+from elevate.library import connect
+from elevate.policy import load
+from elevate.server.main import default_state
+from elevate.server.peer import has_peer_pidfd
+from elevate.store.files import read_policy
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: ``ok``, ``note`` or ``wrong``."""
+
+    name: str
+    state: str
+    found: str
+
+
+def examine() -> list[Finding]:
+    """Look at everything."""
+    return [*_machine(), *_folder(), *_broker()]
+
+
+def _machine() -> list[Finding]:
+    kernel = platform.release()
+    return [
+        Finding("python", "ok", f"{platform.python_version()} at {sys.executable}"),
+        Finding("kernel", "ok" if sys.platform == "linux" else "wrong", f"{platform.system()} {kernel}"),
+        Finding("pidfd of a peer", *(("ok", "the kernel gives it") if has_peer_pidfd() else ("note", "opened and confirmed instead"))),
+        Finding("sealed memory", "ok" if hasattr(os, "memfd_create") else "wrong", "for standard input"),
+        _exists("/proc/self/stat", "proc", "process facts"),
+        _exists("/dev/tty", "terminal device", "prompts"),
+        Finding("elevate in PATH", *_found_in_path()),
+    ]
+
+
+def _exists(path: str, name: str, purpose: str) -> Finding:
+    return Finding(name, "ok" if Path(path).exists() else "wrong", f"{path}, for {purpose}")
+
+
+def _found_in_path() -> tuple[str, str]:
+    path = shutil.which("elevate")
+    return ("ok", path) if path else ("note", "not there: use python -m elevate, or activate its environment")
+
+
+def _folder() -> list[Finding]:
+    home = Home(default_state())
+    if not home.exists():
+        return [Finding("broker's folder", "note", f"none at {home.folder}; make one: elevate init")]
+    found = home.folder.stat()
+    private = found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077
+    mode = f"{home.folder}, uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):03o}"
+    return [Finding("broker's folder", "ok" if private else "wrong", mode), _policy(home)]
+
+
+def _policy(home: Home) -> Finding:
+    try:
+        return Finding("policy", "ok", f"{len(load(read_policy(home.policy)))} rules in {home.policy}")
+    except ElevateError as error:
+        return Finding("policy", "wrong", error.message)
+
+
+def _broker() -> list[Finding]:
+    path, uid = wire.place()
+    try:
+        with connect() as broker:
+            status = broker.status()
+    except NoBrokerError as error:
+        return [Finding("broker", "note", f"{error.message}; {error.hint}")]
+    except ElevateError as error:
+        return [Finding("broker", "wrong", error.message)]
+    findings = [Finding("broker", "ok", f"{path}, uid {uid}, process {status.get('pid')}, {status.get('policy_rules')} rules")]
+    if status.get("emulated"):
+        findings.append(Finding("host", "note", f"{status.get('host')}: emulated, no security boundary"))
+    if status.get("allow_simulated_gestures"):
+        findings.append(Finding("gestures", "note", "simulated gestures are allowed: for tests only"))
+    if status.get("pending_restart"):
+        findings.append(Finding("settings", "note", "settings.toml has changed; it counts from the next start"))
+    return findings

@@ -1,0 +1,312 @@
+"""The client library: ask the machine's broker from a program.
+
+::
+
+    with elevate.connect() as broker:
+        with broker.elevate(elevate.Task.install("notes.whl"), reason="INC-4711") as grant:
+            outcome = grant.run()
+
+A `Connection` is for one thread at a time; open one per thread. Errors are those of `elevate.errors`, as the broker answered
+them. A `Grant` is bound to its connection and to this process, and is good for one `run`.
+"""
+
+import contextlib
+import fcntl
+import os
+import select
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self, cast
+
+from elevate.canonical import Json
+from elevate.errors import BrokerError, NoBrokerError, TaskInvalidError
+from elevate.tasks import KINDS, ParamType, Task
+from elevate.wire import Wire, place
+
+MAX_CAPTURED_BYTES = 64 * 2**20
+_CHUNK = 65_536
+_SEALS = 0xF
+_F_ADD_SEALS = 1033
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the task ended, and the receipt for it.
+
+    Attributes:
+        exit_status: 0 to 255; None where a signal ended it.
+        signal: Its number; None where it exited.
+        timed_out: The time limit ended it.
+        stdout: What was captured, where that was asked for.
+    """
+
+    exit_status: int | None
+    signal: int | None
+    timed_out: bool
+    receipt: Mapping[str, Json]
+    stdout: bytes = field(default=b"", repr=False)
+    stderr: bytes = field(default=b"", repr=False)
+
+
+def connect(path: str | os.PathLike[str] | None = None) -> "Connection":
+    """Connect to the machine's broker.
+
+    Args:
+        path: Of a socket where this user's own broker listens, for tests; the fixed place if not given.
+
+    Raises:
+        NoBrokerError: Nobody listens.
+        BrokerUntrustedError: Somebody else listens.
+    """
+    where, uid = (os.fspath(path), os.getuid()) if path is not None else place()
+    return Connection(Wire(where, uid))
+
+
+def is_protected() -> bool:
+    """Say whether Administrator protection is on here: a broker listens, and its settings say so.
+
+    Raises:
+        BrokerUntrustedError: Somebody else listens in the broker's place.
+    """
+    try:
+        with connect() as broker:
+            return broker.status().get("protected") is True
+    except NoBrokerError:
+        return False
+
+
+def invoking_user() -> str | None:
+    """Give the name of the user for whom this elevated task runs; None where this process is no elevated task.
+
+    The broker makes a task's environment from nothing and puts the name there. It tells a task whose it is; it proves nothing
+    to anyone else.
+    """
+    return os.environ.get("ELEVATE_USER") or None
+
+
+class Grant:
+    """The right to run one task, once."""
+
+    def __init__(self, connection: "Connection", told: Mapping[str, Json]) -> None:
+        self._connection = connection
+        self._over = False
+        self.request = str(told["request"])
+        self.expires_at = cast("int", told["expires_at"])
+        self.claims = cast("Mapping[str, Json]", told["claims"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.release()
+
+    def run(self, *, capture: bool = False) -> Outcome:
+        """Redeem the token and run the task to its end.
+
+        Args:
+            capture: Collect at most 64 MiB of each output; else it goes to this process's own, as it comes.
+
+        Raises:
+            TokenSpentError: It was used before.
+            TokenError: It has expired, was taken back, or is another process's.
+            HostError: The task could not be started; the token is used up all the same.
+        """
+        self._over = True
+        return self._connection.redeem(self.request, capture=capture)
+
+    def release(self) -> None:
+        """Take the token back if it was not used; harmless otherwise."""
+        if not self._over:
+            self._over = True
+            with contextlib.suppress(TaskInvalidError, BrokerError):
+                self._connection.cancel(self.request)
+
+
+class Connection:
+    """One open connection to the broker."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it; what is open on it is cancelled, and unused grants are taken back."""
+        self._wire.close()
+
+    def elevate(
+        self,
+        task: Task,
+        *,
+        reason: str = "",
+        interactive: bool = True,
+        on_state: Callable[[str, str], object] = lambda _request, _state: None,
+    ) -> Grant:
+        """Ask for a task: inspect, decide, prompt, issue.
+
+        Args:
+            task: What to do.
+            reason: Why; shown in the prompt and kept in the log.
+            interactive: Let the broker prompt on this process's terminal, where it has one.
+            on_state: Told the request's id and each state that it reaches.
+
+        Raises:
+            DeniedError: Policy says no.
+            RefusedError: The person, the lock-out or the queue said no.
+            TaskError: The task can't be run as asked.
+            BrokerError: The broker failed; nothing was granted.
+        """
+        with self._lock, contextlib.ExitStack() as stack:
+            parameters, fds = _question(task, reason, stack, interactive=interactive)
+            self._wire.send("Elevate", parameters, flag="more", fds=fds)
+            while True:
+                told, continues = self._receive()
+                if not continues:
+                    return Grant(self, cast("Mapping[str, Json]", told["grant"]))
+                on_state(str(told.get("request", "")), str(told.get("state", "")))
+
+    def redeem(self, request: str, *, capture: bool) -> Outcome:
+        """Use a grant; `Grant.run` calls this."""
+        with self._lock:
+            parameters = {"request": request, "redeem_id": secrets.token_hex(16), "descriptors": True}
+            self._wire.send("Redeem", parameters, flag="more")
+            self._receive()
+            pipes = self._wire.take_fds(2)
+            with self._cut_off():
+                captured = _drain(pipes, capture=capture)
+                told, _ = self._wire.receive()
+        outcome = cast("dict[str, Json]", told["outcome"])
+        return Outcome(
+            exit_status=cast("int | None", outcome.get("exit_status")),
+            signal=cast("int | None", outcome.get("signal")),
+            timed_out=outcome.get("timed_out") is True,
+            receipt=cast("Mapping[str, Json]", outcome.get("receipt") or {}),
+            stdout=captured[0],
+            stderr=captured[1],
+        )
+
+    def explain(self, task: Task) -> dict[str, Json]:
+        """Say what policy makes of a task; nobody is asked."""
+        return self._call("Explain", {"task": _task(task)}, "explanation")
+
+    def status(self) -> dict[str, Json]:
+        """Say how the broker is."""
+        return self._call("Status", {}, "status")
+
+    def receipt(self, request: str) -> dict[str, Json]:
+        """Give what an ended request of this user's left behind."""
+        return self._call("Receipt", {"request": request}, "receipt")
+
+    def requester(self) -> dict[str, Json]:
+        """Say who this process is for the broker."""
+        return self._call("WhoAmI", {}, "requester")
+
+    def cancel(self, request: str) -> None:
+        """Stop a request of this user's, wherever it stands."""
+        self._call("Cancel", {"request": request})
+
+    def revoke(self, jti: str) -> None:
+        """Take back a token of this user's that was not used yet."""
+        self._call("Revoke", {"jti": jti})
+
+    def reload_policy(self) -> dict[str, Json]:
+        """Load the policy again; the last good one stays where the new one is bad."""
+        return self._call("ReloadPolicy", {}, "policy")
+
+    def _call(self, method: str, parameters: dict[str, object], member: str = "") -> dict[str, Json]:
+        with self._lock:
+            self._wire.send(method, parameters)
+            told, _ = self._receive()
+        return cast("dict[str, Json]", told.get(member, {}))
+
+    def _receive(self) -> tuple[dict[str, object], bool]:
+        with self._cut_off():
+            return self._wire.receive()
+
+    @contextlib.contextmanager
+    def _cut_off(self) -> Iterator[None]:
+        """On Ctrl-C or the like: leave, so that the broker cancels; half an answer is no use to anyone."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self._wire.close()
+            raise
+
+
+def _question(
+    task: Task, reason: str, stack: contextlib.ExitStack, *, interactive: bool
+) -> tuple[dict[str, object], tuple[int, ...]]:
+    fds: list[int] = []
+    parameters: dict[str, object] = {"task": _task(task), "reason": reason}
+    if interactive:
+        with contextlib.suppress(OSError):
+            fds.append(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+            parameters["terminal_fd"] = 0
+    if task.payload is not None:
+        parameters["payload_fd"] = len(fds)
+        fds.append(_sealed(task.payload))
+    for fd in fds:
+        stack.callback(os.close, fd)
+    return parameters, tuple(fds)
+
+
+def _task(task: Task) -> dict[str, object]:
+    spec = KINDS[task.kind]
+    params: dict[str, object] = {
+        name: dict(cast("tuple[tuple[str, str], ...]", value))
+        if spec.params[name].type is ParamType.ENV
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+        for name, value in task.params
+    }
+    return {"kind": task.kind, "params": params}
+
+
+def _sealed(data: bytes) -> int:
+    """Give a memory file with ``data`` that nobody can change any more."""
+    fd = os.memfd_create("elevate-payload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
+    return fd
+
+
+def _drain(pipes: list[int], *, capture: bool) -> tuple[bytes, bytes]:
+    """Read both pipes to their end; close them."""
+    held = {fd: bytearray() for fd in pipes}
+    targets = dict(zip(pipes, (1, 2), strict=True))
+    poll = select.poll()
+    for fd in pipes:
+        poll.register(fd, select.POLLIN)
+    try:
+        while targets:
+            for fd, _ in poll.poll():
+                data = os.read(fd, _CHUNK)
+                if not data:
+                    poll.unregister(fd)
+                    del targets[fd]
+                elif not capture:
+                    _write_all(targets[fd], data)
+                elif len(held[fd]) < MAX_CAPTURED_BYTES:
+                    held[fd] += data
+    finally:
+        for fd in pipes:
+            os.close(fd)
+    return bytes(held[pipes[0]]), bytes(held[pipes[1]])
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
