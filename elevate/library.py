@@ -13,8 +13,8 @@ them. A `Grant` is bound to its connection and to this process, and is good for 
 import contextlib
 import fcntl
 import os
-import select
 import secrets
+import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

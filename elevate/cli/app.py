@@ -7,7 +7,6 @@ A command parses, calls the library or a room, and prints. An error of ours leav
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from elevate import __version__
@@ -18,6 +17,8 @@ from elevate.errors import ElevateError, TaskInvalidError
 from elevate.server.main import USAGE as SERVE_USAGE
 
 _INTERRUPTED = 130
+# What typer raises for a command line that it can't understand; it brings its own copy of click, or uses click's.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="elevate",
@@ -31,9 +32,7 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _root(
-    *, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False
-) -> None:
+def _root(*, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
     if version:
         typer.echo(f"elevate {__version__}")
         raise typer.Exit
@@ -54,15 +53,12 @@ app.add_typer(audit.app, name="audit")
 def main(words: list[str]) -> int:
     """Run one command line and give its exit status."""
     try:
-        status = app(args=words, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as shown:
-        typer.echo(shown.ctx.get_help() if shown.ctx else "")
-        return 0
-    except click.ClickException as error:
-        return _refuse(TaskInvalidError(_lowered(error.format_message()), hint=_help_for(error)))
+        status = app(args=words, prog_name="elevate", standalone_mode=False)
+    except _UsageError as error:
+        return _misunderstood(error)
     except ElevateError as error:
         return _refuse(error)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
     except BrokenPipeError:
         return _quiet()
@@ -83,12 +79,11 @@ def _quiet() -> int:
     return 141
 
 
-def _lowered(message: str) -> str:
-    text = message.rstrip(".")
-    return text[:1].lower() + text[1:]
-
-
-def _help_for(error: click.ClickException) -> str:
+def _misunderstood(error: Exception) -> int:
     context = getattr(error, "ctx", None)
-    path = context.command_path if isinstance(context, click.Context) else "elevate"
-    return f"see: {path} --help"
+    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+        typer.echo(context.get_help())
+        return 0
+    message = str(getattr(error, "message", "") or error).rstrip(".") or "the command line can't be understood"
+    where = context.command_path if context is not None else "elevate"
+    return _refuse(TaskInvalidError(message[:1].lower() + message[1:], hint=f"see: {where} --help"))

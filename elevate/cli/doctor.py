@@ -37,7 +37,10 @@ def _machine() -> list[Finding]:
     return [
         Finding("python", "ok", f"{platform.python_version()} at {sys.executable}"),
         Finding("kernel", "ok" if sys.platform == "linux" else "wrong", f"{platform.system()} {kernel}"),
-        Finding("pidfd of a peer", *(("ok", "the kernel gives it") if has_peer_pidfd() else ("note", "opened and confirmed instead"))),
+        Finding(
+            "pidfd of a peer",
+            *(("ok", "the kernel gives it") if has_peer_pidfd() else ("note", "opened and confirmed instead")),
+        ),
         Finding("sealed memory", "ok" if hasattr(os, "memfd_create") else "wrong", "for standard input"),
         _exists("/proc/self/stat", "proc", "process facts"),
         _exists("/dev/tty", "terminal device", "prompts"),
@@ -66,7 +69,7 @@ def _folder() -> list[Finding]:
 
 def _policy(home: Home) -> Finding:
     try:
-        return Finding("policy", "ok", f"{len(load(read_policy(home.policy)))} rules in {home.policy}")
+        return Finding("policy", "ok", f"{len(load(read_policy(home.policy)).rules)} rules in {home.policy}")
     except ElevateError as error:
         return Finding("policy", "wrong", error.message)
 

@@ -85,7 +85,7 @@ def _is_served() -> bool:
 
 
 def doctor(*, as_json: AsJson = False) -> None:
-    """Look at the installation: what is right, what is missing, and what this machine can't do. Status 1 where something is wrong."""
+    """Look at the installation and the machine; exit status 1 where something is wrong."""
     findings = examine()
     if as_json:
         print_json([{"name": one.name, "state": one.state, "found": one.found} for one in findings])

@@ -1,4 +1,4 @@
-"""``elevate token``: look at a token, or take one back. A token comes by standard input, never as an argument: those are public."""
+"""``elevate token``: look at a token, or take one back. A token comes by standard input; arguments are public."""
 
 import base64
 import sys
@@ -26,7 +26,9 @@ def inspect(
 ) -> None:
     """Show what a token says. Its signature is not checked: the key lives in the broker's memory."""
     if source != "-":
-        raise TokenError("a token is read from standard input", hint="elevate token inspect - < FILE; arguments can be read by all")
+        raise TokenError(
+            "a token is read from standard input", hint="elevate token inspect - < FILE; arguments can be read by all"
+        )
     header, claims = decode(sys.stdin.buffer.read(MAX_TOKEN_BYTES + 1))
     if as_json:
         print_json({"header": header, "claims": claims, "verified": False})

@@ -1,18 +1,15 @@
-"""The real broker behind the socket: its values as JSON, and the one hint that a new user needs."""
+"""The real broker behind the socket: its values as JSON."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
 from elevate.canonical import Json
-from elevate.errors import DeniedError, ElevateError
 from elevate.host.processes import ProcessFacts
 from elevate.lifecycle import State
 from elevate.model import ProcessIdentity, Requester
 from elevate.ports import Running
 from elevate.tasks import Task
-
-MAX_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,6 @@ class BrokerSurface:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._told: set[int] = set()
 
     def requester(self, facts: ProcessFacts) -> Requester:
         """Say who a process stands for."""
@@ -71,24 +67,7 @@ class BrokerSurface:
     ) -> SocketGrant:
         """Inspect, decide, prompt, issue."""
         terms = Terms(prompter=lambda: self._broker.prompter(terminal), cancel=cancel, listener=on_state)
-        try:
-            return SocketGrant(self._broker.request(ask, terms))
-        except DeniedError as error:
-            self._suggest(ask, error)
-            raise
-
-    def _suggest(self, ask: Ask, error: DeniedError) -> None:
-        """Put the rule that would allow the task into a user's first refusal by default deny."""
-        uid = ask.requester.process.uid
-        if error.hint != DeniedError.hint or uid in self._told or len(self._told) >= MAX_REMEMBERED:
-            return
-        try:
-            found = self._broker.explain(ask.task, ask.requester, payload=ask.payload, reason=ask.reason)
-        except ElevateError:
-            return
-        if found.qualifying_rule:
-            self._told.add(uid)
-            error.hint += f"; this one would, in the broker's policy folder:\n{found.qualifying_rule.rstrip()}"
+        return SocketGrant(self._broker.request(ask, terms))
 
     def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:
         """Say what policy makes of a task."""
