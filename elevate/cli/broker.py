@@ -50,6 +50,13 @@ def status(*, as_json: AsJson = False) -> None:
     print_json(found) if as_json else print_members(found)
 
 
+def reload(*, as_json: AsJson = False) -> None:
+    """Let the broker read its policy folder again; a bad one changes nothing. Root or the broker's own user."""
+    with connect() as broker:
+        found = broker.reload_policy()
+    print_json(found) if as_json else print_members(found)
+
+
 @receipts.command("show")
 def receipt_show(request: Request, *, as_json: AsJson = False) -> None:
     """Show what an ended task was, how it ended, and what it wrote."""
