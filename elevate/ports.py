@@ -169,6 +169,9 @@ class Store(Protocol):
     def entries_of(self, request: str) -> list[bytes]:
         """Give one request's entries in order."""
 
+    def openings_of(self, request: str) -> list[bytes]:
+        """Give what the entries of `entries_of` commit to, in the same order; empty where there is nothing, or no more."""
+
     def head(self) -> tuple[int, str]:
         """Give the number of entries and the hash of the last one, in hexadecimal."""
 

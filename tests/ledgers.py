@@ -3,12 +3,19 @@
 import hashlib
 from collections.abc import Mapping
 
+from elevate.audit import Origin, Sealed, seal
 from elevate.canonical import Json
 from elevate.lifecycle import State
 from elevate.ports import Draft, Instant, Record, Step
+from elevate.testing import SeededEntropy
 
 AT = Instant(unix_us=1_700_000_000_000_000, mono_ns=5_000_000_000)
 EPOCH = "boot.nonce.generation"
+
+
+def sealed(entry: Draft, position: int, previous: str) -> Sealed:
+    """An entry with its place, salted from its position alone."""
+    return seal(entry, position, previous, origin=Origin(broker="b"), draw=SeededEntropy(position).token_bytes)
 
 
 def request_id(number: int) -> str:

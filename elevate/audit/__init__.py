@@ -8,17 +8,19 @@ Rules of this room:
 """
 
 from elevate.audit.chain import Outcome, Tampering, Verdict, verify_chain
-from elevate.audit.entry import EMPTY, MAX_ENTRY_BYTES, Entry, Sealed, leaf_hash, parse, seal
+from elevate.audit.entry import EMPTY, MAX_ENTRY_BYTES, Entry, Origin, Sealed, leaf_hash, opened, parse, seal
 
 __all__ = [
     "EMPTY",
     "MAX_ENTRY_BYTES",
     "Entry",
+    "Origin",
     "Outcome",
     "Sealed",
     "Tampering",
     "Verdict",
     "leaf_hash",
+    "opened",
     "parse",
     "seal",
     "verify_chain",

@@ -24,6 +24,9 @@ PUBLIC: Mapping[str, frozenset[str]] = {
     "process": frozenset({"pid", "exit_status", "signal", "timed_out", "leftover", "duration_ms"}),
     "reason": frozenset({"code"}),
     "setting": frozenset({"name", "digest"}),
+    "log_key": frozenset({"old", "new", "signature"}),
+    "erasure": frozenset({"entries", "requests"}),
+    "pruning": frozenset({"before", "entries"}),
     "clock": frozenset({"status", "drift_us"}),
 }
 """Members of each part that no person can be guessed from."""
@@ -119,6 +122,16 @@ def process(identity: AdminIdentity, *, pid: int = 0, ended: Ended | None = None
 def reason(code: str, text: str = "") -> Body:
     """Say why: a stable code (`ElevateError.code`) and the full text, which only the log may know."""
     return {"reason": {"code": code, "text": text}}
+
+
+def log_key(old: str, new: str, signature: str) -> Body:
+    """Name the log's new key, in text form, with the old one's signature over `rotation_text`, base64."""
+    return {"log_key": {"old": old, "new": new, "signature": signature}}
+
+
+def rotation_text(old: str, new: str, position: int) -> bytes:
+    """Give what the old key signs when it hands over to the new one at this position of the log."""
+    return f"elevate-log-key-rotation/v1\n{old}\n{new}\n{position}\n".encode()
 
 
 def setting(name: str, digest: str) -> Body:

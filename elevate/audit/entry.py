@@ -1,35 +1,58 @@
 """One entry of the log: how it is written and read.
 
-Format 0 is canonical JSON of ``body``, ``event``, ``mono_us``, ``request``, ``seq``, ``unix_us``, ``v`` and ``was``, where
-``was`` is the hash of the entry before. Formats are only ever added; a reader knows all of them.
+Format 1 is canonical JSON of ``body``, ``boot``, ``broker``, ``event``, ``machine``, ``mono_us``, ``request``, ``seq``,
+``unix_us``, ``v`` and ``was``, where ``was`` is the hash of the entry before. What a person could be guessed from stands in the
+body only as a commitment (`elevate.audit.private`). Formats are only ever added; a reader knows all that were released.
 """
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
 from elevate import canonical
+from elevate.audit import private
+from elevate.audit.private import Draw
 from elevate.canonical import Json
 from elevate.errors import AuditError
 from elevate.ports import Draft
 
-FORMAT = 0
-MAX_ENTRY_BYTES = 65_536
+FORMAT = 1
+MAX_ENTRY_BYTES = 65_535
+"""C2SP tlog-tiles counts an entry's bytes in 16 bits."""
+MAX_OPENING_BYTES = 65_536
 EMPTY = "0" * 64
 """What the first entry holds in place of the hash of the one before."""
 
-_MEMBERS = {"body", "event", "mono_us", "request", "seq", "unix_us", "v", "was"}
+_NUMBERS = ("mono_us", "seq", "unix_us")
+_TEXTS = ("boot", "broker", "event", "machine", "request", "was")
+_MEMBERS = frozenset({"body", "v", *_NUMBERS, *_TEXTS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where entries are written: ids that name no person.
+
+    Attributes:
+        boot: The kernel's random boot id.
+        broker: Generation of the ledger.
+        machine: Id of the machine, hashed from the one that it has.
+    """
+
+    boot: str = ""
+    broker: str = ""
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """An entry that has its position: its bytes, and their hash in hexadecimal."""
+    """An entry that has its position: its bytes, their hash in hexadecimal, and the openings that are kept beside."""
 
     data: bytes
     hash: str
+    openings: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +64,7 @@ class Entry:
         unix_us: Wall clock, microseconds.
         mono_us: Monotonic clock of the boot it was written in, microseconds.
         was: Hash of the entry before; `EMPTY` in the first.
+        body: As it stands in the entry; `opened` gives it with what its openings say.
     """
 
     seq: int
@@ -50,6 +74,9 @@ class Entry:
     mono_us: int
     body: Mapping[str, Json]
     was: str
+    boot: str = ""
+    broker: str = ""
+    machine: str = ""
 
 
 def leaf_hash(data: bytes) -> str:
@@ -60,34 +87,29 @@ def leaf_hash(data: bytes) -> str:
     return hashlib.sha256(b"\0" + data).hexdigest()
 
 
-def seal(draft: Draft, seq: int, previous: str) -> Sealed:
+def seal(draft: Draft, seq: int, previous: str, *, origin: Origin, draw: Draw) -> Sealed:
     """Give an entry its position and its place in the chain.
 
     Args:
         draft: What happened.
         seq: Position, from 0.
         previous: Hash of the entry before; `EMPTY` for the first.
+        origin: Where it is written.
+        draw: Gives unpredictable bytes, for the salts.
 
     Raises:
         AuditError: It is longer than `MAX_ENTRY_BYTES`, or not canonical JSON.
     """
-    members = {
-        "body": draft.body,
-        "event": draft.event,
-        "mono_us": draft.at.mono_ns // 1000,
-        "request": draft.request,
-        "seq": seq,
-        "unix_us": draft.at.unix_us,
-        "v": FORMAT,
-        "was": previous,
-    }
     try:
-        data = canonical.encode(members)
+        body, openings = private.split(draft.body, draw)
+        data = canonical.encode(_members(draft, body, seq, previous, origin))
     except ValueError as exc:
         raise AuditError(f"the entry {draft.event} can't be written: {exc}") from exc
     if len(data) > MAX_ENTRY_BYTES:
         raise AuditError(f"the entry {draft.event} has {len(data)} bytes, more than {MAX_ENTRY_BYTES}")
-    return Sealed(data=data, hash=leaf_hash(data))
+    if len(openings) > MAX_OPENING_BYTES:
+        raise AuditError(f"the openings of {draft.event} have {len(openings)} bytes, more than {MAX_OPENING_BYTES}")
+    return Sealed(data=data, hash=leaf_hash(data), openings=openings)
 
 
 def parse(data: bytes) -> Entry:
@@ -96,16 +118,27 @@ def parse(data: bytes) -> Entry:
     Raises:
         AuditError: The bytes are no entry.
     """
-    members = _load(data)
-    if members.keys() != _MEMBERS or members["v"] != FORMAT:
-        raise AuditError("the bytes are not an entry of a known format")
-    if not _typed(members):
-        raise AuditError("a member of the entry has the wrong type")
+    members = load(data)
     del members["v"]
     return Entry(**members)
 
 
-def _load(data: bytes) -> dict[str, Any]:
+def opened(data: bytes, openings: bytes) -> Entry:
+    """Read an entry together with its openings, as far as they are there.
+
+    Raises:
+        AuditError: The bytes are no entry, or an opening is not this entry's.
+    """
+    entry = parse(data)
+    return replace(entry, body=private.join(entry.body, openings))
+
+
+def load(data: bytes) -> dict[str, Any]:
+    """Give an entry's members, checked as `parse` does.
+
+    Raises:
+        AuditError: The bytes are no entry.
+    """
     try:
         members = orjson.loads(data)
         again = orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
@@ -114,10 +147,30 @@ def _load(data: bytes) -> dict[str, Any]:
     # Equal bytes also rule out duplicate members, spaces, floats in other spellings and unsorted names.
     if not isinstance(members, dict) or again != data:
         raise AuditError("the bytes are not canonical JSON")
+    if members.keys() != _MEMBERS or members["v"] != FORMAT:
+        raise AuditError("the bytes are not an entry of a known format")
+    if not _typed(members):
+        raise AuditError("a member of the entry has the wrong type")
     return members
 
 
+def _members(draft: Draft, body: Mapping[str, Json], seq: int, previous: str, origin: Origin) -> dict[str, object]:
+    return {
+        "body": body,
+        "boot": origin.boot,
+        "broker": origin.broker,
+        "event": draft.event,
+        "machine": origin.machine,
+        "mono_us": draft.at.mono_ns // 1000,
+        "request": draft.request,
+        "seq": seq,
+        "unix_us": draft.at.unix_us,
+        "v": FORMAT,
+        "was": previous,
+    }
+
+
 def _typed(members: Mapping[str, object]) -> bool:
-    numbers = all(type(members[name]) is int for name in ("seq", "unix_us", "mono_us"))
-    texts = all(isinstance(members[name], str) for name in ("event", "request", "was"))
-    return numbers and texts and isinstance(members["body"], dict)
+    numbers = all(type(members[name]) is int for name in _NUMBERS)
+    texts = all(type(members[name]) is str for name in _TEXTS)
+    return numbers and texts and type(members["body"]) is dict

@@ -15,7 +15,7 @@ import orjson
 import typer
 
 from elevate import wire
-from elevate.audit import Entry, Verdict, parse, verify_chain
+from elevate.audit import Entry, Verdict, verify_chain
 from elevate.audit.chain import Anchor
 from elevate.audit.view import Line, line, timeline
 from elevate.errors import AuditError
@@ -51,12 +51,12 @@ def tail(
     """Show the last entries."""
     with LedgerReader(ledger_path(state)) as reader:
         size = reader.size()
-        show_entries(reader.entries(max(size - count, 0), size), json=json)
+        show_entries(reader.opened(max(size - count, 0), size), json=json)
         while follow:
             sys.stdout.flush()
             time.sleep(FOLLOW_SECONDS)
             grown = reader.size()
-            show_entries(reader.entries(size, grown), json=json)
+            show_entries(reader.opened(size, grown), json=json)
             size = grown
 
 
@@ -70,7 +70,7 @@ def show(
     """Show one token's life, from the request to its end."""
     with LedgerReader(ledger_path(state)) as reader:
         request = reader.find(name)
-        found = [parse(data) for data in reader.entries_of(request)]
+        found = reader.opened_of(request)
     if as_json(json=json):
         for entry in found:
             sys.stdout.write(json_line(entry_json(entry)))
@@ -120,13 +120,13 @@ def entry_json(entry: Entry) -> dict[str, object]:
     return asdict(entry)
 
 
-def show_entries(entries: Iterable[bytes], *, json: bool) -> None:
+def show_entries(entries: Iterable[Entry], *, json: bool) -> None:
     """Print entries, one line each."""
     text: Callable[[Entry], str] = (
         (lambda entry: json_line(entry_json(entry))) if as_json(json=json) else (lambda entry: line_text(line(entry)))
     )
-    for data in entries:
-        sys.stdout.write(text(parse(data)))
+    for entry in entries:
+        sys.stdout.write(text(entry))
 
 
 def line_text(shown: Line) -> str:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from elevate.audit import EMPTY, seal
+from elevate.audit import EMPTY, Origin, seal
 from elevate.errors import StoreUnwritableError
 from elevate.lifecycle import is_final
 from elevate.ports import Draft, Entropy, Record, Step, Stepped
@@ -21,6 +21,9 @@ class MemoryStore:
 
     def __init__(self, *, entropy: Entropy, unwritable: bool = False) -> None:
         self._generation = entropy.token_bytes(16).hex()
+        self._entropy = entropy
+        self._origin = Origin(broker=self._generation)
+        self._openings: list[bytes] = []
         self._lock = threading.Lock()
         self._rows: dict[str, Record] = {}
         self._log: list[bytes] = []
@@ -93,6 +96,10 @@ class MemoryStore:
         """Give one request's entries in order."""
         return [self._log[position] for position in self._by_request.get(request, [])]
 
+    def openings_of(self, request: str) -> list[bytes]:
+        """Give what the entries of `entries_of` commit to, in the same order."""
+        return [self._openings[position] for position in self._by_request.get(request, [])]
+
     def head(self) -> tuple[int, str]:
         """Give the number of entries and the hash of the last one."""
         with self._lock:
@@ -106,8 +113,9 @@ class MemoryStore:
         if self.unwritable or self._closed:
             raise StoreUnwritableError("the ledger can't be written")
         position = len(self._log)
-        sealed = seal(entry, position, self._head)
+        sealed = seal(entry, position, self._head, origin=self._origin, draw=self._entropy.token_bytes)
         self._log.append(sealed.data)
+        self._openings.append(sealed.openings)
         if entry.request:
             self._by_request.setdefault(entry.request, []).append(position)
         self._head = sealed.hash

@@ -11,9 +11,15 @@ from typing import Any, Self
 
 import apsw
 
+from elevate.audit import Entry, opened
 from elevate.errors import AuditError, StoreError, StoreForeignError, StoreNewerError
+from elevate.store.proving import positions_of
 from elevate.store.sqlite_file import APPLICATION_ID, STATE_FORMAT
 
+_OPENED = (
+    "SELECT e.seq, e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq"
+    " WHERE e.seq > ? AND e.seq < ? ORDER BY e.seq LIMIT ?"
+)
 PAGE_ENTRIES = 2048
 MIN_PREFIX = 6
 
@@ -32,7 +38,7 @@ class LedgerReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._connection = _connect(path)
+        self.connection = _connect(path)
 
     def __enter__(self) -> Self:
         """Close at the end of the block."""
@@ -44,11 +50,11 @@ class LedgerReader:
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self.connection.close()
 
     def size(self) -> int:
         """Give the number of entries."""
-        return int(self._connection.execute("SELECT coalesce(max(seq) + 1, 0) FROM entries").get)
+        return int(self.connection.execute("SELECT coalesce(max(seq) + 1, 0) FROM entries").get)
 
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Give the bytes of the entries in order of their positions, as stored; no long transaction is held meanwhile."""
@@ -58,13 +64,35 @@ class LedgerReader:
             yield from (as_bytes(data) for _, data in page)
             last = page[-1][0]
 
-    def entries_of(self, request: str) -> list[bytes]:
-        """Give one request's entries in order."""
-        linked = self._connection.execute("SELECT positions FROM requests WHERE request = ?", (request,)).get
-        loose = self._rows("SELECT seq FROM loose WHERE request = ?", request)
-        positions = sorted(int(word) for word in [*str(linked or "").split(), *(seq for (seq,) in loose)])
-        found = (self._rows("SELECT data FROM entries WHERE seq = ?", position) for position in positions)
-        return [as_bytes(data) for rows in found for (data,) in rows]
+    def opened(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+        """Give entries in order with what is still open of them.
+
+        Raises:
+            AuditError: An entry or an opening is damaged.
+        """
+        last, stop = start - 1, 2**62 if stop is None else stop
+        while page := self._rows(_OPENED, last, stop, PAGE_ENTRIES):
+            yield from (opened(as_bytes(data), as_bytes(openings)) for _, data, openings in page)
+            last = page[-1][0]
+
+    def opened_of(self, request: str) -> list[Entry]:
+        """Give one request's entries in order with what is still open of them."""
+        found = (self._rows(_OPENED, position - 1, position + 1, 1) for position in positions_of(self.connection, request))
+        return [opened(as_bytes(data), as_bytes(openings)) for rows in found for _, data, openings in rows]
+
+    def note(self) -> str:
+        """Give the last checkpoint that the broker signed.
+
+        Raises:
+            AuditError: There is none yet.
+        """
+        for (note,) in self._rows("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1"):
+            return str(note)
+        raise AuditError("the log has no checkpoint yet", hint="the broker signs one every 256 entries, and when it stops")
+
+    def meta(self, name: str) -> str:
+        """Give a value of the table ``meta``; empty where it is not there."""
+        return next((str(value) for (value,) in self._rows("SELECT value FROM meta WHERE name = ?", name)), "")
 
     def find(self, name: str) -> str:
         """Give the request that ``name`` means: its id, the beginning of it, the id of its token, or a position.
@@ -86,7 +114,7 @@ class LedgerReader:
 
     def _rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(query, values).fetchall()
+            return self.connection.execute(query, values).fetchall()
         except apsw.Error as exc:
             raise StoreError("the ledger is damaged", hint="see: elevate audit verify", detail=str(exc)) from exc
 

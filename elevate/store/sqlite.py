@@ -15,6 +15,7 @@ from elevate.errors import ElevateError, StoreError, StoreUnwritableError
 from elevate.lifecycle import TRANSITIONS
 from elevate.ports import Draft, Entropy, Record, Step, Stepped
 from elevate.store import rows
+from elevate.store.proving import positions_of, prove
 from elevate.store.sqlite_file import OwnedFile
 from elevate.store.sqlite_ledger import Ledger, connect, read_row
 from elevate.store.sqlite_writer import Writer
@@ -39,24 +40,22 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path, *, entropy: Entropy) -> None:
-        self._file = OwnedFile(path, entropy.token_bytes(16).hex())
+        self._file = OwnedFile(path, entropy)
         self._readers: list[apsw.Connection] = []
         self._lock = threading.Lock()
         try:
-            self._ledger = _open(self._file)
+            self._ledger = _open(self._file, entropy)
         except BaseException:
             self._file.close()
             raise
         self._mover = connect(self._file.path, write=True)
         self._writer = Writer(self._ledger, self._file, self._checkpoint)
         self._closed = False
-        with self._reading() as connection:
-            self._generation = str(connection.execute("SELECT value FROM meta WHERE name = 'generation'").get)
 
     @property
     def generation(self) -> str:
         """Random name of this ledger, made with the file."""
-        return self._generation
+        return self._ledger.generation
 
     @property
     def path(self) -> Path:
@@ -113,11 +112,33 @@ class SqliteStore:
     def entries_of(self, request: str) -> list[bytes]:
         """Give one request's entries in order."""
         with self._reading() as connection:
-            linked = str(connection.execute("SELECT positions FROM requests WHERE request = ?", (request,)).get or "")
-            loose = connection.execute("SELECT seq FROM loose WHERE request = ?", (request,))
-            positions = sorted(int(word) for word in [*linked.split(), *(str(seq) for (seq,) in loose)])
             query = "SELECT data FROM entries WHERE seq = ?"
-            return [bytes(connection.execute(query, (position,)).get) for position in positions]
+            return [bytes(connection.execute(query, (position,)).get or b"") for position in positions_of(connection, request)]
+
+    def openings_of(self, request: str) -> list[bytes]:
+        """Give what the entries of `entries_of` commit to, in the same order; empty where there is nothing, or no more."""
+        with self._reading() as connection:
+            query = "SELECT data FROM openings WHERE seq = ?"
+            return [bytes(connection.execute(query, (position,)).get or b"") for position in positions_of(connection, request)]
+
+    def checkpoint(self) -> str:
+        """Sign what is in the log now; give the note."""
+        return self._writer.submit(lambda ledger: ledger.log.sign()).result()
+
+    @property
+    def verifier_key(self) -> str:
+        """The log's public key in text form; keep it outside, and the log can be told from a forged one."""
+        return str(self._ledger.log.signer.verifier)
+
+    def prove(self, position: int) -> str:
+        """Give a proof, as a C2SP tlog-proof, that an entry is in the log, with all that it still opens.
+
+        Raises:
+            AuditError: There is no such entry.
+        """
+        note = self.checkpoint()
+        with self._reading() as connection:
+            return prove(connection, position, note)
 
     def head(self) -> tuple[int, str]:
         """Give the number of entries and the hash of the last one, as last committed."""
@@ -159,9 +180,9 @@ class SqliteStore:
             self._readers.append(connection)
 
 
-def _open(file: OwnedFile) -> Ledger:
+def _open(file: OwnedFile, entropy: Entropy) -> Ledger:
     try:
-        ledger = Ledger(file.path)
+        ledger = Ledger(file.path, entropy)
     except apsw.Error as exc:
         if isinstance(exc, apsw.CorruptError | apsw.NotADBError | apsw.SQLError):
             raise StoreError("the ledger is damaged", hint="see: elevate audit verify", detail=str(exc)) from exc

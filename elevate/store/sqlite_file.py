@@ -14,10 +14,12 @@ from pathlib import Path
 import apsw
 
 from elevate.errors import StoreError, StoreForeignError, StoreNewerError, StoreUnwritableError
+from elevate.ports import Entropy
+from elevate.store import logkey
 
 APPLICATION_ID = 0x656C7661
 """``elva``, at offset 68 of the file."""
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 """Version of the tables, at offset 60 of the file."""
 
 _MAGIC = b"SQLite format 3\0"
@@ -25,11 +27,15 @@ _HEADER_BYTES = 100
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries(seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE openings(seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE tiles(id INTEGER PRIMARY KEY, hashes BLOB NOT NULL, root BLOB NOT NULL);
+CREATE TABLE checkpoints(size INTEGER PRIMARY KEY, note TEXT NOT NULL);
 CREATE TABLE requests(
     n INTEGER PRIMARY KEY, request TEXT NOT NULL UNIQUE, state TEXT NOT NULL, user TEXT NOT NULL, uid INTEGER NOT NULL,
     session TEXT NOT NULL, host TEXT NOT NULL, epoch TEXT NOT NULL, request_digest TEXT NOT NULL, jti TEXT NOT NULL,
     expires_at INTEGER NOT NULL, deadline_ns INTEGER NOT NULL, redeem_id TEXT NOT NULL, position INTEGER NOT NULL,
     result TEXT NOT NULL, positions TEXT NOT NULL);
+CREATE INDEX requests_user ON requests(user, n);
 CREATE UNIQUE INDEX requests_jti ON requests(jti) WHERE jti <> '';
 CREATE TABLE loose(request TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(request, seq)) WITHOUT ROWID;
 """
@@ -40,7 +46,7 @@ class OwnedFile:
 
     Args:
         path: Where it is, or where it is made.
-        generation: Random name for a new one.
+        entropy: Gives a new one its random name and the log's key.
 
     Raises:
         StoreForeignError: What is there is not our ledger, or others can change it.
@@ -49,13 +55,13 @@ class OwnedFile:
         StoreError: Another process owns it.
     """
 
-    def __init__(self, path: Path, generation: str) -> None:
+    def __init__(self, path: Path, entropy: Entropy) -> None:
         self.path = _settle(path)
         self._lock = _take_lock(_beside(self.path, "-owner"))
         self._descriptor = -1
         try:
             if not os.path.lexists(self.path):
-                _make(self.path, generation)
+                _make(self.path, entropy)
             for suffix in ("-wal", "-shm", "-journal"):
                 _check_side_file(_beside(self.path, suffix))
             self._descriptor = open_ledger(self.path, write=True)
@@ -144,8 +150,10 @@ def _take_lock(path: Path) -> int:
     return descriptor
 
 
-def _make(path: Path, generation: str) -> None:
+def _make(path: Path, entropy: Entropy) -> None:
     """Make a whole new ledger; the caller holds the owner lock."""
+    generation = entropy.token_bytes(16).hex()
+    signer = logkey.make(path, generation, entropy)
     draft = _beside(path, "-new")
     try:
         draft.unlink(missing_ok=True)
@@ -154,22 +162,14 @@ def _make(path: Path, generation: str) -> None:
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={STATE_FORMAT}")
         with connection:
             connection.execute(_SCHEMA)
-            connection.execute("INSERT INTO meta VALUES('generation', ?)", (generation,))
+            values = [("generation", generation), ("first_key", str(signer.verifier)), ("key", str(signer.verifier))]
+            connection.executemany("INSERT INTO meta VALUES(?, ?)", values)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.close()
         draft.rename(path)
-        sync_folder(path.parent)
+        logkey.sync_folder(path.parent)
     except (OSError, apsw.Error) as exc:
         raise StoreUnwritableError(f"the ledger can't be made: {exc}") from exc
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_side_file(path: Path) -> None:
@@ -193,6 +193,8 @@ def _check_header(path: Path, header: bytes) -> None:
     version = int.from_bytes(header[60:64], "big")
     if version > STATE_FORMAT:
         raise StoreNewerError(f"{path.name} has the state format {version}; this elevate knows {STATE_FORMAT}")
+    if version < STATE_FORMAT:
+        raise StoreForeignError(f"{path.name} has the state format {version}, which was never released")
 
 
 def _open_error(path: Path, exc: OSError) -> StoreError:

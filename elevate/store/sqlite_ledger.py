@@ -16,11 +16,11 @@ import apsw
 import orjson
 
 from elevate import canonical
-from elevate.audit import EMPTY, leaf_hash, seal
 from elevate.errors import StoreUnwritableError
 from elevate.lifecycle import TRANSITIONS, State, is_final
-from elevate.ports import Draft, Record, Step, Stepped
-from elevate.store import rows
+from elevate.ports import Draft, Entropy, Record, Step, Stepped
+from elevate.store import logkey, rows
+from elevate.store.log import Log, origin_of
 
 FRAME_BYTES = 4096 + 24
 GROW_BYTES = 4 * 2**20
@@ -55,11 +55,13 @@ class Ledger:
 
     Args:
         path: An existing ledger that the caller owns.
+        entropy: Gives salts and keys.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, entropy: Entropy) -> None:
         self.connection = connect(path, write=True)
-        self.connection.execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY")
+        pragmas = ("wal_autocheckpoint=0", "cache_size=-32768", "temp_store=MEMORY", "secure_delete=ON")
+        self.connection.execute("; ".join(f"PRAGMA {pragma}" for pragma in pragmas))
         # After a crash or a failed sync the pages in memory may not be those on the disk: write and sync all of them anew.
         self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self.wal = path.with_name(path.name + "-wal")
@@ -67,27 +69,40 @@ class Ledger:
         self.wal_pages = 0
         self.connection.set_wal_hook(self._committed)
         self._allocated = os.fstat(self.wal_descriptor).st_size
-        self.size, self.previous = _read_head(self.connection)
+        self.path = path
+        self.generation = self.meta("generation")
+        self.log = Log(
+            self.connection,
+            signer=logkey.load(path, self.meta("key")),
+            entropy=entropy,
+            origin=origin_of(self.generation),
+        )
         self._out = self._count_out()
-        self._saved = (self.size, self.previous, self._out)
-        self.committed = (self.size, self.previous)
+        self._saved = (self.log.mark(), self._out)
+        self.committed = (self.log.size, self.log.previous)
 
     def close(self) -> None:
-        """Close the connection, which empties the write-ahead log."""
+        """Sign what is there and close, which empties the write-ahead log."""
+        try:
+            if self.log.unsigned():
+                self.log.sign()
+        except apsw.Error:  # what is not signed now is signed after the next start
+            pass
         self.connection.close()
         os.close(self.wal_descriptor)
 
     def begin(self) -> None:
         """Begin a group."""
         self.connection.execute("BEGIN IMMEDIATE")
+        self.log.sign_when_due()
 
     def commit(self) -> None:
         """Make the group durable."""
         self.connection.execute("COMMIT")
-        self._saved = (self.size, self.previous, self._out)
-        self.committed = (self.size, self.previous)
+        self._saved = (self.log.mark(), self._out)
+        self.committed = (self.log.size, self.log.previous)
 
-    def checkpoint(self) -> None:
+    def move_pages(self) -> None:
         """Move what is left in the write-ahead log, so that it can begin anew; without effect while readers hold it."""
         try:
             self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -96,21 +111,23 @@ class Ledger:
 
     def rollback(self) -> None:
         """Forget what was not committed."""
-        self.size, self.previous, self._out = self._saved
         if not self.connection.get_autocommit():
             self.connection.execute("ROLLBACK")
+        mark, self._out = self._saved
+        self.log.restore(mark)
 
     @contextmanager
     def operation(self) -> Iterator[None]:
         """One operation of a group: it is whole or it is not there, and its neighbours are not touched."""
-        before = (self.size, self.previous, self._out)
+        mark, out = self.log.mark(), self._out
         self.connection.execute("SAVEPOINT operation")
         try:
             yield
         except BaseException:
             if not self.connection.get_autocommit():
                 self.connection.execute("ROLLBACK TO operation; RELEASE operation")
-            self.size, self.previous, self._out = before
+                self.log.restore(mark)
+                self._out = out
             raise
         self.connection.execute("RELEASE operation")
 
@@ -119,7 +136,7 @@ class Ledger:
         self._claim(Claim.SPEAKS)
         if self._row(record.request) is not None:
             raise rows.taken(record.request)
-        position = self._write(entry)
+        position = self.log.write(entry)
         self.connection.execute(_INSERT, (*_values(record), str(position)))
         self._out += 1
         return position
@@ -130,11 +147,11 @@ class Ledger:
         if found is None:
             raise rows.missing(step.request)
         row, number = found
-        after = rows.advance(row, step, self.size)
+        after = rows.advance(row, step, self.log.size)
         if after is None:
             return Stepped(won=False, record=row, position=-1)
         self._claim(_claim_of(step))
-        position = self._write(step.entry)
+        position = self.log.write(step.entry)
         values = [value for name, value in zip(rows.COLUMNS, _values(after), strict=True) if name != "request"]
         self.connection.execute(_UPDATE, (*values, f" {position}", number, step.before.value))
         if self.connection.changes() != 1:
@@ -145,17 +162,14 @@ class Ledger:
     def append(self, entry: Draft) -> int:
         """Write an entry that changes no row."""
         self._claim(Claim.SPEAKS)
-        position = self._write(entry)
+        position = self.log.write(entry)
         if entry.request:
             self._link(entry.request, position)
         return position
 
-    def _write(self, entry: Draft) -> int:
-        sealed = seal(entry, self.size, self.previous)
-        self.connection.execute("INSERT INTO entries(seq, data) VALUES(?, ?)", (self.size, sealed.data))
-        self.previous = sealed.hash
-        self.size += 1
-        return self.size - 1
+    def meta(self, name: str) -> str:
+        """Give a value of the table ``meta``."""
+        return str(self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).get)
 
     def _link(self, request: str, position: int) -> None:
         self.connection.execute("UPDATE requests SET positions = positions || ? WHERE request = ?", (f" {position}", request))
@@ -187,7 +201,7 @@ class Ledger:
         self._allocated = os.fstat(self.wal_descriptor).st_size
 
     def _uncommitted(self) -> int:
-        return (self.size - self._saved[0]) * 16 * 1024
+        return (self.log.size - self.committed[0]) * 16 * 1024
 
     def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self.wal_pages = pages
@@ -223,9 +237,3 @@ def _claim_of(step: Step) -> Claim:
     if step.after in _GIVES:
         return Claim.GIVES
     return Claim.ENDS if step.before in _OUT or is_final(step.after) else Claim.SPEAKS
-
-
-def _read_head(connection: apsw.Connection) -> tuple[int, str]:
-    for seq, data in connection.execute("SELECT seq, data FROM entries ORDER BY seq DESC LIMIT 1"):
-        return int(seq) + 1, leaf_hash(bytes(data))
-    return 0, EMPTY

@@ -159,7 +159,7 @@ class Writer:
             self._moved = pages
             self._due.release()
         if pages > HELP_PAGES:
-            self._ledger.checkpoint()
+            self._ledger.move_pages()
 
     def _move(self) -> None:
         while self._due.acquire() and not self._closed:

@@ -98,7 +98,7 @@ def test_13_a_token_from_before_a_crash_is_spent_when_it_was_acknowledged(path: 
     assert store.step(redeem(ONE, "first")).won
     left = path.parent / "left"
     left.mkdir(mode=0o700)
-    for suffix in ("", "-wal"):
+    for suffix in ("", "-wal", "-key"):
         shutil.copy(path.with_name(path.name + suffix), left)
     again = opened(left / path.name)
     assert not again.step(redeem(ONE, "second")).won

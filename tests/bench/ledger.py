@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from elevate.audit import EMPTY, leaf_hash, seal
+from elevate.audit import EMPTY, leaf_hash
 from elevate.lifecycle import State
 from elevate.ports import Step
 from elevate.store import SqliteStore
 from elevate.testing import SeededEntropy
 from tests.bench.figure import Figure
-from tests.ledgers import issue, redeem, request_id, row
+from tests.ledgers import issue, redeem, request_id, row, sealed
 
 RUNS = 3
 TOKENS = {1: 600, 8: 2400, 64: 4800}
@@ -108,7 +108,7 @@ def _redeem_plain(connection: sqlite3.Connection, step: Step) -> None:
         (State.REDEEMED.value, step.fields["redeem_id"], f" {position}", step.request, State.ISSUED.value),
     )
     assert changed.rowcount == 1
-    connection.execute("INSERT INTO entries VALUES(?, ?)", (position, seal(step.entry, position, previous).data))
+    connection.execute("INSERT INTO entries VALUES(?, ?)", (position, sealed(step.entry, position, previous).data))
     connection.execute("COMMIT")
 
 

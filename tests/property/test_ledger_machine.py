@@ -123,7 +123,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         old, folder = self.store, self.folder()
-        for suffix in ("", "-wal"):
+        for suffix in ("", "-wal", "-key"):
             shutil.copy(old.path.with_name(old.path.name + suffix), folder)
         self.store = self.open(folder)
         old.close()

@@ -2,10 +2,10 @@
 
 import pytest
 
-from elevate.audit import EMPTY, Outcome, Tampering, leaf_hash, parse, seal, verify_chain
+from elevate.audit import EMPTY, Outcome, Tampering, leaf_hash, parse, verify_chain
 from elevate.audit.chain import Anchor
 from elevate.errors import AuditError
-from tests.ledgers import draft
+from tests.ledgers import draft, sealed
 
 SIZE = 8
 
@@ -13,9 +13,9 @@ SIZE = 8
 def chain(size: int = SIZE, word: str = "e") -> list[bytes]:
     entries, previous = [], EMPTY
     for position in range(size):
-        sealed = seal(draft(f"{word}{position}", "r"), position, previous)
-        entries.append(sealed.data)
-        previous = sealed.hash
+        made = sealed(draft(f"{word}{position}", "r"), position, previous)
+        entries.append(made.data)
+        previous = made.hash
     return entries
 
 
@@ -30,7 +30,7 @@ def edited(position: int) -> list[bytes]:
 def forged(position: int) -> list[bytes]:
     """One more entry, made to follow the one before it."""
     previous = leaf_hash(GOOD[position - 1])
-    return [*GOOD[:position], seal(draft("forged"), position, previous).data, *GOOD[position:]]
+    return [*GOOD[:position], sealed(draft("forged"), position, previous).data, *GOOD[position:]]
 
 
 def swapped(position: int) -> list[bytes]:
@@ -46,7 +46,7 @@ def test_a_good_chain_without_an_anchor_is_incomplete() -> None:
 
 def test_a_good_chain_with_its_anchor_is_verified() -> None:
     """Also one that has grown since."""
-    verdict = verify_chain([*GOOD, seal(draft("more"), SIZE, ANCHOR.head).data], ANCHOR)
+    verdict = verify_chain([*GOOD, sealed(draft("more"), SIZE, ANCHOR.head).data], ANCHOR)
     assert (verdict.outcome, verdict.exit_code, verdict.size, verdict.anchored) == (Outcome.VERIFIED, 0, SIZE + 1, SIZE)
 
 
@@ -123,7 +123,7 @@ def test_42_no_flipped_bit_goes_unseen(position: int) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b'"v":0', b'"v":7'),
+        (b'"v":1', b'"v":7'),
         (b'"seq":0', b'"seq":"0"'),
         (b'"body":{}', b'"body":[]'),
         (b'"}', b'","x":1}'),
@@ -143,4 +143,4 @@ def test_what_is_no_entry_is_not_read(old: bytes, new: bytes) -> None:
 def test_a_float_or_a_huge_number_is_not_written() -> None:
     """The entry must read the same everywhere."""
     with pytest.raises(AuditError, match="can't be written"):
-        seal(draft("e", "", number=2**60), 0, EMPTY)
+        sealed(draft("e", "", number=2**60), 0, EMPTY)

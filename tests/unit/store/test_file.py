@@ -56,7 +56,7 @@ def test_the_files_are_for_their_owner_only(path: Path) -> None:
     finally:
         os.umask(previous)
     store.close()
-    assert set(modes) == {path.name + end for end in ("", "-wal", "-shm", "-owner")}
+    assert set(modes) == {path.name + end for end in ("", "-wal", "-shm", "-owner", "-key")}
     assert set(modes.values()) == {0o600}
 
 

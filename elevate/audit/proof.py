@@ -1,0 +1,117 @@
+"""A proof in a file: that one entry is in the log, checked without the log and without the broker.
+
+The file is a C2SP tlog-proof. Its ``extra`` line carries the entry itself and those of its openings that the holder may show,
+so that one file is all that is handed over.
+
+Source: C2SP tlog-proof.
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import orjson
+
+from elevate.audit import merkle
+from elevate.audit.entry import Entry, opened
+from elevate.audit.notes import Checkpoint, Note, VerifierKey
+from elevate.errors import AuditError
+
+HEADER = "c2sp.org/tlog-proof@v1"
+MAX_PROOF_BYTES = 400_000
+MAX_HASHES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A proof as read; nothing of it has been checked.
+
+    Attributes:
+        index: Position of the entry.
+        hashes: The inclusion proof.
+        note: The signed checkpoint.
+        entry: Bytes of the entry.
+        openings: What is shown of what it commits to.
+    """
+
+    index: int
+    hashes: Sequence[bytes]
+    note: str
+    entry: bytes
+    openings: bytes = b""
+
+    def text(self) -> str:
+        """Give the file's content."""
+        extra = orjson.dumps({"entry": self.entry.decode(), "openings": self.openings.decode()})
+        lines = [HEADER, f"extra {b64encode(extra).decode()}", f"index {self.index}"]
+        return "\n".join([*lines, *(b64encode(found).decode() for found in self.hashes), "", self.note])
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a file's content.
+
+        Raises:
+            AuditError: It is no proof of ours.
+        """
+        head, split, note = text.partition("\n\n")
+        lines = head.split("\n")
+        if len(text) > MAX_PROOF_BYTES or not split or lines[0] != HEADER or not 3 <= len(lines) <= MAX_HASHES + 3:  # noqa: PLR2004
+            raise AuditError("that is not a proof", hint="elevate audit prove writes one")
+        try:
+            extra = orjson.loads(_line(lines[1], "extra "))
+            entry, openings = extra["entry"].encode(), extra["openings"].encode()
+            index = lines[2].removeprefix("index ")
+            hashes = [b64decode(line, validate=True) for line in lines[3:]]
+        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as exc:
+            raise AuditError("the proof is damaged") from exc
+        if not index.isascii() or not index.isdecimal() or any(len(found) != merkle.HASH_BYTES for found in hashes):
+            raise AuditError("the proof is damaged")
+        return cls(index=int(index), hashes=hashes, note=note, entry=entry, openings=openings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """What a proof has shown.
+
+    Attributes:
+        entry: The entry, with what was opened of it.
+        checkpoint: The tree that it is in.
+        witnesses: Names of the witnesses whose cosignatures were checked, with when they saw it, Unix seconds.
+    """
+
+    entry: Entry
+    checkpoint: Checkpoint
+    witnesses: tuple[tuple[str, int], ...] = ()
+
+
+def check(text: str, key: VerifierKey, *, witnesses: Sequence[VerifierKey] = ()) -> Proven:
+    """Check a proof against the log's key, offline.
+
+    Args:
+        text: Content of the file.
+        key: The log's key, as it was kept.
+        witnesses: Keys of witnesses that must have cosigned, each of them.
+
+    Raises:
+        AuditError: Anything is not as it must be.
+    """
+    proof = Proof.parse(text)
+    note = Note.parse(proof.note)
+    note.verify(key)
+    checkpoint = Checkpoint.parse(note.text)
+    if checkpoint.origin != key.name:
+        raise AuditError("the checkpoint is of another log")
+    merkle.check_inclusion(merkle.leaf(proof.entry), proof.index, checkpoint.size, proof.hashes, checkpoint.root)
+    entry = opened(proof.entry, proof.openings)
+    if entry.seq != proof.index:
+        raise AuditError("the entry stands at another position than it says")
+    seen = tuple((witness.name, note.verify(witness)) for witness in witnesses)
+    return Proven(entry=entry, checkpoint=checkpoint, witnesses=seen)
+
+
+def _line(line: str, prefix: str) -> bytes:
+    if not line.startswith(prefix):
+        raise AuditError("that is not a proof", hint="elevate audit prove writes one")
+    return b64decode(line.removeprefix(prefix), validate=True)
