@@ -28,10 +28,7 @@ def encode(value: object) -> bytes:
     Source: RFC 8785.
     """
     _check(value, MAX_DEPTH)
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError as exc:
-        raise _refuse("text that is not Unicode") from exc
+    return _write(value)
 
 
 def digest(value: object) -> str:
@@ -47,7 +44,7 @@ def decode(data: bytes, *, max_bytes: int) -> Json:
         max_bytes: More is refused before it is parsed.
 
     Raises:
-        ValueError: Too long, too deep, not UTF-8, not JSON, a duplicate member, or a number that is not a small integer.
+        ValueError: Too long, too deep, not Unicode, not JSON, a duplicate member, or a number that is not a small integer.
     """
     if len(data) > max_bytes:
         raise _refuse(f"more than {max_bytes} bytes")
@@ -58,23 +55,34 @@ def decode(data: bytes, *, max_bytes: int) -> Json:
     # Fewer brackets than the limit can't nest beyond it: most messages need no second walk.
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         _check_depth(value, MAX_DEPTH)
+    # UTF-8 holds no lone surrogate, but an escape can name one (RFC 7493 section 2.1 forbids it).
+    if b"\\u" in data:
+        _write(value)
     return value
 
 
 def decode_exact(data: bytes, *, max_bytes: int) -> Json:
     """Parse JSON that must be in the form that `encode` gives, byte for byte.
 
-    So there are no duplicate members, no spaces, no second spelling of anything. Floats are left for the caller's type checks.
+    So there are no duplicate members, no spaces, no second spelling of anything. Floats, integers beyond 2^53 - 1, member
+    names beyond ASCII and up to 254 levels are left for the caller, who checks every member by name and type.
 
     Raises:
-        ValueError: Too long, not JSON, or not canonical.
+        ValueError: Too long, too deep, not JSON, or not canonical.
     """
     if len(data) > max_bytes:
         raise _refuse(f"more than {max_bytes} bytes")
     value: Json = orjson.loads(data)
-    if orjson.dumps(value, option=orjson.OPT_SORT_KEYS) != data:
+    if _write(value) != data:
         raise _refuse("not in canonical form")
     return value
+
+
+def _write(value: object) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError as exc:  # it reads four times as deep as it writes, and refuses lone surrogates
+        raise _refuse("text that is not Unicode, or nested too deeply") from exc
 
 
 def _check(value: object, depth: int) -> None:

@@ -4,15 +4,21 @@ Two digests bind them. `InspectedTask.digest` covers what would run; `request_di
 policy made of it. Prompt, gesture, token and run all carry the second one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
 from elevate import canonical
-from elevate.tasks import Task
+from elevate.errors import HostError, PolicyError, TaskInvalidError
+from elevate.tasks import MAX_TIME_LIMIT_SECONDS, Task
 
 DIGEST_CHARS = 64
+MAX_TOKEN_SECONDS = 120
+STRENGTHS = ("any", "pin", "biometric", "hardware")
+"""How strong a gesture can be, weakest first."""
+
+_HEX = frozenset("0123456789abcdef")
 
 
 class Fact(StrEnum):
@@ -72,14 +78,28 @@ class Requester:
     remote: bool = False
     service: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse names that have no Unicode text: they could be neither hashed nor shown nor logged."""
+        named = (self.user, self.sid, *self.groups, self.machine, self.executable, *self.chain, self.service)
+        if not _is_unicode(named):
+            raise HostError("the requesting process has a name that is not Unicode text")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFact:
-    """The file that was opened: resolved real path, SHA-256 in hexadecimal, size in bytes."""
+    """The file that was opened: resolved real path, SHA-256 in hexadecimal, size in bytes.
+
+    A target that is not there yet has an empty digest and no size.
+    """
 
     path: str
     sha256: str
     size: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no digest and size."""
+        if (self.sha256, self.size) != ("", 0):
+            _check_hashed(self.sha256, self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +108,10 @@ class Blob:
 
     sha256: str
     size: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no digest and size."""
+        _check_hashed(self.sha256, self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +133,16 @@ class InspectedTask:
     file: FileFact | None = None
     payload: Blob | None = None
     facts: tuple[tuple[str, FactValue], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what two readers could read in two ways, or no digest covers."""
+        if len(dict(self.facts)) != len(self.facts):
+            raise HostError("a fact is given twice")
+        if self.task.payload is not None:
+            raise HostError("the input's bytes are not part of an inspected task; its digest is")
+        paths = (*self.argv, self.cwd, self.file.path if self.file else "")
+        if not _is_unicode((*paths, *(value for _, value in self.facts if isinstance(value, str)))):
+            raise TaskInvalidError("a path of this task is not Unicode text", hint="rename the file or folder")
 
     def canonical(self) -> dict[str, object]:
         """Give the form that is hashed; fields are only ever appended."""
@@ -147,6 +181,17 @@ class Obligations:
     min_strength: str = "any"
     env: tuple[str, ...] = ()
     extra: tuple[tuple[str, str | int | bool | tuple[str, ...]], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of bounds or said twice."""
+        if not 1 <= self.token_seconds <= MAX_TOKEN_SECONDS:
+            raise PolicyError(f"a token lives 1 to {MAX_TOKEN_SECONDS} seconds, not {self.token_seconds}")
+        if not 0 <= self.time_limit_seconds <= MAX_TIME_LIMIT_SECONDS:
+            raise PolicyError(f"a time limit is at most {MAX_TIME_LIMIT_SECONDS} seconds, not {self.time_limit_seconds}")
+        if self.min_strength not in STRENGTHS:
+            raise PolicyError(f"the strength of a gesture is one of {', '.join(STRENGTHS)}")
+        if len(dict(self.extra)) != len(self.extra):
+            raise PolicyError("an obligation is given twice")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,13 +236,20 @@ class Agreement:
     policy_digest: str
     nonce: bytes = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Refuse a reason that has no Unicode text."""
+        if not _is_unicode((self.reason,)):
+            raise TaskInvalidError("the reason is not Unicode text")
+
     def canonical(self) -> Mapping[str, object]:
-        """Give the form that is hashed; fields are only ever appended."""
+        """Give the form that is hashed; fields are only ever appended.
+
+        The requester is in it with everything that the prompt shows or the policy reads.
+        """
         return {
             "v": 1,
             "task": self.task.digest,
-            "requester": {"user": self.requester.user, "sid": self.requester.sid, "service": self.requester.service},
-            "process": asdict(self.requester.process),
+            "requester": asdict(self.requester),
             "session": self.session,
             "reason": self.reason,
             "host": self.host,
@@ -212,6 +264,19 @@ class Agreement:
 def request_digest(agreement: Agreement) -> bytes:
     """Give the 32 bytes that prompt, gesture, token and run all check."""
     return bytes.fromhex(canonical.digest(agreement.canonical()))
+
+
+def _is_unicode(texts: Iterable[str]) -> bool:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_hashed(sha256: str, size: int) -> None:
+    if len(sha256) != DIGEST_CHARS or not _HEX.issuperset(sha256) or size < 0:
+        raise HostError("a file's digest is 64 hexadecimal characters, and its size is not negative")
 
 
 def _obligations(obligations: Obligations) -> dict[str, object]:

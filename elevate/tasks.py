@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Self, TypeAlias
 
+from elevate.canonical import Json
 from elevate.errors import TaskInvalidError, TaskKindUnknownError
 from elevate.text import shell_words
 
@@ -130,13 +131,14 @@ class Task:
         if spec is None:
             raise TaskKindUnknownError(f"unknown task kind {_quote(self.kind)}")
         given = dict(self.params)
+        if len(given) != len(self.params):
+            raise TaskInvalidError("a parameter is given twice")
         unknown = sorted(given.keys() - spec.params.keys())
         if unknown:
             raise TaskInvalidError(f"{self.kind} has no parameter {_quote(unknown[0])}")
         checked = ((name, _check(name, given.get(name, param.default), param)) for name, param in spec.params.items())
         object.__setattr__(self, "params", tuple(sorted(checked)))
-        if self.payload is not None:
-            _check_payload(self.payload, spec)
+        _check_payload(self.payload, spec)
 
     def __getitem__(self, name: str) -> Value:
         """Give one parameter.
@@ -188,6 +190,10 @@ class Task:
         """Write ``content`` to the file ``path`` with the permission bits ``mode``."""
         return cls.parse("file.write", {"path": path, "cwd": cwd, "mode": mode}, payload=content)
 
+    def to_json(self) -> dict[str, Json]:
+        """Give the kind and the parameters as `parse` reads them; the payload travels beside them."""
+        return {"kind": self.kind, "params": {name: _thaw(value) for name, value in self.params}}
+
     def display(self) -> str:
         """Give the one-line form that prompt and log show; control characters are escaped."""
         return shell_words(_words(self))
@@ -217,6 +223,14 @@ def _freeze(value: object) -> Value:
     raise TaskInvalidError(f"a parameter can't be {type(value).__name__}")
 
 
+def _thaw(value: Value) -> Json:
+    if not isinstance(value, tuple):
+        return value
+    words: list[Json] = [word for word in value if isinstance(word, str)]
+    additions: dict[str, Json] = {pair[0]: pair[1] for pair in value if isinstance(pair, tuple)}
+    return words or additions  # a command is never empty; no additions are an empty object
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TaskInvalidError(f"a list holds text only, not {type(value).__name__}")
@@ -244,6 +258,7 @@ def _check(name: str, value: object, spec: ParamSpec) -> Value:
 
 
 def _check_text(name: str, value: str, pattern: str) -> str:
+    _utf8(name, value)
     if not re.fullmatch(pattern, value):
         raise TaskInvalidError(f"the parameter {name} can't be {_quote(value)}")
     return value
@@ -269,18 +284,30 @@ def _check_argv(value: tuple[object, ...]) -> tuple[str, ...]:
 def _check_env(value: tuple[object, ...]) -> tuple[tuple[str, str], ...]:
     pairs: dict[str, str] = {}
     for pair in value:
-        if not isinstance(pair, tuple) or not isinstance(pair[0], str) or not isinstance(pair[1], str):
-            raise TaskInvalidError("an environment addition is a name and a text")
-        name, text = pair
-        if not _ENV_NAME.fullmatch(name) or "\0" in text or len(_utf8(name, text)) > MAX_PATH_BYTES:
-            raise TaskInvalidError(f"the environment addition {_quote(name)} is not allowed")
+        name, text = _check_addition(pair)
+        if name in pairs:
+            raise TaskInvalidError(f"the environment addition {_quote(name)} is given twice")
         pairs[name] = text
     if len(pairs) > MAX_ENV:
         raise TaskInvalidError(f"more than {MAX_ENV} environment additions")
     return tuple(sorted(pairs.items()))
 
 
-def _check_payload(payload: bytes, spec: KindSpec) -> None:
+def _check_addition(pair: object) -> tuple[str, str]:
+    match pair:
+        case (str(name), str(text)) if isinstance(pair, tuple):
+            if not _ENV_NAME.fullmatch(name) or "\0" in text or len(_utf8("env", text)) > MAX_PATH_BYTES:
+                raise TaskInvalidError(f"the environment addition {_quote(name)} is not allowed")
+            return name, text
+        case _:
+            raise TaskInvalidError("an environment addition is a name and a text")
+
+
+def _check_payload(payload: object, spec: KindSpec) -> None:
+    if payload is None:
+        return
+    if not isinstance(payload, bytes):
+        raise TaskInvalidError(f"the input is bytes, not {type(payload).__name__}")
     if not spec.payload:
         raise TaskInvalidError(f"{spec.name} takes no input")
     if len(payload) > MAX_PAYLOAD_BYTES:

@@ -53,7 +53,7 @@ def _not_json(value: object) -> object:
 
 
 _scan = _json.make_scanner(_Strict)  # type: ignore[arg-type]  # it wants the attributes only
-_encode = _json.make_encoder(None, _not_json, _json.encode_basestring_ascii, None, ":", ",", False, False, False)  # noqa: FBT003 - a C function without names
+_encode = _json.make_encoder(None, _not_json, _json.encode_basestring, None, ":", ",", False, False, False)  # noqa: FBT003 - a C function without names
 
 
 def place() -> "tuple[str, int]":
@@ -150,14 +150,18 @@ class Wire:
             fds: Descriptors that travel beside it; the caller keeps its own.
 
         Raises:
-            TaskInvalidError: The message is too long.
+            TaskInvalidError: The message is too long, or not Unicode.
             BrokerError: The broker has gone.
         """
         name = method if "." in method else f"{INTERFACE}.{method}"
         message: dict[str, object] = {"method": name, "parameters": {k: v for k, v in parameters.items() if v is not None}}
         if flag:
             message[flag] = True
-        frame = "".join(_encode(message, 0)).encode() + b"\0"
+        try:
+            frame = "".join(_encode(message, 0)).encode() + b"\0"
+        except UnicodeEncodeError as exc:
+            hint = "a name or argument has bytes that are no UTF-8; rename the file"
+            raise TaskInvalidError("the request is not Unicode text", hint=hint) from exc
         if len(frame) > MAX_FRAME:
             raise TaskInvalidError(
                 f"the request is over {MAX_FRAME} bytes", hint="put long arguments into a file and name that"

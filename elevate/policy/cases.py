@@ -3,6 +3,7 @@
 One form serves both, so that a decision from the log can be asked again and can become a test.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -23,6 +24,7 @@ MIDDAY = 1_767_614_400
 
 _UNDETERMINED = "undetermined"
 _NO_SHA = "0" * 64
+_HEX_SHA = re.compile(r"[0-9a-f]{64}")
 _TEXT_FACTS = ("path", "sha256", "signer", "product", "version", "package", "manifest", "service", "action")
 _FLAG_FACTS = ("installer", "writable")
 _TASK_KEYS = frozenset({"kind", "arguments", "env", "input", "cwd", *_TEXT_FACTS, *_FLAG_FACTS})
@@ -98,7 +100,7 @@ def _task(value: object) -> InspectedTask:
     facts = _facts(table)
     kind = _text(table, "kind", ("task", "kind"))
     path = _text(table, "path", ("task", "path"))
-    sha256 = _text(table, "sha256", ("task", "sha256")) or _NO_SHA
+    sha256 = _text(table, "sha256", ("task", "sha256"))
     words = _arguments(table)
     argv = (path, *words) if kind == "process.run" else ()
     has_input = _flag(table, "input", ("task", "input"))
@@ -106,7 +108,7 @@ def _task(value: object) -> InspectedTask:
         task=_asked(kind, path, argv, table),
         argv=argv,
         cwd=_text(table, "cwd", ("task", "cwd")) or "/",
-        file=FileFact(path=path, sha256=sha256, size=0) if path else None,
+        file=FileFact(path=path, sha256=sha256 if _HEX_SHA.fullmatch(sha256) else _NO_SHA, size=0) if path else None,
         payload=Blob(sha256=_NO_SHA, size=0) if has_input else None,
         facts=tuple(sorted(facts.items())),
     )

@@ -4,12 +4,15 @@ Source: RFC 7519 section 4.1; RFC 7800 (cnf); RFC 9396 (authorization_details); 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from operator import attrgetter, itemgetter
+from typing import Any, Self
 
-from elevate.canonical import Json
+from elevate.canonical import MAX_INTEGER, Json
+from elevate.errors import TokenError
 from elevate.model import ProcessIdentity
+from elevate.text import is_shown
 from elevate.token.keys import base64url
 
 MAX_TOKEN_SECONDS = 120
@@ -17,6 +20,8 @@ MAX_CLAIM_CHARS = 512
 MAX_DISPLAY_CHARS = 1024
 MAX_STEPS = 16
 MAX_UNIX_SECONDS = 253_402_300_799
+MAX_UID = 2**32 - 2
+MAX_PID = 2**22
 JTI_BYTES = 16
 DETAIL_TYPE = "urn:elevate:task"
 
@@ -24,12 +29,43 @@ _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _JTI = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
-Members: TypeAlias = Mapping[str, Json]
+_TEXTS = ("iss", "sub", "aud", "client_id", "acr", "kind", "request", "session", "epoch")
+_PATTERNS = (("jti", _JTI), ("request_digest", _HEX_DIGEST), ("policy", _HEX_DIGEST))
+
+
+class _Members:
+    """Reads the members of an object: exactly these, in this order, of whatever type."""
+
+    __slots__ = ("_count", "_pick")
+
+    def __init__(self, *names: str) -> None:
+        self._count = len(names)
+        self._pick: Callable[[dict[str, Json]], tuple[Any, ...]] = itemgetter(*names)
+
+    def __call__(self, what: str, value: Json) -> tuple[Any, ...]:
+        if not isinstance(value, dict) or len(value) != self._count:
+            raise _refuse(f"members of {what}")
+        try:
+            return self._pick(value)
+        except KeyError as exc:
+            raise _refuse(f"members of {what}") from exc
+
+
+_TOP = _Members(
+    *("iss", "sub", "aud", "client_id", "iat", "nbf", "exp", "jti", "auth_time", "amr", "acr"),
+    *("cnf", "authorization_details", "elv"),
+)
+_DETAIL = _Members("type", "kind", "request_digest", "display", "steps")
+_ELV = _Members("request", "session", "epoch", "policy", "position")
+_PROCESS = _Members("uid", "pid", "start_time", "boot_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a token says.
+    """What a token says. Claims that are out of bounds can't be made.
+
+    Raises:
+        TokenError: A claim is of another type or out of bounds; ``detail`` names it.
 
     Attributes:
         iss: Name of the broker.
@@ -39,12 +75,16 @@ class Claims:
         iat: Unix seconds; nbf is the same.
         exp: Unix seconds, exclusive; at most 120 after iat.
         jti: Canonical base64url of 16 bytes.
-        auth_time: Unix seconds of the gesture.
+        auth_time: Unix seconds of the gesture; not after iat.
         binding: The requesting process, or the RFC 7638 thumbprint of its ephemeral key.
         kind: Task kind.
         request_digest: 64 hexadecimal characters.
         display: One line, escaped.
-        steps: Display form of each step, in order.
+        steps: Display form of each step, escaped, in order.
+        request: Id of the request.
+        session: Id of the elevation's session.
+        epoch: Of the broker that issues.
+        policy: 64 hexadecimal characters.
         position: Position of the `issued` entry in the log.
     """
 
@@ -102,55 +142,58 @@ class Claims:
             },
         }
 
+    def __post_init__(self) -> None:
+        """Refuse what is out of bounds, so that no token can be made of it."""
+        for name, value in zip(_TEXTS, _texts_of(self), strict=True):
+            _check_text(name, value, MAX_CLAIM_CHARS)
+        for name, pattern in _PATTERNS:
+            _check_pattern(name, getattr(self, name), pattern)
+        _check_texts("amr", self.amr, MAX_CLAIM_CHARS)
+        _check_texts("steps", self.steps, MAX_DISPLAY_CHARS)
+        _check_text("display", self.display, MAX_DISPLAY_CHARS)
+        if not (is_shown(self.display) and all(map(is_shown, self.steps))):
+            raise _refuse("display")
+        _check_integer("position", self.position, MAX_INTEGER)
+        _check_life(self)
+        _check_binding(self.binding)
+
     @classmethod
     def from_json(cls, value: Json) -> Self:
         """Read the members strictly.
 
         Raises:
-            ValueError: Anything is missing, of another type, out of bounds or not known.
+            TokenError: Anything is missing, of another type, out of bounds or not known.
         """
-        members = _members(value, _TOP)
-        details = members["authorization_details"]
+        iss, sub, aud, client_id, iat, nbf, exp, jti, auth_time, amr, acr, cnf, details, elv = _TOP("claims", value)
         if not isinstance(details, list) or len(details) != 1:
-            raise ValueError("authorization_details")
-        detail = _members(details[0], _DETAIL)
-        elv = _members(members["elv"], _ELV)
-        if detail["type"] != DETAIL_TYPE:
-            raise ValueError("type")
-        iat, exp = _life(members)
+            raise _refuse("authorization_details")
+        detail_type, kind, request_digest, display, steps = _DETAIL("authorization_details", details[0])
+        request, session, epoch, policy, position = _ELV("elv", elv)
+        # nbf is compared by type too: for Python 1, 1.0 and true are equal.
+        if detail_type != DETAIL_TYPE or type(nbf) is not int or nbf != iat:
+            raise _refuse("type or nbf")
         return cls(
-            iss=_text(members, "iss"),
-            sub=_text(members, "sub"),
-            aud=_text(members, "aud"),
-            client_id=_text(members, "client_id"),
+            iss=iss,
+            sub=sub,
+            aud=aud,
+            client_id=client_id,
             iat=iat,
             exp=exp,
-            jti=_matching(members, "jti", _JTI),
-            auth_time=_seconds(members, "auth_time"),
-            amr=_texts(members["amr"], "amr"),
-            acr=_text(members, "acr"),
-            binding=_binding(members["cnf"]),
-            kind=_text(detail, "kind"),
-            request_digest=_matching(detail, "request_digest", _HEX_DIGEST),
-            display=_text(detail, "display", MAX_DISPLAY_CHARS),
-            steps=_texts(detail["steps"], "steps", MAX_DISPLAY_CHARS),
-            request=_text(elv, "request"),
-            session=_text(elv, "session"),
-            epoch=_text(elv, "epoch"),
-            policy=_matching(elv, "policy", _HEX_DIGEST),
-            position=_integer(elv, "position"),
+            jti=jti,
+            auth_time=auth_time,
+            amr=_tuple("amr", amr),
+            acr=acr,
+            binding=_binding(cnf),
+            kind=kind,
+            request_digest=request_digest,
+            display=display,
+            steps=_tuple("steps", steps),
+            request=request,
+            session=session,
+            epoch=epoch,
+            policy=policy,
+            position=position,
         )
-
-
-_TOP = frozenset(
-    {
-        *("iss", "sub", "aud", "client_id", "iat", "nbf", "exp", "jti", "auth_time", "amr", "acr"),
-        *("cnf", "authorization_details", "elv"),
-    }
-)
-_DETAIL = frozenset({"type", "kind", "request_digest", "display", "steps"})
-_ELV = frozenset({"request", "session", "epoch", "policy", "position"})
-_PROCESS = frozenset({"uid", "pid", "start_time", "boot_id"})
 
 
 def new_jti(random: bytes) -> str:
@@ -160,54 +203,56 @@ def new_jti(random: bytes) -> str:
     return base64url(random)
 
 
-def _life(members: Members) -> tuple[int, int]:
-    iat, exp = _seconds(members, "iat"), _seconds(members, "exp")
-    if _seconds(members, "nbf") != iat or not 0 < exp - iat <= MAX_TOKEN_SECONDS:
-        raise ValueError("iat, nbf, exp")
-    return iat, exp
+_texts_of = attrgetter(*_TEXTS)
 
 
-def _members(value: Json, names: frozenset[str]) -> Members:
-    if not isinstance(value, dict) or value.keys() != names:
-        raise ValueError("members")
-    return value
+def _check_life(claims: Claims) -> None:
+    for name in ("iat", "exp", "auth_time"):
+        _check_integer(name, getattr(claims, name), MAX_UNIX_SECONDS)
+    if not 0 < claims.exp - claims.iat <= MAX_TOKEN_SECONDS:
+        raise _refuse("exp")
+    if claims.auth_time > claims.iat:
+        raise _refuse("auth_time")
 
 
-def _text(members: Members, name: str, limit: int = MAX_CLAIM_CHARS) -> str:
-    value = members[name]
+def _check_text(name: str, value: object, limit: int) -> None:
     if not isinstance(value, str) or not 0 < len(value) <= limit:
-        raise ValueError(name)
-    return value
+        raise _refuse(name)
 
 
-def _texts(value: Json, name: str, limit: int = MAX_CLAIM_CHARS) -> tuple[str, ...]:
-    if not isinstance(value, list) or not 0 < len(value) <= MAX_STEPS:
-        raise ValueError(name)
+def _check_texts(name: str, value: object, limit: int) -> None:
+    if not isinstance(value, tuple) or not 0 < len(value) <= MAX_STEPS:
+        raise _refuse(name)
     for member in value:
-        if not isinstance(member, str) or not 0 < len(member) <= limit:
-            raise ValueError(name)
-    return tuple(str(member) for member in value)
+        _check_text(name, member, limit)
 
 
-def _matching(members: Members, name: str, pattern: re.Pattern[str]) -> str:
-    value = members[name]
+def _check_pattern(name: str, value: object, pattern: re.Pattern[str]) -> None:
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(name)
-    return value
+        raise _refuse(name)
 
 
-def _integer(members: Members, name: str) -> int:
-    value = members[name]
-    if type(value) is not int or value < 0:
-        raise ValueError(name)
-    return value
+def _check_integer(name: str, value: object, largest: int, smallest: int = 0) -> None:
+    # By exact type: a bool is an int for Python, and is not one here.
+    if type(value) is not int or not smallest <= value <= largest:
+        raise _refuse(name)
 
 
-def _seconds(members: Members, name: str) -> int:
-    value = _integer(members, name)
-    if value > MAX_UNIX_SECONDS:
-        raise ValueError(name)
-    return value
+def _check_binding(binding: object) -> None:
+    if not isinstance(binding, ProcessIdentity):
+        _check_pattern("jkt", binding, _THUMBPRINT)
+        return
+    # Uid 2^32 - 1 is -1 to the kernel: "no change" (CVE-2019-14287). Pid 0 is nobody's.
+    _check_integer("uid", binding.uid, MAX_UID)
+    _check_integer("pid", binding.pid, MAX_PID, smallest=1)
+    _check_integer("start_time", binding.start_time, MAX_INTEGER)
+    _check_text("boot_id", binding.boot_id, MAX_CLAIM_CHARS)
+
+
+def _tuple(name: str, value: Json) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _refuse(name)
+    return tuple(value)
 
 
 def _binding_json(binding: ProcessIdentity | str) -> dict[str, Json]:
@@ -224,12 +269,13 @@ def _binding_json(binding: ProcessIdentity | str) -> dict[str, Json]:
 
 
 def _binding(value: Json) -> ProcessIdentity | str:
-    if isinstance(value, dict) and value.keys() == {"jkt"}:
-        return _matching(value, "jkt", _THUMBPRINT)
-    process = _members(_members(value, frozenset({"process"}))["process"], _PROCESS)
-    return ProcessIdentity(
-        uid=_integer(process, "uid"),
-        pid=_integer(process, "pid"),
-        start_time=_integer(process, "start_time"),
-        boot_id=_text(process, "boot_id"),
-    )
+    if isinstance(value, dict) and value.keys() == {"jkt"} and isinstance(value["jkt"], str):
+        return value["jkt"]
+    if not isinstance(value, dict) or value.keys() != {"process"}:
+        raise _refuse("members of cnf")
+    uid, pid, start_time, boot_id = _PROCESS("process", value["process"])
+    return ProcessIdentity(uid=uid, pid=pid, start_time=start_time, boot_id=boot_id)
+
+
+def _refuse(what: str) -> TokenError:
+    return TokenError("the token's claims are not as they must be", detail=f"out of bounds: {what}")

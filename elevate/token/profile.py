@@ -23,14 +23,15 @@ from elevate import canonical
 from elevate.errors import TokenError, TokenExpiredError
 from elevate.model import ProcessIdentity
 from elevate.token.claims import Claims
-from elevate.token.keys import ALGORITHM, TokenKey
+from elevate.token.keys import ALGORITHM, TokenKey, base64url
 
 TYPE = "elevate+jwt"
 MAX_TOKEN_BYTES = 32_768
 SIGNATURE_BYTES = 64
 PARTS = 3
 
-_HEADER = frozenset({"alg", "typ", "kid"})
+_REFUSAL = "the token is not good here"
+
 _JWS = jwt.PyJWS(algorithms=[])
 _JWS.register_algorithm(ALGORITHM, OKPAlgorithm())
 
@@ -55,14 +56,13 @@ def mint(key: TokenKey, claims: Claims) -> str:
     """Sign ``claims``. The one place that makes a token; called only after the `issued` entry is synced.
 
     Raises:
-        TokenError: The claims would not pass `verify`.
+        TokenError: A claim is not Unicode text.
     """
-    members = claims.to_json()
+    # Claims out of bounds can't exist; what is left to refuse is text that is not Unicode.
     try:
-        Claims.from_json(members)  # every member is text, a small integer or a list of text from here on
-        payload = orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
-    except (ValueError, TypeError) as exc:
-        raise TokenError("the token can't be made", detail=f"claims out of bounds: {exc}") from exc
+        payload = orjson.dumps(claims.to_json(), option=orjson.OPT_SORT_KEYS)
+    except TypeError as exc:
+        raise TokenError("the token can't be made", detail=f"claims: {exc}") from exc
     headers = {"typ": TYPE, "kid": key.kid}
     return _JWS.encode(payload, key.private, algorithm=ALGORITHM, headers=headers)
 
@@ -83,10 +83,12 @@ def verify(text: str, keys: Mapping[str, Ed25519PublicKey], expected: Expected, 
     try:
         claims = _authentic(text, keys)
         _meets(claims, expected)
+    except TokenError as exc:
+        raise TokenError(_REFUSAL, detail=exc.detail) from exc
     except (ValueError, InvalidSignature) as exc:
-        raise TokenError("the token is not good here", detail=f"{type(exc).__name__}: {exc}") from exc
+        raise TokenError(_REFUSAL, detail=f"{type(exc).__name__}: {exc}") from exc
     if now < claims.iat:
-        raise TokenError("the token is not good here", detail="not yet valid")
+        raise TokenError(_REFUSAL, detail="not yet valid")
     if now >= claims.exp:
         raise TokenExpiredError("the token has expired", detail=f"exp {claims.exp}, now {now}")
     return claims
@@ -98,18 +100,30 @@ def _authentic(text: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims:
     parts = text.encode().split(b".")
     if len(parts) != PARTS:
         raise ValueError("parts")
-    header = canonical.decode_exact(_decode64(parts[0]), max_bytes=MAX_TOKEN_BYTES)
-    # RFC 8725 sections 3.1 and 3.11: exactly these members, so no jku, x5u, crit or b64 either.
-    if not isinstance(header, dict) or header.keys() != _HEADER:
-        raise ValueError("header members")
-    kid = header["kid"]
-    if header["alg"] != ALGORITHM or header["typ"] != TYPE or not isinstance(kid, str) or kid not in keys:
-        raise ValueError("header")
+    key = _key_of(parts[0], keys)
     signature = _decode64(parts[2])
+    _check_signature(key, signature, parts[0] + b"." + parts[1])
+    return Claims.from_json(canonical.decode_exact(_decode64(parts[1]), max_bytes=MAX_TOKEN_BYTES))
+
+
+def _key_of(header: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Ed25519PublicKey:
+    # RFC 8725 sections 3.1, 3.2 and 3.11: nothing in a header is read or chosen from. It is, byte for byte, the one header that
+    # this broker writes for a key of its own, or it is refused: no other alg, typ or kid, no jku, jwk, x5u, crit or b64.
+    for kid, key in keys.items():
+        if header == _header(kid):
+            return key
+    raise ValueError("header: not the one that this broker writes for a key of its own")
+
+
+def _header(kid: str) -> bytes:
+    return base64url(f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{TYPE}"}}'.encode()).encode()
+
+
+def _check_signature(key: Ed25519PublicKey, signature: bytes, data: bytes) -> None:
+    # RFC 8032 section 5.1.7: 64 bytes exactly, S below the order of the group (the library checks that).
     if len(signature) != SIGNATURE_BYTES:
         raise ValueError("signature length")
-    keys[kid].verify(signature, parts[0] + b"." + parts[1])
-    return Claims.from_json(canonical.decode_exact(_decode64(parts[1]), max_bytes=MAX_TOKEN_BYTES))
+    key.verify(signature, data)
 
 
 def _meets(claims: Claims, expected: Expected) -> None:
@@ -126,12 +140,13 @@ def _meets(claims: Claims, expected: Expected) -> None:
 
 
 def _decode64(part: bytes) -> bytes:
-    # Only one text stands for each byte string: what does not encode back the same is refused (RFC 7515 section 2).
-    data = binascii.a2b_base64(part.translate(_FROM_URL) + b"=" * (-len(part) % 4))
-    if binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_URL) != part:
+    # Only one text stands for each byte string (RFC 7515 section 2): no padding, no other alphabet, and the bits of the last
+    # character that stand for nothing are zero (RFC 4648 section 3.5).
+    if part and part[-1] not in _LAST[len(part) % 4]:
         raise ValueError("base64url")
-    return data
+    return binascii.a2b_base64(part.translate(_FROM_URL) + b"=" * (-len(part) % 4), strict_mode=True)
 
 
-_FROM_URL = bytes.maketrans(b"-_+/", b"+/!!")
-_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_LAST = (_ALPHABET, b"", _ALPHABET[::16], _ALPHABET[::4])

@@ -261,7 +261,7 @@ def test_terminal_goes_to_the_broker_only(client: Client) -> None:
         (["-r"], "the option -r needs a value"),
         ([""], "the command is empty"),
         (["true", "x" * 70_000], "the request is over 65536 bytes"),
-        (["true", b"\xff".decode("utf-8", "surrogateescape")], "the parameter argv is not Unicode text"),
+        (["true", b"\xff".decode("utf-8", "surrogateescape")], "the request is not Unicode text"),
     ],
 )
 def test_bad_command_lines(client: Client, words: list[str], error: str) -> None:
