@@ -104,6 +104,11 @@ class OpenPrompt:
             if answer is not None:
                 return answer
 
+    def text(self, text: str, *, message: str = "", echo: bool = False) -> bytearray:
+        """Ask for one line, where no sensor looks beside it."""
+        answer = self.ask(text, message=message, echo=echo)
+        return answer if isinstance(answer, bytearray) else bytearray()
+
     def _until_shown(self) -> None:
         while not self._dialog.shown:
             self._receive(self._wait_for_something())

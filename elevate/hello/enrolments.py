@@ -14,7 +14,7 @@ from elevate.hello import history
 from elevate.hello.container import IV_BYTES, PIN, SENSED, Container
 from elevate.hello.pins import check_new_pin, wipe
 from elevate.hello.secrets import DeviceSecrets, FileSecrets
-from elevate.hello.sensors import Sensor
+from elevate.hello.sensors import Sensor, Sight
 from elevate.hello.settings import HelloSettings
 from elevate.hello.vault import Proof, Vault
 from elevate.hello.webauthn import b64
@@ -71,17 +71,45 @@ class Enrolments:
             HelloError: There is a container already, this needs root, or ten people are enrolled.
         """
         try:
-            self._need_root("the first enrolment", root=root)
             check_new_pin(pin, self.settings.pin)
             with self.vault.changing(user) as owner:
-                if self.vault.find(user):
-                    raise HelloError(f"{user} has a PIN already", hint="elevate hello change-pin changes it")
-                if self.vault.users() >= MAX_USERS:
-                    raise HelloError(f"{MAX_USERS} people are enrolled already", hint="reset one of them first")
+                self.check_may_enrol(user, root=root)
                 self.vault.create(user, owner, phrase=plain(phrase), protect=lambda new, key: self._with_pin(new, key, pin))
             return self.list(user)[0]
         finally:
             wipe(pin)
+
+    def check_may_enrol(self, user: str, *, root: bool) -> None:
+        """Refuse what `enrol_pin` would refuse, before a PIN is asked for."""
+        self._need_root("the first enrolment", root=root)
+        if self.vault.find(user):
+            raise HelloError(f"{user} has a PIN already", hint="elevate hello change-pin changes it")
+        if self.vault.users() >= MAX_USERS:
+            raise HelloError(f"{MAX_USERS} people are enrolled already", hint="reset one of them first")
+
+    def devices(self) -> list[dict[str, Json]]:
+        """Say what each sensor and key store is, and what it can do."""
+        allowed = self.settings.allow_simulated_gestures
+        found: list[dict[str, Json]] = [
+            {
+                "device": gesture,
+                "kind": "sensor",
+                "state": "ready" if sensor.state() is Sight.MATCH else sensor.state().value,
+                "simulated": sensor.simulated,
+                "usable": allowed or not sensor.simulated,
+                "note": "scripted: no proof of a person" if sensor.simulated else "",
+            }
+            for gesture, sensor in self.vault.sensors.items()
+        ]
+        store: dict[str, Json] = {
+            "device": "software",
+            "kind": "key store",
+            "state": "ready",
+            "simulated": False,
+            "usable": True,
+            "note": f"keys in files, device secret in {self.vault.secrets.kind}: swk",
+        }
+        return [store, *found]
 
     def enrol(self, user: str, gesture: str, proof: Proof, *, label: str = "") -> dict[str, Json]:
         """Add a gesture; an existing one must prove the person, for only it unlocks the key.

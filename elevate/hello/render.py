@@ -6,6 +6,7 @@ from elevate.canonical import Json
 from elevate.text import escape
 
 COLOURED_LINES = 2
+_CHECK = " elevate: is it you? "
 _HEADS: Mapping[str, str] = {
     "grey": " elevate: allow this task to act as administrator? ",
     "yellow": " elevate: allow this task of an unknown publisher to act as administrator? ",
@@ -20,7 +21,10 @@ def lines(view: Mapping[str, Json], *, phrase: str) -> list[str]:
         view: From `elevate.hello.view`; all its texts are escaped.
         phrase: The person's own; shown so that a false prompt can be told.
     """
-    shown = [_HEADS[str(view["class"])], f" {view['title']}: {view['display']} "]
+    shown = [
+        _HEADS[str(view["class"])] if "digest" in view or view["class"] == "red" else _CHECK,
+        f" {view['title']}: {view['display']} ",
+    ]
     shown += [f"  {name:<10} {text}" for name, text in _parts(view) if text]
     if phrase:
         shown.append(f"  {'phrase':<10} {escape(phrase)}")
@@ -28,19 +32,21 @@ def lines(view: Mapping[str, Json], *, phrase: str) -> list[str]:
 
 
 def _parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
-    requester = view["requester"]
-    assert isinstance(requester, dict)  # noqa: S101 - made by view.py
     rules = view.get("rules")
+    for name, member in (("program", "path"), ("command", "command"), ("publisher", "publisher"), ("sha256", "sha256")):
+        yield name, str(view.get(member, ""))
+    yield "directory", str(view.get("cwd", ""))
+    yield "input", f"{view['input_bytes']} bytes, sha256 {view['input_sha256']}" if view.get("input_sha256") else ""
+    yield from _requester(view["requester"])
+    yield "reason", str(view.get("reason", ""))
+    yield "rule", ", ".join(map(str, rules)) if isinstance(rules, list) else ""
+    yield "host", str(view.get("host_note", ""))
+
+
+def _requester(requester: Json) -> Iterator[tuple[str, str]]:
+    if not isinstance(requester, dict):
+        return
     chain = requester["chain"]
-    yield "program", str(view["path"])
-    yield "command", str(view["command"])
-    yield "publisher", str(view["publisher"])
-    yield "sha256", str(view["sha256"])
-    yield "directory", str(view["cwd"])
-    yield "input", f"{view['input_bytes']} bytes, sha256 {view['input_sha256']}" if view["input_sha256"] else ""
     yield "asked by", f"{requester['user']} (uid {requester['uid']}), {requester['executable']} ({requester['pid']})"
     yield "started by", " < ".join(map(str, chain)) if isinstance(chain, list) else ""
     yield "from", "another machine" if requester["remote"] else ""
-    yield "reason", str(view["reason"])
-    yield "rule", ", ".join(map(str, rules)) if isinstance(rules, list) else ""
-    yield "host", str(view.get("host_note", ""))

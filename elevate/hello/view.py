@@ -66,6 +66,19 @@ def refusal_view(task: InspectedTask, requester: Requester, *, message: str, emu
     }
 
 
+def check_view(requester: Requester) -> dict[str, Json]:
+    """Compose what is shown when a person only tries a gesture: nothing is agreed to."""
+    return {
+        "v": 1,
+        "class": "grey",
+        "mode": "credential",
+        "title": "Check",
+        "display": "a gesture; nothing is elevated",
+        "requester": _requester(requester),
+        "min_strength": "any",
+    }
+
+
 def prompt_class(facts: Mapping[str, FactValue]) -> str:
     """Give the colour: the worst that is known of the file counts."""
     if facts.get("blocked") is True:

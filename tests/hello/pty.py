@@ -7,11 +7,10 @@ import threading
 import time
 import tty
 from collections.abc import Callable
-from typing import Self
-
-from elevate.ports import Assertion
+from typing import Generic, Self, TypeVar
 
 PATIENCE_SECONDS = 20
+T = TypeVar("T")
 
 
 class Person:
@@ -67,13 +66,13 @@ class Person:
         return found
 
 
-class Asking(threading.Thread):
+class Asking(threading.Thread, Generic[T]):
     """Asks in the background; `result` waits for what came of it."""
 
-    def __init__(self, ask: Callable[[], Assertion]) -> None:
+    def __init__(self, ask: Callable[[], T]) -> None:
         super().__init__(daemon=True)
         self._ask = ask
-        self._found: Assertion | Exception | None = None
+        self._found: T | Exception | None = None
         self.start()
 
     def run(self) -> None:
@@ -82,7 +81,7 @@ class Asking(threading.Thread):
         except Exception as exc:  # noqa: BLE001 - handed to the test
             self._found = exc
 
-    def result(self) -> Assertion:
+    def result(self) -> T:
         self.join(PATIENCE_SECONDS)
         if isinstance(self._found, Exception):
             raise self._found

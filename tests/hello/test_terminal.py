@@ -14,6 +14,7 @@ from elevate.errors import CancelledError, DeclinedError, GestureError, LockedOu
 from elevate.hello import Sight, SoftwareHello, prompt_view
 from elevate.host.launcher import Launched, Launcher, Order
 from elevate.model import Fact, Outcome
+from elevate.ports import Assertion
 from tests.hello.parts import OFFER, PIN, USER, WRONG, Machine, Switch, agreement, pin_proof
 from tests.hello.pty import Asking, Person
 
@@ -63,7 +64,7 @@ class Desk:
         self.machine, self.launcher, self.person, self.cancel = machine, launcher, person, cancel
         self.hello: SoftwareHello = machine.hello()
 
-    def asks(self, view: dict[str, object] = VIEW) -> Asking:  # type: ignore[assignment]
+    def asks(self, view: dict[str, object] = VIEW) -> Asking[Assertion]:  # type: ignore[assignment]
         prompter = TerminalPrompter(self.hello, self.launcher, self.person.terminal)
         challenge = self.machine.challenge()
         return Asking(lambda: prompter.ask(view, USER, challenge, cancel=self.cancel))  # type: ignore[arg-type]
