@@ -123,7 +123,7 @@ def _task(kind: str, facts: list[str], arguments: list[str]) -> dict[str, object
         name, equals, value = fact.partition("=")
         if not equals:
             raise typer.BadParameter(f"{fact!r} is not name=value", param_hint="--fact")
-        flag = value in {"true", "false"} and name in {"installer", "input", "writable"}
+        flag = value in {"true", "false"} and name in {"installer", "input", "ui_access", "writable"}
         task[name] = value == "true" if flag else value
     if arguments:
         task["arguments"] = arguments

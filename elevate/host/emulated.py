@@ -24,7 +24,7 @@ from typing import Self
 from elevate.errors import HostError
 from elevate.host import running, snapshot
 from elevate.host.environment import SYSTEM_PATH
-from elevate.host.inspecting import EmulatedInspection, inspect
+from elevate.host.inspecting import EmulatedInspection, Looking, inspect
 from elevate.host.launcher import Launcher, Order, Report
 from elevate.host.machine import Machine
 from elevate.host.running import TreeRunning
@@ -121,7 +121,8 @@ class EmulatedHost:
 
     def inspect(self, task: Task, requester: Requester, payload: int | None = None) -> EmulatedInspection:
         """Look at a task: open, resolve, hash. See `elevate.ports.Host.inspect`."""
-        return inspect(self.machine, self._launcher, task, requester, payload)
+        looking = Looking(self._launcher, self._clock.read().unix)
+        return inspect(self.machine, looking, task, requester, payload)
 
     def provision(self, requester: Requester) -> AdminIdentity:
         """Give the requester's hidden admin account; make it at the first elevation.

@@ -1,7 +1,6 @@
 """How the emulated machine looks at a task: one function for each kind, all in one `EmulatedInspection`."""
 
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -17,13 +16,16 @@ from elevate.host.machine import SMAA_PREFIX, Machine
 from elevate.host.opening import Opened, find_command, open_directory, take_file, take_program
 from elevate.host.registry import MACHINE, SERVICES, UNINSTALL
 from elevate.host.sealed import check_sealed, digest_of, seal
+from elevate.host.windows import facts as windows
+from elevate.host.windows.detect import named_like_installer
 from elevate.model import Fact, FactValue, FileFact, InspectedTask, Requester
 from elevate.tasks import Task
 
 CHORES = Path(__file__).with_name("chores.py")
 DESCRIBE_SECONDS = 10
 _MAX_DESCRIPTION_BYTES = 4096
-_INSTALLER = re.compile(r"install|setup|update|upgrade", re.IGNORECASE)
+ROOTS = "roots.pem"
+"""The publishers' roots that the machine trusts; beside the drive, where no task writes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +78,15 @@ class EmulatedInspection:
         return fds if source is None else {3: source, **fds}
 
 
-def inspect(machine: Machine, launcher: Launcher, task: Task, requester: Requester, payload: int | None) -> EmulatedInspection:
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """With what the machine looks at a task: who starts a reader, and the time in Unix seconds."""
+
+    launcher: Launcher
+    now: int
+
+
+def inspect(machine: Machine, looking: Looking, task: Task, requester: Requester, payload: int | None) -> EmulatedInspection:
     """Open, resolve and hash what a task names.
 
     Raises:
@@ -88,7 +98,7 @@ def inspect(machine: Machine, launcher: Launcher, task: Task, requester: Request
     found = EmulatedInspection(machine=machine, task=empty, user=requester.user, cwd=cwd)
     try:
         _take_payload(found, task, payload)
-        _KINDS[task.kind](found, task, requester, launcher)
+        _KINDS[task.kind](found, task, requester, looking)
     except BaseException:
         found.close()
         raise
@@ -104,7 +114,7 @@ def _take_payload(found: EmulatedInspection, task: Task, payload: int | None) ->
     found.task = replace(found.task, payload=check_sealed(found.payload))
 
 
-def _run(found: EmulatedInspection, task: Task, requester: Requester, _: Launcher) -> None:
+def _run(found: EmulatedInspection, task: Task, requester: Requester, looking: Looking) -> None:
     words = _words(task)
     found.additions = check_additions(_pairs(task))
     system = f"{found.machine.drive.path}/Windows/System32"
@@ -114,16 +124,17 @@ def _run(found: EmulatedInspection, task: Task, requester: Requester, _: Launche
     facts: dict[str, FactValue] = {
         **_file_facts(program),
         "path": program.name,
-        "installer": bool(_INSTALLER.search(Path(program.name).name)),
+        "installer": named_like_installer(program.name),
         **_owner(found.machine, program.fact.path),
+        **_windows(found.machine, looking, program),
     }
     found.task = replace(found.task, argv=(program.name, *words[1:]), file=program.fact, facts=_sorted(facts))
 
 
-def _install(found: EmulatedInspection, task: Task, requester: Requester, launcher: Launcher) -> None:
+def _install(found: EmulatedInspection, task: Task, requester: Requester, looking: Looking) -> None:
     program = found.program = take_file(_open(found, str(task["path"])), requester)
     _protect(found.machine, program)
-    name, version = _describe(launcher, program.fd)
+    name, version = _describe(looking.launcher, program.fd)
     facts: dict[str, FactValue] = {**_file_facts(program), "package": name, "version": version}
     found.task = replace(found.task, file=program.fact, facts=_sorted(facts))
     found.chore = ("install",)
@@ -154,7 +165,7 @@ def _write(found: EmulatedInspection, task: Task, *_: object) -> None:
     found.chore = ("write", steps[-1], f"{task['mode']:o}")
 
 
-_KINDS: Mapping[str, Callable[[EmulatedInspection, Task, Requester, Launcher], None]] = {
+_KINDS: Mapping[str, Callable[[EmulatedInspection, Task, Requester, Looking], None]] = {
     "process.run": _run,
     "package.install": _install,
     "service.control": _service,
@@ -202,6 +213,12 @@ def _owner(machine: Machine, path: str) -> dict[str, FactValue]:
         if values is not None:
             return {"package": str(values["DisplayName"]), "version": str(values["DisplayVersion"])}
     return {"package": Fact.ABSENT, "version": Fact.ABSENT}
+
+
+def _windows(machine: Machine, looking: Looking, file: Opened) -> dict[str, FactValue]:
+    """Say what a Windows program tells of itself; nothing of any other file."""
+    roots = machine.folder.read(ROOTS) if machine.folder.exists(ROOTS) else b""
+    return windows.of_file(looking.launcher, file.fd, file.name, roots=roots, now=looking.now)
 
 
 def _protect(machine: Machine, file: Opened) -> None:

@@ -77,6 +77,7 @@ TASK = _table(
     manifest=Key(
         Many(Choice(("asInvoker", "highestAvailable", "requireAdministrator"))), "What the program's manifest asks for.", RUN
     ),
+    ui_access=Key(Flag(), "Whether the program's manifest asks to reach other programs' windows.", RUN),
     writable=Key(
         Flag(),
         "Whether the requester can write the file or a folder above it. An allow by path or folder needs it false.",
