@@ -101,7 +101,10 @@ def tell(error: ElevateError) -> None:
     """Print one error and what to do next, on standard error."""
     hint = _plain(error.hint)
     text = f"elevate: error: {_plain(error.message)}\n" + (f"elevate: hint: {hint}\n" if hint else "")
-    _write_all(2, text.encode("utf-8", "backslashreplace"))
+    try:
+        _write_all(2, text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        return  # the terminal has gone; the exit status tells it all the same
 
 
 def parse(words: "list[str]") -> "tuple[dict[str, object], list[str]]":

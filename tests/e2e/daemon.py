@@ -9,26 +9,35 @@ from pathlib import Path
 from typing import Self
 
 from elevate.broker import Broker
+from elevate.broker.home import create
 from elevate.library import Connection, connect
 
 ROOT = Path(__file__).resolve().parents[2]
 PIN = b"274913"
 RUN = f"""
-import sys
+import posix, sys
 sys.path.insert(0, {str(ROOT)!r})
 from elevate.client import run
-sys.exit(run(sys.argv[2:], path=sys.argv[1]))
+posix._exit(run(sys.argv[2:], path=sys.argv[1]))
 """
 
 
 class Daemon:
     """``elevate serve`` as a process; it is ended with the ``with`` block."""
 
-    def __init__(self, folder: Path, *, fresh: bool = True) -> None:
+    def __init__(self, folder: Path, *, sensor: bool = True) -> None:
+        """Make the state and start.
+
+        Args:
+            folder: For state and socket.
+            sensor: A scripted face sensor agrees beside the PIN; else the PIN alone counts.
+        """
         self.state = folder / "state"
         self.socket = folder / "run" / "broker.sock"
-        if fresh:
+        if sensor:
             Broker.embedded(self.state, pin=PIN).close()
+        else:
+            enrol_pin_only(self.state)
         self.process = self._start()
 
     def _start(self) -> "subprocess.Popen[str]":
@@ -71,8 +80,8 @@ class Daemon:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        if self.process.returncode is None:
-            self.kill()
+        self.process.kill()
+        self._over()
 
     def connect(self) -> Connection:
         """Connect with the library."""
@@ -102,6 +111,14 @@ class Daemon:
     def command(self, *words: str, cwd: Path | None = None, given: bytes | None = None) -> tuple[int, str, str]:
         """Run any other command line of ``elevate``."""
         return command(words, cwd=cwd, given=given)
+
+
+def enrol_pin_only(state: Path) -> None:
+    """Make a broker's folder whose owner has a PIN and no sensor."""
+    create(state)
+    with Broker.open(state) as broker:
+        user, _, _ = broker.parts.host.user_for(os.getuid())
+        broker.hello.enrol_pin(user, bytearray(PIN))
 
 
 def command(
