@@ -7,8 +7,9 @@ stops a deny or a require.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
-from elevate.model import Allow, Decision, Deny
+from elevate.model import Allow, Decision, Deny, Obligations, Outcome
 from elevate.policy.conditions import selector_of
 from elevate.policy.explain import Explanation, explain
 from elevate.policy.index import KindIndex, build
@@ -17,7 +18,10 @@ from elevate.policy.problems import error_of
 from elevate.policy.rule import Effect, Facts, PolicyTest, Question, Rule, ServiceIdentity, Settings, Source
 from elevate.policy.sources import Parsed, parse_sources
 
-_KEPT_DECISIONS = 4096
+Merged: TypeAlias = dict[tuple[int, ...], tuple[Outcome, Obligations]]
+"""What tables of obligations, by their identity, merge to; rules share equal tables, so there are few."""
+
+_KEPT = 4096
 _NO_MATCH = Deny(rules=(), message="no rule allows this task")
 
 
@@ -57,6 +61,7 @@ class Policy:
         self._services = tuple(parsed.services)
         self._tests = tuple(parsed.tests)
         self._kinds: Mapping[str, KindIndex] = build(self._rules)
+        self._merged: Merged = {}
         self._decided: dict[tuple[Rule, ...], Decision] = {}
 
     @property
@@ -99,10 +104,9 @@ class Policy:
         key = tuple(matched)
         decision = self._decided.get(key)
         if decision is None:
-            decision = decide_among(matched)
-            if len(self._decided) >= _KEPT_DECISIONS:
-                self._decided.clear()
-            self._decided[key] = decision
+            decision = decide_among(matched, self._merged)
+            if len(self._decided) < _KEPT:
+                self._decided[key] = decision
         return decision
 
     def explain(self, question: Question) -> Explanation:
@@ -110,9 +114,8 @@ class Policy:
         return explain(self._rules, question, facts_of(question), self.decide(question))
 
 
-def decide_among(matched: Iterable[Rule]) -> Decision:
+def decide_among(rules: Sequence[Rule], known: Merged) -> Decision:
     """Decide among the rules that match; their order never matters."""
-    rules = list(matched)
     denies = [rule for rule in rules if rule.effect is Effect.DENY]
     if denies:
         messages = sorted({rule.message for rule in denies if rule.message})
@@ -123,16 +126,23 @@ def decide_among(matched: Iterable[Rule]) -> Decision:
     best = max(rule.rank for rule in allows)
     winners = [rule for rule in allows if rule.rank == best]
     requires = [rule for rule in rules if rule.effect is Effect.REQUIRE]
-    merged = merge(winners, requires)
-    ids = tuple(sorted(rule.id for rule in (*winners, *requires)))
-    return Allow(outcome=strict_outcome(merged), rules=ids, obligations=obligations(merged))
+    key = (len(winners), *[id(rule.then) for rule in winners], *[id(rule.then) for rule in requires])
+    found = known.get(key)
+    if found is None:
+        merged = merge(winners, requires)
+        found = strict_outcome(merged), obligations(merged)
+        if len(known) >= _KEPT:
+            known.clear()
+        known[key] = found
+    ids = tuple(sorted([rule.id for rule in winners + requires]))
+    return Allow(outcome=found[0], rules=ids, obligations=found[1])
 
 
 def decide_by_scan(rules: Iterable[Rule], question: Question) -> Decision:
     """Decide by asking every rule in turn: slow and plain, what `Policy.decide` must agree with."""
     facts = facts_of(question)
     kind = question.task.task.kind
-    return decide_among(rule for rule in rules if kind in rule.kinds and matches(rule, facts, question))
+    return decide_among([rule for rule in rules if kind in rule.kinds and matches(rule, facts, question)], {})
 
 
 def matches(rule: Rule, facts: Facts, question: Question) -> bool:

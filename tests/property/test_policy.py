@@ -11,7 +11,7 @@ from elevate.policy import decide_by_scan, given, obligations_json, question
 from tests.property.policies import GIVEN, Table, ask, build, evaluate, rule_lists
 
 STRICT = ("denied", "approval", "credential", "consent")
-few = settings(max_examples=150, deadline=None)
+few = settings(max_examples=100, deadline=None)
 
 
 def outcome(decision: Decision) -> str:
