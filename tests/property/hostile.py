@@ -268,6 +268,9 @@ def _encodings() -> Iterator[tuple[str, str]]:
             changed = [*parts]
             changed[number] += char
             yield f"{name} with {what}", ".".join(changed) if number == 2 else sign(changed[0], changed[1])
+    for junk in ("!!!!", "\n\n\n\n", "    ", "====", "++++", "\0\0\0\0"):
+        yield f"payload with {junk!r} within, signed so", sign(HEADER_PART, PAYLOAD_PART[:8] + junk + PAYLOAD_PART[8:])
+        yield f"signature with {junk!r} within", f"{HEADER_PART}.{PAYLOAD_PART}.{SIGNATURE_PART[:8]}{junk}{SIGNATURE_PART[8:]}"
     yield "signature with spare bits set", GOOD[:-1] + _next(GOOD[-1])
     for size in range(3):
         members = _payload(lambda found, size=size: found.update(sub="S" * (4 + size)))  # type: ignore[misc]
