@@ -32,18 +32,6 @@ T = TypeVar("T")
 Parameters = Mapping[str, Json]
 Note = Callable[[str, Mapping[str, Json]], None]
 
-DESCRIPTION = """\
-# Gestures of the requester, or of another user where root asks. What is typed goes to the broker's own prompt on terminal_fd.
-method HelloEnrol(gesture: ?string, label: ?string, user: ?string, terminal_fd: int) -> (enrolled: object)
-method HelloList(user: ?string) -> (gestures: []object)
-method HelloVerify(terminal_fd: int) -> (verified: object)
-method HelloTest() -> (devices: []object)
-method HelloRename(gesture: string, label: string, user: ?string) -> (enrolled: object)
-method HelloRemove(gesture: string, terminal_fd: int) -> (gestures: []object)
-method HelloChangePin(gesture: ?string, terminal_fd: int) -> (enrolled: object)
-method HelloReset(user: ?string) -> ()
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:

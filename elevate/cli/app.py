@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from elevate import __version__
-from elevate.cli import audit, broker, policy, setup, token
+from elevate.cli import audit, broker, hello, policy, setup, token
 from elevate.client import USAGE as RUN_USAGE
 from elevate.client import tell
 from elevate.errors import ElevateError, TaskInvalidError
@@ -47,6 +47,7 @@ app.command("serve", help="Run the broker in the foreground.")(lambda: _usage(SE
 setup.register(app)
 broker.register(app)
 app.add_typer(token.app, name="token")
+app.add_typer(hello.app, name="hello")
 policy.app.command("reload")(broker.reload)
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")

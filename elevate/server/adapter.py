@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
+from elevate.broker import Ask, Broker, Cancellation, Grant, Terms, enrolling
 from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
 from elevate.lifecycle import State
@@ -85,6 +85,19 @@ class BrokerSurface:
     def receipt(self, request: str, requester: Requester) -> Mapping[str, Json]:
         """Say what a request of the requester's own left behind."""
         return self._broker.receipt(request, requester)
+
+    def hello(
+        self,
+        method: str,
+        parameters: Mapping[str, Json],
+        requester: Requester,
+        *,
+        terminal: int | None,
+        cancel: Cancellation,
+    ) -> Mapping[str, Json]:
+        """Answer one of the methods that manage gestures."""
+        visit = enrolling.visit(self._broker, requester, terminal=terminal, cancel=cancel)
+        return enrolling.call(visit, method, parameters)
 
     def status(self) -> Mapping[str, Json]:
         """Say how the broker is."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from elevate.broker import Ask
+from elevate.broker.enrolling import METHODS as HELLO_METHODS
 from elevate.canonical import Json
 from elevate.errors import DeniedError, TaskInvalidError
 from elevate.lifecycle import State, is_final
@@ -239,6 +240,19 @@ def _reload(call: Call) -> None:
     call.answer({"policy": dict(call.broker.reload_policy())})
 
 
+def _hello(method: str) -> Callable[[Call], None]:
+    def answer(call: Call) -> None:
+        terminal = call.descriptor("terminal_fd")
+        given = {name: call.parameters.text(name, max_chars=256, default="") for name in ("gesture", "label", "user")}
+        call.parameters.end()
+        if terminal is not None:
+            _check_terminal(terminal)
+        named: dict[str, Json] = {name: value for name, value in given.items() if value}
+        call.answer(call.broker.hello(method, named, call.requester(), terminal=terminal, cancel=call.connection.hangup))
+
+    return answer
+
+
 def _signal(call: Call) -> None:
     signal(call.connection, call.request)
     call.answer({})
@@ -273,6 +287,7 @@ _METHODS: Mapping[str, Callable[[Call], None]] = {
             "Status": _status,
             "WhoAmI": _who_am_i,
             "ReloadPolicy": _reload,
+            **{name: _hello(name) for name in HELLO_METHODS},
         }.items()
     },
 }

@@ -88,6 +88,27 @@ method WhoAmI() -> (requester: object)
 # Load the policy again; the last good one stays where the new one is bad. For root and the broker's own user.
 method ReloadPolicy() -> (policy: object)
 
+# Gestures of the requester, or of another user where root asks. What is typed goes to the broker's own prompt on terminal_fd.
+method HelloEnrol(gesture: ?string, label: ?string, user: ?string, terminal_fd: ?int) -> (enrolled: object)
+
+method HelloList(user: ?string) -> (gestures: []object)
+
+# Make a gesture and have it verified; nothing is elevated.
+method HelloVerify(terminal_fd: ?int) -> (verified: object)
+
+# What each sensor and key store is and can do.
+method HelloTest() -> (devices: []object)
+
+method HelloRename(gesture: string, label: string, user: ?string) -> (enrolled: object)
+
+method HelloRemove(gesture: string, terminal_fd: ?int) -> (gestures: []object)
+
+# gesture: what proves the person, where the PIN is forgotten.
+method HelloChangePin(gesture: ?string, terminal_fd: ?int) -> (enrolled: object)
+
+# Destroy all gestures and keys; on a machine's broker for root.
+method HelloReset(user: ?string) -> ()
+
 error Failed (code: string, message: string, hint: string, exit_code: int, windows_code: ?int, request: ?string)
 """
 

@@ -72,6 +72,17 @@ class Surface(Protocol):
     def receipt(self, request: str, requester: Requester) -> Mapping[str, Json]:
         """Say what a request of the requester's own left behind."""
 
+    def hello(
+        self,
+        method: str,
+        parameters: Mapping[str, Json],
+        requester: Requester,
+        *,
+        terminal: int | None,
+        cancel: Cancellation,
+    ) -> Mapping[str, Json]:
+        """Answer one of the methods that manage gestures."""
+
     def status(self) -> Mapping[str, Json]:
         """Say how the broker is."""
 

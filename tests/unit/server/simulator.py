@@ -134,6 +134,18 @@ class SimulatedBroker:
     def revoke(self, jti: str, requester: Requester) -> None:
         raise TaskInvalidError(f"no token {jti} of {requester.user}")
 
+    def hello(
+        self,
+        method: str,
+        parameters: Mapping[str, Json],
+        requester: Requester,
+        *,
+        terminal: int | None,
+        cancel: Cancellation,
+    ) -> Mapping[str, Json]:
+        left = cancel.cancelled()
+        return {"method": method, "user": requester.user, "given": dict(parameters), "terminal": terminal, "left": left}
+
     def receipt(self, request: str, requester: Requester) -> Mapping[str, Json]:
         return {"request": request, "user": requester.user}
 
