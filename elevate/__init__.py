@@ -11,10 +11,11 @@ __all__ = ["Broker", "Connection", "Grant", "Outcome", "Task", "connect", "invok
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from elevate.broker import Broker
-    from elevate.library import Connection, Grant, Outcome, connect, invoking_user, is_protected
+    from elevate.library import Connection, Grant, connect, invoking_user, is_protected
+    from elevate.outcome import Outcome
     from elevate.tasks import Task
 
-_HOMES = {"Broker": "elevate.broker", "Task": "elevate.tasks"}
+_HOMES = {"Broker": "elevate.broker", "Outcome": "elevate.outcome", "Task": "elevate.tasks"}
 
 
 def __getattr__(name: str) -> object:

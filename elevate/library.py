@@ -14,40 +14,18 @@ import contextlib
 import fcntl
 import os
 import secrets
-import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Self, cast
 
 from elevate.canonical import Json
 from elevate.errors import BrokerError, NoBrokerError, TaskInvalidError
+from elevate.outcome import Outcome, drain
 from elevate.tasks import KINDS, ParamType, Task
 from elevate.wire import Wire, place
 
-MAX_CAPTURED_BYTES = 64 * 2**20
-_CHUNK = 65_536
 _SEALS = 0xF
 _F_ADD_SEALS = 1033
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How the task ended, and the receipt for it.
-
-    Attributes:
-        exit_status: 0 to 255; None where a signal ended it.
-        signal: Its number; None where it exited.
-        timed_out: The time limit ended it.
-        stdout: What was captured, where that was asked for.
-    """
-
-    exit_status: int | None
-    signal: int | None
-    timed_out: bool
-    receipt: Mapping[str, Json]
-    stdout: bytes = field(default=b"", repr=False)
-    stderr: bytes = field(default=b"", repr=False)
 
 
 def connect(path: str | os.PathLike[str] | None = None) -> "Connection":
@@ -180,7 +158,7 @@ class Connection:
             self._receive()
             pipes = self._wire.take_fds(2)
             with self._cut_off():
-                captured = _drain(pipes, capture=capture)
+                captured = drain(pipes, capture=capture)
                 told, _ = self._wire.receive()
         outcome = cast("dict[str, Json]", told["outcome"])
         return Outcome(
@@ -280,33 +258,3 @@ def _sealed(data: bytes) -> int:
         view = view[os.write(fd, view) :]
     fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
     return fd
-
-
-def _drain(pipes: list[int], *, capture: bool) -> tuple[bytes, bytes]:
-    """Read both pipes to their end; close them."""
-    held = {fd: bytearray() for fd in pipes}
-    targets = dict(zip(pipes, (1, 2), strict=True))
-    poll = select.poll()
-    for fd in pipes:
-        poll.register(fd, select.POLLIN)
-    try:
-        while targets:
-            for fd, _ in poll.poll():
-                data = os.read(fd, _CHUNK)
-                if not data:
-                    poll.unregister(fd)
-                    del targets[fd]
-                elif not capture:
-                    _write_all(targets[fd], data)
-                elif len(held[fd]) < MAX_CAPTURED_BYTES:
-                    held[fd] += data
-    finally:
-        for fd in pipes:
-            os.close(fd)
-    return bytes(held[pipes[0]]), bytes(held[pipes[1]])
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -7,14 +7,13 @@ starts anything. Whatever becomes of the task, the token is gone.
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from elevate.audit import body
 from elevate.broker import entries
 from elevate.broker.journal import Journal
-from elevate.broker.output import Captured, drain
 from elevate.broker.parts import Parts
 from elevate.canonical import Json
 from elevate.errors import (
@@ -29,28 +28,12 @@ from elevate.errors import (
 )
 from elevate.lifecycle import State, is_final
 from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, request_digest
+from elevate.outcome import Outcome, drain
 from elevate.ports import Inspection, Instant, Running
 from elevate.token import Claims, Expected, verify
 
 MAX_RECEIPT_FILES = 10_000
 REDEEM_ID_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How the task ended, and the receipt for it.
-
-    Attributes:
-        exit_status: 0 to 255; None where a signal ended it.
-        stdout: What was captured, where that was asked for.
-    """
-
-    exit_status: int | None
-    signal: int | None
-    timed_out: bool
-    receipt: Mapping[str, Json]
-    stdout: bytes = field(default=b"", repr=False)
-    stderr: bytes = field(default=b"", repr=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,7 +70,7 @@ class Grant:
         """
         running = self.start(self.parts.entropy.token_bytes(REDEEM_ID_BYTES).hex(), self.agreement.requester.process)
         try:
-            captured = drain(running, capture=capture)
+            captured = drain((running.stdout, running.stderr), capture=capture)
         except BaseException:
             running.cancel()
             self.finish(running)
@@ -131,7 +114,7 @@ class Grant:
             raise
         return running
 
-    def finish(self, running: Running, captured: Captured | None = None) -> Outcome:
+    def finish(self, running: Running, captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:
         """Wait for the end of the whole tree, write how it ended, and destroy what is left of the grant."""
         ended = running.wait()
         self._gone()
@@ -143,8 +126,8 @@ class Grant:
             signal=ended.signal,
             timed_out=ended.timed_out,
             receipt=receipt,
-            stdout=captured.stdout if captured else b"",
-            stderr=captured.stderr if captured else b"",
+            stdout=captured[0],
+            stderr=captured[1],
         )
 
     def cancel(self, number: int = signal.SIGTERM) -> None:

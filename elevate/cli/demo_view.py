@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from elevate import broker
 from elevate.audit import Entry, Verdict
 from elevate.canonical import Json
 from elevate.errors import ElevateError
+from elevate.outcome import Outcome
 from elevate.token import Claims
 
 MAX_FILES = 8
@@ -76,7 +76,7 @@ class Screen:
         for name, value in rows.items():
             self.say(f"{name:<10}{value}")
 
-    def outcome(self, outcome: "broker.Outcome") -> None:
+    def outcome(self, outcome: Outcome) -> None:
         """Show the task's output and its receipt."""
         for line in outcome.stdout.decode(errors="replace").splitlines():
             self.say("".join(char if char.isprintable() else "?" for char in line))
