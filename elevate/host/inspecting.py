@@ -123,7 +123,7 @@ def _run(found: EmulatedInspection, task: Task, requester: Requester, looking: L
     _protect(found.machine, program)
     facts: dict[str, FactValue] = {
         **_file_facts(program),
-        "path": program.name,
+        "path": found.machine.rule_path(program.name),
         "installer": named_like_installer(program.name),
         **_owner(found.machine, program.fact.path),
         **_windows(found.machine, looking, program),
@@ -161,7 +161,7 @@ def _write(found: EmulatedInspection, task: Task, *_: object) -> None:
     except OSError as exc:
         raise TaskInvalidError("the file can't be written there: no such folder, or a link", detail=str(exc)) from exc
     writable = _standard_user_writes(steps)
-    found.task = replace(found.task, file=fact, facts=(("path", path), ("writable", writable)))
+    found.task = replace(found.task, file=fact, facts=(("path", found.machine.rule_path(path)), ("writable", writable)))
     found.chore = ("write", steps[-1], f"{task['mode']:o}")
 
 

@@ -165,6 +165,11 @@ class Machine:
         start = self.drive.path + "/"
         return tuple(path[len(start) :].split("/")) if path.startswith(start) else None
 
+    def rule_path(self, path: str) -> str:
+        """Give a real path as rules name it: ``/C:/Windows/…`` for what lies on drive C:, any other as it is."""
+        steps = self.below_drive(path)
+        return path if steps is None else "/".join(["/C:", *steps])
+
     def _make_profile(self, name: str, sid: str) -> None:
         with self.drive.enter("Users") as users, users.make(name) as profile:
             for library in _LIBRARIES:

@@ -79,14 +79,3 @@ def test_an_empty_folder_is_no_broker(tmp_path: Path) -> None:
     with pytest.raises(NoBrokerError, match="no broker was made"):
         Broker.open(tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_01_a_mode_change_is_pending_until_a_restart(broker: Broker, clock: ManualClock) -> None:
-    """`status` says that a restart is pending; the mode in force stays."""
-    text = broker.home.settings.read_text()
-    broker.home.settings.write_text(text.replace("TypeOfAdminApprovalMode = 2", "TypeOfAdminApprovalMode = 1"))
-    assert (broker.status()["pending_restart"], broker.status()["protected"]) == (True, True)
-    folder = broker.home.folder
-    broker.close()
-    with Broker.open(folder, clock=clock) as again:
-        assert (again.status()["pending_restart"], again.status()["protected"]) == (False, False)
