@@ -50,6 +50,7 @@ app.add_typer(token.app, name="token")
 app.add_typer(hello.app, name="hello")
 policy.app.command("reload")(broker.reload)
 app.add_typer(policy.app, name="policy")
+app.add_typer(hello.app, name="hello")
 app.add_typer(audit.app, name="audit")
 
 
