@@ -28,12 +28,13 @@ from elevate.model import Agreement, Allow, Deny, Outcome, Requester, VerifiedGe
 from elevate.policy import Question
 from elevate.ports import Cancel, Inspection, Prompter, Record
 from elevate.tasks import Task
+from elevate.text import shell_words
 from elevate.token import Claims, mint, new_jti
 
 NONCE_BYTES = 16
 ID_BYTES = 16
 MAX_REASON_CHARS = 512
-MAX_DISPLAY_CHARS = 1000
+MAX_DISPLAY_CHARS = 960
 _STRENGTH = {"any": 0, "pin": 1, "biometric": 2, "hardware": 3}
 _METHOD_STRENGTH = {"none": 0, "consent": 0, "pin": 1, "face": 2, "fingerprint": 2, "security-key": 3}
 
@@ -55,6 +56,10 @@ class Ask:
         """Bound the reason."""
         if len(self.reason) > MAX_REASON_CHARS:
             raise TaskInvalidError(f"the reason is over {MAX_REASON_CHARS} characters", hint="keep it to a line")
+        try:
+            self.reason.encode()
+        except UnicodeEncodeError as exc:
+            raise TaskInvalidError("the reason is not Unicode text", hint="write it again") from exc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +242,10 @@ def _issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspect
 
 
 def _claims(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, record: Record, *, issued_at: int) -> Claims:
-    display = agreement.task.task.display()[:MAX_DISPLAY_CHARS]
+    # What runs, by its real path; where it is cut, it says so.
+    display = shell_words(agreement.task.argv) or agreement.task.task.display()
+    if len(display) > MAX_DISPLAY_CHARS:
+        display = f"{display[:MAX_DISPLAY_CHARS]} […and {len(display) - MAX_DISPLAY_CHARS} more]"
     return Claims(
         iss=parts.issuer,
         sub=agreement.requester.sid,

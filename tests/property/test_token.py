@@ -1,7 +1,9 @@
 """The token's profile against everything that is not a token of ours, with two other libraries as oracles."""
 
+import copy
 import json
 import warnings
+from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import Any, Self
 
@@ -22,7 +24,7 @@ from elevate.text import is_shown
 from elevate.token import Claims, Expected, jwks, mint, new_jti, verify
 from elevate.token.profile import _check_signature
 from tests.property.hostile import GOOD, corpus
-from tests.tokens import EXPECTED, KEY, KEYS, NOW, OTHER_KEY, b64, claims
+from tests.tokens import CLAIMS, EXPECTED, HEADER, KEY, KEYS, NOW, OTHER_KEY, b64, claims, forge
 from tests.vectors import vectors
 
 HOSTILE = corpus()
@@ -37,6 +39,12 @@ PROCESSES = st.builds(
     pid=st.integers(1, 2**22),
     start_time=st.integers(0, MAX_INTEGER),
     boot_id=TEXTS,
+)
+ANYWHERE = Expected(iss=CLAIMS.iss, aud=CLAIMS.aud, epoch=None, request_digest=None, binding=None)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
 )
 JTIS = st.binary(min_size=16, max_size=16).map(new_jti)
 THUMBPRINTS = st.binary(min_size=32, max_size=32).map(b64)
@@ -170,6 +178,27 @@ def test_noise_is_refused(text: str) -> None:
     """No text raises anything but a TokenError."""
     with pytest.raises(TokenError):
         verify(text, KEYS, EXPECTED, now=NOW)
+
+
+@given(st.data())
+def test_what_is_taken_is_the_one_spelling_of_what_it_says(data: st.DataObject) -> None:
+    """Put anything in any place of the claims and sign it truly: it is refused, or says exactly what is read from it."""
+    members = copy.deepcopy(CLAIMS.to_json())
+    holder, place = data.draw(st.sampled_from(list(_places(members))))
+    holder[place] = data.draw(st.one_of(ANYTHING, st.sampled_from([True, 1.0, 0, NOW, float(NOW), str(NOW), "a", [], {}])))
+    token = forge(HEADER, members)
+    try:
+        said = verify(token, KEYS, ANYWHERE, now=NOW)
+    except TokenError:
+        return
+    assert mint(KEY, said) == token
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - JSON of any form
+    for place in value if isinstance(value, dict) else range(len(value)):
+        yield value, place
+        if isinstance(value[place], dict | list):
+            yield from _places(value[place])
 
 
 def test_corpus_is_large_and_hostile() -> None:
