@@ -224,7 +224,9 @@ def _order(inspection: EmulatedInspection, env: Mapping[str, str], stdin: list[i
     if inspection.program is None:
         raise HostError("there is nothing to execute")
     fds = {0: stdin[0], 1: out, 2: err} if stdin else {1: out, 2: err}
-    return Order(argv=task.argv, env=env, cwd=inspection.cwd, fds=fds, exec_fd=inspection.program.fd, time_limit_seconds=limit)
+    return Order(
+        argv=task.argv, env=env, cwd_fd=inspection.cwd, fds=fds, exec_fd=inspection.program.fd, time_limit_seconds=limit
+    )
 
 
 def _group_names(numbers: list[int]) -> list[str]:

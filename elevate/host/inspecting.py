@@ -2,23 +2,21 @@
 
 import os
 import sys
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from elevate import canonical
 from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
 from elevate.host.environment import SYSTEM_PATH, check_additions
-from elevate.host.folders import Folder
+from elevate.host.inspection import HostInspection, additions_of, file_facts, in_order, take_payload, target_fact, words_of
 from elevate.host.launcher import Launcher, Order
 from elevate.host.machine import SMAA_PREFIX, Machine
 from elevate.host.opening import Opened, find_command, open_directory, take_file, take_program
 from elevate.host.registry import MACHINE, SERVICES, UNINSTALL
-from elevate.host.sealed import check_sealed, digest_of, seal
 from elevate.host.windows import facts as windows
 from elevate.host.windows.detect import named_like_installer
-from elevate.model import Fact, FactValue, FileFact, InspectedTask, Requester
+from elevate.model import Fact, FactValue, InspectedTask, Requester
 from elevate.tasks import Task
 
 CHORES = Path(__file__).with_name("chores.py")
@@ -29,46 +27,15 @@ ROOTS = "roots.pem"
 
 
 @dataclass(slots=True, kw_only=True)
-class EmulatedInspection:
-    """A `elevate.ports.Inspection` of one machine; owns every descriptor in it.
+class EmulatedInspection(HostInspection):
+    """A `elevate.ports.Inspection` of one machine.
 
     Attributes:
-        user: For whom it was made.
         chore: Verb and arguments of what the machine does itself; empty for a program.
     """
 
     machine: Machine
-    task: InspectedTask
-    user: str
-    cwd: int
-    program: Opened | None = None
-    target: Folder | None = None
-    payload: int | None = None
     chore: tuple[str, ...] = ()
-    additions: Mapping[str, str] = field(default_factory=dict)
-    closed: bool = False
-    started: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def begin(self) -> None:
-        """Mark it as started.
-
-        Raises:
-            HostError: It was started before, or closed: an inspection is good for one start.
-        """
-        if self.closed or not self.started.acquire(blocking=False):
-            raise HostError("the task was started before, or given up")
-
-    def close(self) -> None:
-        """Close the descriptors; twice is the same as once."""
-        if self.closed:
-            return
-        self.closed = True
-        os.close(self.cwd)
-        if self.payload is not None:
-            os.close(self.payload)
-        for part in (self.program, self.target):
-            if part is not None:
-                part.close()
 
     def chore_fds(self) -> dict[int, int]:
         """Give the descriptors that the chore program wants."""
@@ -97,7 +64,7 @@ def inspect(machine: Machine, looking: Looking, task: Task, requester: Requester
     empty = InspectedTask(task=bare, argv=(), cwd=cwd_path)
     found = EmulatedInspection(machine=machine, task=empty, user=requester.user, cwd=cwd)
     try:
-        _take_payload(found, task, payload)
+        take_payload(found, task, payload)
         _KINDS[task.kind](found, task, requester, looking)
     except BaseException:
         found.close()
@@ -105,38 +72,29 @@ def inspect(machine: Machine, looking: Looking, task: Task, requester: Requester
     return found
 
 
-def _take_payload(found: EmulatedInspection, task: Task, payload: int | None) -> None:
-    if payload is not None and (task.payload is not None or task.kind not in {"process.run", "file.write"}):
-        raise TaskInvalidError("this task takes no input beside it")
-    if payload is None and task.payload is None:
-        return
-    found.payload = os.dup(payload) if payload is not None else seal(task.payload or b"")
-    found.task = replace(found.task, payload=check_sealed(found.payload))
-
-
 def _run(found: EmulatedInspection, task: Task, requester: Requester, looking: Looking) -> None:
-    words = _words(task)
-    found.additions = check_additions(_pairs(task))
+    words = words_of(task)
+    found.additions = check_additions(additions_of(task))
     system = f"{found.machine.drive.path}/Windows/System32"
     fd, found_as = find_command(found.machine.to_real(words[0]), (system, *SYSTEM_PATH), found.cwd)
     program = found.program = take_program(fd, found_as, requester)
     _protect(found.machine, program)
     facts: dict[str, FactValue] = {
-        **_file_facts(program),
+        **file_facts(program),
         "path": found.machine.rule_path(program.name),
         "installer": named_like_installer(program.name),
         **_owner(found.machine, program.fact.path),
         **_windows(found.machine, looking, program),
     }
-    found.task = replace(found.task, argv=(program.name, *words[1:]), file=program.fact, facts=_sorted(facts))
+    found.task = replace(found.task, argv=(program.name, *words[1:]), file=program.fact, facts=in_order(facts))
 
 
 def _install(found: EmulatedInspection, task: Task, requester: Requester, looking: Looking) -> None:
     program = found.program = take_file(_open(found, str(task["path"])), requester)
     _protect(found.machine, program)
     name, version = _describe(looking.launcher, program.fd)
-    facts: dict[str, FactValue] = {**_file_facts(program), "package": name, "version": version}
-    found.task = replace(found.task, file=program.fact, facts=_sorted(facts))
+    facts: dict[str, FactValue] = {**file_facts(program), "package": name, "version": version}
+    found.task = replace(found.task, file=program.fact, facts=in_order(facts))
     found.chore = ("install",)
 
 
@@ -157,7 +115,7 @@ def _write(found: EmulatedInspection, task: Task, *_: object) -> None:
         raise TaskInvalidError("the emulated machine writes files on drive C: only", hint=r"give a path as C:\ProgramData\name")
     try:
         found.target = found.machine.drive.walk_to(steps[:-1])
-        fact = _target(found.target, steps[-1], path)
+        fact = target_fact(found.target, steps[-1], path)
     except OSError as exc:
         raise TaskInvalidError("the file can't be written there: no such folder, or a link", detail=str(exc)) from exc
     writable = _standard_user_writes(steps)
@@ -173,36 +131,11 @@ _KINDS: Mapping[str, Callable[[EmulatedInspection, Task, Requester, Looking], No
 }
 
 
-def _words(task: Task) -> tuple[str, ...]:
-    words = task["argv"]
-    return tuple(map(str, words)) if isinstance(words, tuple) else ()
-
-
-def _pairs(task: Task) -> list[tuple[str, str]]:
-    pairs = task["env"]
-    return [(pair[0], pair[1]) for pair in pairs] if isinstance(pairs, tuple) else []
-
-
 def _open(found: EmulatedInspection, path: str) -> int:
     try:
         return os.open(found.machine.to_real(path), os.O_PATH | os.O_CLOEXEC, dir_fd=found.cwd)
     except OSError as exc:
         raise CommandNotFoundError("the file was not found", hint="give the path of a file that is there") from exc
-
-
-def _target(folder: Folder, name: str, path: str) -> FileFact:
-    if not folder.exists(name):
-        return FileFact(path=path, sha256="", size=0)
-    fd = folder.open_file(name)
-    try:
-        sha256, size = digest_of(fd)
-    finally:
-        os.close(fd)
-    return FileFact(path=path, sha256=sha256, size=size)
-
-
-def _file_facts(file: Opened) -> dict[str, FactValue]:
-    return {"path": file.fact.path, "sha256": file.fact.sha256, "signer": Fact.ABSENT, "writable": file.writable}
 
 
 def _owner(machine: Machine, path: str) -> dict[str, FactValue]:
@@ -265,7 +198,3 @@ def _parse(text: bytes) -> tuple[str, str]:
             return name, version
         case _:
             raise HostError("the package's description can't be read")
-
-
-def _sorted(facts: Mapping[str, FactValue]) -> tuple[tuple[str, FactValue], ...]:
-    return tuple(sorted(facts.items()))

@@ -9,53 +9,25 @@ import array
 import contextlib
 import errno
 import os
+import select
 import signal as signals
 import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from elevate.errors import CommandNotExecutableError, CommandNotFoundError, HostError
-from elevate.host import wire
+from elevate.host import cgroups, wire
+from elevate.host.order import Jail, Order, encode
 
 _PROGRAM = Path(__file__).with_name("program.py")
 _TRIES = 4
+_BURIAL_SECONDS = 2.0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a launcher is asked to start.
-
-    Attributes:
-        argv: The whole command; the first word is an absolute path.
-        env: The whole environment.
-        cwd: Path of the working directory, or a descriptor of it.
-        fds: Number in the task to descriptor here. 0, 1 and 2 are /dev/null where not given.
-        exec_fd: Descriptor of the program; None executes the path ``argv[0]``, for programs of elevate's own.
-        time_limit_seconds: The tree is ended after this.
-        controlling_terminal: Standard input of the task becomes its controlling terminal.
-        no_new_privs: No setuid or file capabilities anywhere in the tree.
-    """
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    cwd: str | int = "/"
-    fds: Mapping[int, int] = field(default_factory=dict)
-    exec_fd: int | None = None
-    time_limit_seconds: int = 3600
-    controlling_terminal: bool = False
-    no_new_privs: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what could only go wrong later."""
-        if not self.argv or not self.argv[0].startswith("/"):
-            raise HostError("an order needs an absolute program")
-        if any("=" in name or not name for name in self.env):
-            raise HostError("an environment name can't be empty or hold '='")
+__all__ = ["Jail", "Launched", "Launcher", "Order", "Report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +50,10 @@ class Report:
 class Launched:
     """One started tree. Closing or dropping it ends the tree at once."""
 
-    def __init__(self, channel: socket.socket, pid: int) -> None:
+    def __init__(self, waiting: "_Waiting", pid: int) -> None:
         self.pid = pid
-        self._channel = channel
+        self._channel = waiting.channel
+        self._cgroup = waiting.cgroup
         self._report: Report | None = None
         self._lock = threading.Lock()
 
@@ -92,7 +65,7 @@ class Launched:
         """Wait until the whole tree has ended; the same answer every time."""
         with self._lock:
             if self._report is None:
-                self._report = _report(self._channel)
+                self._report = _report(self._channel, self._cgroup)
                 self._channel.close()
             return self._report
 
@@ -117,6 +90,14 @@ class Launched:
             self._channel.send(wire.COMMAND.pack(verb, number))
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A launcher that waits for its order; ``cgroup`` is empty where it has none."""
+
+    channel: socket.socket
+    cgroup: str
+
+
 class Launcher:
     """Starts trees; one for each broker, for all its threads.
 
@@ -127,9 +108,10 @@ class Launcher:
     def __init__(self, *, warm: int = 2) -> None:
         self._warm = max(1, warm)
         self._lock = threading.Lock()
-        self._ready: deque[socket.socket] = deque()
+        self._ready: dict[bool, deque[_Waiting]] = {False: deque(), True: deque()}
         self._control: socket.socket | None = None
         self._pid = 0
+        self._base = cgroups.base() if os.geteuid() == 0 else ""
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -148,19 +130,16 @@ class Launcher:
             CommandNotExecutableError: The program can't be executed.
             HostError: Anything else; nothing runs.
         """
-        channel = self._send(order)
-        try:
-            answer = channel.recv(wire.STARTED.size)
-        except OSError:
-            answer = b""
+        taken = self._send(order)
+        answer, known_as = _receive(taken.channel, wire.STARTED.size)
         if len(answer) != wire.STARTED.size:
-            channel.close()
+            taken.channel.close()
             raise HostError("the launcher ended before it started the task")
         pid, number = wire.STARTED.unpack(answer)
         if pid == 0:
-            channel.close()
+            taken.channel.close()
             raise _not_started(order.argv[0], number)
-        return Launched(channel, pid)
+        return Launched(taken, known_as or pid)
 
     def close(self) -> None:
         """End the waiting launchers; what is running goes on. Twice is the same as once."""
@@ -168,43 +147,47 @@ class Launcher:
             self._closed = True
             self._drop()
 
-    def _send(self, order: Order) -> socket.socket:
-        data, extra = _encode(order)
+    def _send(self, order: Order) -> _Waiting:
+        data, extra = encode(order)
         memory = os.memfd_create("elevate-order", os.MFD_CLOEXEC)
         try:
             os.write(memory, data)
             fds = array.array("i", [memory, *order.fds.values(), *extra])
             for _ in range(_TRIES):
-                channel = self._take()
+                taken = self._take(jailed=order.jail is not None)
                 # SECURITY: a failed send was not taken, so another launcher may be tried; a taken one never is again.
                 with contextlib.suppress(OSError):
-                    channel.sendmsg([wire.MAGIC], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-                    return channel
-                channel.close()
+                    taken.channel.sendmsg([wire.MAGIC], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+                    return taken
+                taken.channel.close()
         finally:
             os.close(memory)
         raise HostError("no launcher takes the task")
 
-    def _take(self) -> socket.socket:
+    def _take(self, *, jailed: bool) -> _Waiting:
         with self._lock:
             if self._closed:
                 raise HostError("the launcher is closed")
             for _ in range(2):
                 try:
-                    return self._refill().popleft()
+                    return self._refill(jailed=jailed).popleft()
                 except OSError:
                     self._drop()
         raise HostError("the launcher program can't be started")
 
-    def _refill(self) -> deque[socket.socket]:
+    def _refill(self, *, jailed: bool) -> deque[_Waiting]:
         """Keep one more than the warm ones waiting: the one that is taken now."""
         control = self._control or self._spawn()
-        while len(self._ready) <= self._warm:
+        ready = self._ready[jailed]
+        while len(ready) <= self._warm:
+            cgroup = f"{self._base}/{os.urandom(8).hex()}" if jailed and self._base else ""
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            self._ready.append(ours)
+            ready.append(_Waiting(ours, cgroup))
             with theirs:
-                socket.send_fds(control, [b"launcher"], [theirs.fileno()])
-        return self._ready
+                if jailed:
+                    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+                socket.send_fds(control, [wire.JAIL + cgroup.encode() if jailed else wire.PLAIN], [theirs.fileno()])
+        return ready
 
     def _spawn(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -227,45 +210,34 @@ class Launcher:
         return ours
 
     def _drop(self) -> None:
-        for channel in self._ready:
-            channel.close()
-        self._ready.clear()
+        for ready in self._ready.values():
+            while ready:
+                ready.pop().channel.close()
         if self._control is not None:
             self._control.close()
             self._control = None
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
+            _await_end(self._pid)
 
 
-def _encode(order: Order) -> tuple[bytes, list[int]]:
-    """Give an order's bytes, and the descriptors that follow the declared ones."""
-    cwd = order.cwd
-    fields = {
-        "argv": [os.fsencode(word) for word in order.argv],
-        "env": [os.fsencode(f"{name}={value}") for name, value in order.env.items()],
-        "cwd": [] if isinstance(cwd, int) else [os.fsencode(cwd)],
-        "cwd_fd": [b"1"] if isinstance(cwd, int) else [],
-        "exec_fd": [] if order.exec_fd is None else [b"1"],
-        "targets": [str(number).encode() for number in order.fds],
-        "limit": [str(order.time_limit_seconds).encode()],
-        "terminal": [b"0"] if order.controlling_terminal else [],
-        "no_new_privs": [b"1"] if order.no_new_privs else [],
-    }
+def _receive(channel: socket.socket, size: int) -> tuple[bytes, int]:
+    """Give a message, empty at the end, and the process number that the kernel gives with it, 0 where it gives none."""
     try:
-        data = wire.pack(fields)
-    except ValueError as exc:
-        raise HostError("the order can't be sent") from exc
-    return data, [fd for fd in (cwd if isinstance(cwd, int) else None, order.exec_fd) if fd is not None]
-
-
-def _report(channel: socket.socket) -> Report:
-    try:
-        data = channel.recv(wire.REPORT.size)
+        data, ancillary, _, _ = channel.recvmsg(size, socket.CMSG_SPACE(wire.CREDENTIALS.size))
     except OSError:
-        data = b""
+        return b"", 0
+    numbers = [wire.CREDENTIALS.unpack(part)[0] for _, kind, part in ancillary if kind == socket.SCM_CREDENTIALS]
+    return data, next(iter(numbers), 0)
+
+
+def _report(channel: socket.socket, cgroup: str) -> Report:
+    data, launcher = _receive(channel, wire.REPORT.size)
     if len(data) != wire.REPORT.size:
-        return Report(exit_status=None, signal=signals.SIGKILL, timed_out=False, leftover=1)
+        left = cgroups.end(cgroup) if cgroup else 1
+        return Report(exit_status=None, signal=signals.SIGKILL, timed_out=False, leftover=left)
     status, number, timed_out, left, took_us = wire.REPORT.unpack(data)
+    # SECURITY: what left the namespace is still in the cgroup; the launcher itself is about to go.
+    if cgroup and set(cgroups.members(cgroup)) - {launcher}:
+        left += cgroups.end(cgroup)
     return Report(
         exit_status=status if status >= 0 else None,
         signal=number or None,
@@ -273,6 +245,17 @@ def _report(channel: socket.socket) -> Report:
         leftover=left,
         duration_ms=took_us // 1000,
     )
+
+
+def _await_end(pid: int) -> None:
+    """Wait for the program, which may still bury launchers; not for ever, where a task of its is still running."""
+    with contextlib.suppress(ChildProcessError, ProcessLookupError):
+        fd = os.pidfd_open(pid)
+        try:
+            if select.select([fd], [], [], _BURIAL_SECONDS)[0]:
+                os.waitpid(pid, 0)
+        finally:
+            os.close(fd)
 
 
 def _not_started(program: str, number: int) -> Exception:

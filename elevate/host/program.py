@@ -12,7 +12,6 @@ A task that could not be executed is an errno in the first answer. There is no s
 """
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -25,56 +24,95 @@ import time
 if __name__ == "__main__":
     sys.path.append(__file__.rsplit("/elevate/", 1)[0])
 
-from elevate.host import wire
+from elevate.host import cgroups, jail, kernel, wire
+from elevate.host.watch import Watch, wake_on_child
 
 CONTROL = 3
-GRACE_SECONDS = 2.0
-CLEANUP_SECONDS = 5.0
 _CLOEXEC = 0x40000000
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 _TIOCSCTTY = 0x540E
-_libc = ctypes.CDLL(None, use_errno=True)
 
 Fields = dict[str, list[bytes]]
 
 
-def prctl(option: int, value: int) -> None:
-    """Set one attribute of this process, or raise OSError."""
-    if _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+class Zygote:
+    """Forks launchers, and buries those that had a cgroup."""
 
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.cgroups: dict[int, str] = {}
+        self.wake = wake_on_child()
 
-def zygote(control: socket.socket) -> None:
-    """Fork a launcher for every socket that comes, until the broker is gone."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
-        _, fds, _, _ = socket.recv_fds(control, 16, 1, flags=_CLOEXEC)
+    def run(self) -> None:
+        """Fork a launcher for every socket that comes; when the broker is gone, wait for those that have a cgroup."""
+        poll = select.poll()
+        poll.register(self.control, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
+        while True:
+            ready = [fd for fd, _ in poll.poll()]
+            if self.wake in ready:
+                os.read(self.wake, 512)
+                self._bury()
+            if self.control.fileno() in ready and not self._hear():
+                break
+        while self.cgroups:
+            select.select([self.wake], [], [])
+            os.read(self.wake, 512)
+            self._bury()
+
+    def _hear(self) -> bool:
+        """Fork once; False where the broker is gone."""
+        message, fds, _, _ = socket.recv_fds(self.control, wire.MAX_NAME, 1, flags=_CLOEXEC)
         if not fds:
-            return
-        if os.fork() == 0:
-            control.close()
-            serve(socket.socket(fileno=fds[0]))
-            return
+            return False
+        cgroup = os.fsdecode(message.removeprefix(wire.JAIL)) if message.startswith(wire.JAIL) else None
+        own = self._new_namespace() if cgroup is not None else -1
+        pid = os.fork()
+        if pid == 0:
+            self.control.close()
+            os.close(self.wake)
+            serve(socket.socket(fileno=fds[0]), cgroup)
+            os._exit(0)
+        if cgroup is not None:
+            kernel.setns(own, kernel.CLONE_NEWPID)
+            os.close(own)
+            self.cgroups[pid] = cgroup
         os.close(fds[0])
+        return True
+
+    def _new_namespace(self) -> int:
+        """Let the next child be the first of a new PID namespace; give the way back."""
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        kernel.unshare(kernel.CLONE_NEWPID)
+        return own
+
+    def _bury(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
+                if cgroup := self.cgroups.pop(pid, ""):
+                    cgroups.end(cgroup)
 
 
-def serve(channel: socket.socket) -> None:
-    """Wait for the one order, run it, report."""
+def serve(channel: socket.socket, cgroup: str | None) -> None:
+    """Wait for the one order, run it, report. With ``cgroup``, empty where there is none, as init of a namespace of its own."""
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    prctl(_PR_SET_DUMPABLE, 0)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    if cgroup is not None:
+        jail.settle(cgroup)
     received = receive(channel)
     if received is None:
         return
     order, fds = received
-    wake = _wake_on_child()
+    wake = wake_on_child()
     began = time.monotonic()
     pid, error = start(order, fds)
     for fd in fds:
         os.close(fd)
-    channel.send(wire.STARTED.pack(pid, error))
+    # The kernel gives the process's number as the broker knows it.
+    known_as = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, wire.CREDENTIALS.pack(pid, 0, 0))] if pid and order["jail"] else []
+    channel.sendmsg([wire.STARTED.pack(pid, error)], known_as)
     if pid:
         Watch(channel, wake, pid, began, int(order["limit"][0])).run()
 
@@ -91,6 +129,11 @@ def receive(channel: socket.socket) -> tuple[Fields, list[int]] | None:
 
 def start(order: Fields, fds: list[int]) -> tuple[int, int]:
     """Fork and execute the task; give its process id, or 0 and the errno."""
+    if order["jail"]:
+        try:
+            jail.furnish(order)
+        except OSError as exc:
+            return 0, exc.errno or errno.EINVAL
     read, write = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
@@ -118,7 +161,7 @@ def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
     ``answer`` holds the descriptor for the errno; it moves with the others.
     """
     os.setsid()
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     targets = [int(number) for number in order["targets"]]
     answer[0], *others = place(targets, fds[1 : 1 + len(targets)], [answer[0], *fds[1 + len(targets) :]])
     rest = iter(others)
@@ -128,9 +171,15 @@ def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
         fcntl.ioctl(int(order["terminal"][0]), _TIOCSCTTY, 0)
     reset_signals()
     os.umask(0o022)
-    os.fchdir(directory) if directory is not None else os.chdir(order["cwd"][0])
+    if order["jail"]:
+        jail.become(order)
+        jail.enter(order, directory)
+    elif directory is not None:
+        os.fchdir(directory)
+    else:
+        os.chdir(order["cwd"][0])
     if order["no_new_privs"]:
-        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     environment = dict(entry.split(b"=", 1) for entry in order["env"])
     os.execve(order["argv"][0] if program is None else readable(program), order["argv"], environment)  # noqa: S606 - no shell
 
@@ -167,125 +216,12 @@ def reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _wake_on_child() -> int:
-    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    return read
-
-
-class Watch:
-    """Waits for the end of one task, hears the broker meanwhile, and ends the tree."""
-
-    def __init__(self, channel: socket.socket, wake: int, pid: int, began: float, limit: int) -> None:
-        self.channel = channel
-        self.wake = wake
-        self.pid = pid
-        self.began = began
-        self.deadline = began + limit
-        self.timed_out = False
-        self.ending = False
-        self.status: int | None = None
-
-    def run(self) -> None:
-        """Wait, end the tree, report."""
-        poll = select.poll()
-        poll.register(self.channel, select.POLLIN)
-        poll.register(self.wake, select.POLLIN)
-        while self.status is None and not self._over():
-            ready = [fd for fd, _ in poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000 + 1)]
-            if self.wake in ready:
-                os.read(self.wake, 512)
-                self._reap()
-            if self.channel.fileno() in ready and not self._hear():
-                break
-        left = self._end_tree()
-        code = -signal.SIGKILL if self.status is None else os.waitstatus_to_exitcode(self.status)
-        took = int((time.monotonic() - self.began) * 1e6)
-        with contextlib.suppress(OSError):
-            self.channel.send(wire.REPORT.pack(max(code, -1), max(-code, 0), self.timed_out, left, took))
-
-    def _over(self) -> bool:
-        if time.monotonic() < self.deadline:
-            return False
-        if self.ending:
-            return True
-        self.timed_out = True
-        self._end(signal.SIGTERM)
-        return False
-
-    def _end(self, number: int) -> None:
-        self.ending = True
-        self.deadline = min(self.deadline, time.monotonic()) + GRACE_SECONDS
-        self._signal(number)
-
-    def _signal(self, number: int) -> None:
-        with contextlib.suppress(OSError):
-            os.killpg(self.pid, number)
-
-    def _hear(self) -> bool:
-        """Do what the broker says; False where it is gone."""
-        try:
-            data = self.channel.recv(wire.COMMAND.size)
-        except OSError:
-            return False
-        if len(data) != wire.COMMAND.size:
-            return False
-        verb, number = wire.COMMAND.unpack(data)
-        if verb == wire.END and not self.ending:
-            self._end(number)
-        else:
-            self._signal(number)
-        return True
-
-    def _reap(self) -> bool:
-        """Collect all who have ended; False where no child is left."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return False
-            if pid == 0:
-                return True
-            if pid == self.pid:
-                self.status = status
-
-    def _end_tree(self) -> int:
-        """Kill until nothing is left; give the number that would not go."""
-        until = time.monotonic() + CLEANUP_SECONDS
-        poll = select.poll()
-        poll.register(self.wake, select.POLLIN)
-        while self._reap():
-            if time.monotonic() > until:
-                return len(descendants(os.getpid()))
-            for pid in descendants(os.getpid()):
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-            if poll.poll(2):
-                os.read(self.wake, 512)
-        return 0
-
-
-def descendants(root: int) -> list[int]:
-    """Give all living descendants of a process, nearest first. Orphans are its children, because it is their reaper."""
-    children: dict[int, list[int]] = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            state, parent = file.read().rpartition(b")")[2].split()[:2]
-            if state != b"Z":
-                children.setdefault(int(parent), []).append(int(name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found[1:]
-
-
 def main() -> None:
     """Run until the broker closes the control socket."""
     os.closerange(CONTROL + 1, 1 << 30)
     os.set_inheritable(CONTROL, False)  # noqa: FBT003 - positional only
-    prctl(_PR_SET_DUMPABLE, 0)
-    zygote(socket.socket(fileno=CONTROL))
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    Zygote(socket.socket(fileno=CONTROL)).run()
 
 
 if __name__ == "__main__":

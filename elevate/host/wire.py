@@ -14,6 +14,14 @@ MAGIC = b"elevate-launch-1"
 MAX_ORDER_BYTES = 1 << 20
 MAX_DESCRIPTORS = 64
 
+MAX_NAME = 4096
+PLAIN = b"plain"
+"""Asks for a launcher with no namespace of its own."""
+JAIL = b"jail:"
+"""Asks for one with; the path of its cgroup follows, or nothing where there are none."""
+
+CREDENTIALS = struct.Struct("=iII")
+"""Process, user and group number, as in SCM_CREDENTIALS."""
 STARTED = struct.Struct("=ii")
 """Process id, or 0; and errno of what failed, or 0."""
 REPORT = struct.Struct("=iiiiq")

@@ -75,7 +75,7 @@ def test_working_directory_by_descriptor(launcher: Launcher, tmp_path: Path) -> 
     (tmp_path / "true").rename(tmp_path / "moved")
     (tmp_path / "true").symlink_to("/etc")
     try:
-        _, text = run(launcher, "pwd -P", cwd=fd)
+        _, text = run(launcher, "pwd -P", cwd_fd=fd)
     finally:
         os.close(fd)
     assert text.strip() == str(tmp_path / "moved")

@@ -1,0 +1,92 @@
+"""The second net: one cgroup for each task, in which whatever left the task's PID namespace is still found.
+
+Version 2 wherever it is mounted, else a version 1 hierarchy that only counts (pids, freezer), else none. Nothing is limited by
+it. Standard library only: the launcher program imports this.
+"""
+
+import contextlib
+import os
+import signal
+import time
+
+_FIRST_CHOICE = ("pids", "freezer")
+_KILL_SECONDS = 5.0
+_PAUSE_SECONDS = 0.001
+
+
+def base() -> str:
+    """Give the folder below which tasks get theirs; empty where there is no cgroup file system."""
+    with open("/proc/self/cgroup", encoding="utf-8") as file:
+        own = {line.split(":", 2)[1]: line.rstrip("\n").split(":", 2)[2] for line in file}
+    two = ""
+    one: dict[str, str] = {}
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            kind, _, options = after.split()[:3]
+            if kind == "cgroup2":
+                two = two or before.split()[4]
+            elif kind == "cgroup":
+                one |= dict.fromkeys(options.split(","), before.split()[4])
+    if two:
+        return f"{two}{own.get('', '/').rstrip('/')}/elevate"
+    found = next((name for name in _FIRST_CHOICE if name in one), "")
+    return f"{one[found]}{_own_of(own, found).rstrip('/')}/elevate" if found else ""
+
+
+def mounts() -> list[str]:
+    """Give the places where cgroup file systems are mounted."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        lines = [line.partition(" - ") for line in file]
+    return [before.split()[4] for before, _, after in lines if after.startswith(("cgroup ", "cgroup2 "))]
+
+
+def join(folder: str) -> None:
+    """Make a task's folder and move this process into it."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder.rpartition("/")[0], 0o755)
+    os.mkdir(folder, 0o755)
+    with open(f"{folder}/cgroup.procs", "w", encoding="ascii") as file:
+        file.write("0")
+
+
+def members(folder: str) -> list[int]:
+    """Give the processes in a task's folder, and in folders that it made below."""
+    found: list[int] = []
+    for here, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError), open(f"{here}/cgroup.procs", encoding="ascii") as file:
+            found += map(int, file.read().split())
+    return found
+
+
+def end(folder: str) -> int:
+    """Kill all that is in a task's folder and remove it; give the number of those that would not go."""
+    until = time.monotonic() + _KILL_SECONDS
+    while os.path.isdir(folder):
+        left = members(folder)
+        with contextlib.suppress(OSError), open(f"{folder}/cgroup.kill", "w", encoding="ascii") as file:
+            file.write("1")
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not left and _remove(folder):
+            return 0
+        if time.monotonic() > until:
+            return max(1, len(left))
+        time.sleep(_PAUSE_SECONDS)
+    return 0
+
+
+def _remove(folder: str) -> bool:
+    for here, _, _ in os.walk(folder, topdown=False):
+        try:
+            os.rmdir(here)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return True
+
+
+def _own_of(own: dict[str, str], controller: str) -> str:
+    return next((path for names, path in own.items() if controller in names.split(",")), "/")

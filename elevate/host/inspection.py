@@ -1,0 +1,107 @@
+"""What both hosts know of a task that was looked at, and the checks that they share."""
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from elevate.errors import HostError, TaskInvalidError
+from elevate.host.folders import Folder
+from elevate.host.opening import Opened
+from elevate.host.sealed import check_sealed, digest_of, seal
+from elevate.model import Fact, FactValue, FileFact, InspectedTask
+from elevate.tasks import Task
+
+
+@dataclass(slots=True, kw_only=True)
+class HostInspection:
+    """A task that was looked at; owns every descriptor in it, and is good for one start.
+
+    Attributes:
+        user: For whom it was made.
+        program: What will be executed, or the package.
+        target: The folder of the file that will be written.
+    """
+
+    task: InspectedTask
+    user: str
+    cwd: int
+    program: Opened | None = None
+    target: Folder | None = None
+    payload: int | None = None
+    additions: Mapping[str, str] = field(default_factory=dict)
+    closed: bool = False
+    started: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def begin(self) -> None:
+        """Mark it as started.
+
+        Raises:
+            HostError: It was started before, or closed: an inspection is good for one start.
+        """
+        if self.closed or not self.started.acquire(blocking=False):
+            raise HostError("the task was started before, or given up")
+
+    def close(self) -> None:
+        """Close the descriptors; twice is the same as once."""
+        if self.closed:
+            return
+        self.closed = True
+        os.close(self.cwd)
+        if self.payload is not None:
+            os.close(self.payload)
+        for part in (self.program, self.target):
+            if part is not None:
+                part.close()
+
+
+def take_payload(found: HostInspection, task: Task, payload: int | None) -> None:
+    """Keep the declared input, sealed, with its digest.
+
+    Raises:
+        TaskInvalidError: Twice, for a kind that takes none, or it could still change.
+    """
+    if payload is not None and (task.payload is not None or task.kind not in {"process.run", "file.write"}):
+        raise TaskInvalidError("this task takes no input beside it")
+    if payload is None and task.payload is None:
+        return
+    found.payload = os.dup(payload) if payload is not None else seal(task.payload or b"")
+    found.task = replace(found.task, payload=check_sealed(found.payload))
+
+
+def words_of(task: Task) -> tuple[str, ...]:
+    """Give the command of a `process.run`."""
+    words = task["argv"]
+    return tuple(map(str, words)) if isinstance(words, tuple) else ()
+
+
+def additions_of(task: Task) -> list[tuple[str, str]]:
+    """Give the environment additions of a `process.run`."""
+    pairs = task["env"]
+    return [(pair[0], pair[1]) for pair in pairs] if isinstance(pairs, tuple) else []
+
+
+def target_fact(folder: Folder, name: str, path: str) -> FileFact:
+    """Say what is at the place of a file that will be written; no hash where nothing is.
+
+    Raises:
+        OSError: A link, a folder, a device, or a file with a second name.
+    """
+    if not folder.exists(name):
+        return FileFact(path=path, sha256="", size=0)
+    fd = folder.open_file(name)
+    try:
+        sha256, size = digest_of(fd)
+    finally:
+        os.close(fd)
+    return FileFact(path=path, sha256=sha256, size=size)
+
+
+def file_facts(file: Opened) -> dict[str, FactValue]:
+    """Give what rules may ask of any file."""
+    return {"path": file.fact.path, "sha256": file.fact.sha256, "signer": Fact.ABSENT, "writable": file.writable}
+
+
+def in_order(facts: Mapping[str, FactValue]) -> tuple[tuple[str, FactValue], ...]:
+    """Give facts as pairs in name order."""
+    return tuple(sorted(facts.items()))

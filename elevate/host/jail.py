@@ -1,0 +1,99 @@
+"""A task's own view of the machine on host linux, and who it is there.
+
+Two stages, both in the launcher. `settle` runs ahead, while the launcher waits warm: it is the first process of a new PID
+namespace, so that the tree ends with it, and gets its own mounts, IPC and cgroup. `furnish` and `become` follow the order:
+
+- /tmp, /var/tmp, /dev/shm and the scratch home are new and empty, and go with the namespace; /run/user is hidden;
+- cgroup file systems and the rule's read-only folders can't be written;
+- groups, user and capabilities are set, and then read back: what is not exactly as ordered stops the task.
+
+Standard library only.
+"""
+
+import errno
+import os
+import resource
+
+from elevate.host import cgroups, kernel
+
+PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the places that each task gets anew
+_HIDDEN = "/run/user"
+_QUIET = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+_FILES = (1024, 524_288)
+
+Fields = dict[str, list[bytes]]
+
+
+class JailError(OSError):
+    """The task's surroundings are not as ordered."""
+
+
+def settle(cgroup: str) -> None:
+    """Take own mounts, IPC, /proc and cgroup, ahead of the order."""
+    kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
+    kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
+    if cgroup:
+        cgroups.join(cgroup)
+    kernel.mount("proc", "/proc", "proc", _QUIET)
+    for place in cgroups.mounts():
+        kernel.mount("", place, "", kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _QUIET)
+
+
+def furnish(order: Fields) -> None:
+    """Give the task its scratch folders, its working directory and its read-only ones."""
+    if order["network"] != [b"1"]:
+        kernel.unshare(kernel.CLONE_NEWNET)
+    for path in order["read_only"]:
+        kernel.bind_read_only(os.fsdecode(path))
+    cwd = os.fsdecode(order["cwd"][0])
+    kept = os.open(cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    uid, gid = int(order["uid"][0]), int(order["gid"][0])
+    for place in filter(os.path.isdir, PRIVATE):
+        _scratch(place, "mode=1777")
+    if os.path.isdir(_HIDDEN):
+        _scratch(_HIDDEN, "mode=755")
+    _scratch(os.fsdecode(order["home"][0]), f"mode=700,uid={uid},gid={gid}")
+    if cwd.startswith(tuple(f"{place}/" for place in PRIVATE)):
+        os.makedirs(cwd, 0o755, exist_ok=True)
+        kernel.mount(f"/proc/self/fd/{kept}", cwd, "", kernel.MS_BIND)
+    os.close(kept)
+
+
+def enter(order: Fields, opened: int | None) -> None:
+    """Change to the working directory, in the task's own mounts; it must be the one that was opened and shown."""
+    os.chdir(order["cwd"][0])
+    if opened is not None and not os.path.samestat(os.stat("."), os.fstat(opened)):
+        raise JailError(errno.ESTALE, "the working directory is another one by now")
+
+
+def become(order: Fields) -> None:
+    """Take user, groups and capabilities of the order, for good, and check that it is so."""
+    uid, gid = int(order["uid"][0]), int(order["gid"][0])
+    numbers = tuple(int(number) for number in order["capabilities"])
+    _limits()
+    for number in range(kernel.last_capability() + 1):
+        if number not in numbers:
+            kernel.prctl(kernel.PR_CAPBSET_DROP, number)
+    kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
+    kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
+    os.setgroups([gid])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    kernel.set_capabilities(numbers, inheritable=uid != 0)
+    if uid:
+        for number in numbers:
+            kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_RAISE, number)
+    # SECURITY: set, and then verified (attacks.md row 30).
+    if (os.getresuid(), os.getresgid(), os.getgroups()) != ((uid,) * 3, (gid,) * 3, [gid]):
+        raise JailError(errno.EPERM, "user or groups are not as ordered")
+
+
+def _limits() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = _FILES[1] if hard == resource.RLIM_INFINITY else min(hard, _FILES[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(_FILES[0], most), most))
+
+
+def _scratch(place: str, options: str) -> None:
+    kernel.mount("elevate", place, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"{options},size=25%")

@@ -1,0 +1,131 @@
+"""How the launcher waits for the end of one task, and ends what is left of its tree.
+
+As init of a PID namespace one call kills everything in it; else the descendants are looked up and killed until there is no
+child left, which, because the launcher is the reaper of all orphans, means that nothing is left. Standard library only.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+
+from elevate.host import wire
+
+GRACE_SECONDS = 2.0
+CLEANUP_SECONDS = 5.0
+
+
+def wake_on_child() -> int:
+    """Give a descriptor that turns readable when a child has ended."""
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    return read
+
+
+class Watch:
+    """Waits for the end of one task, hears the broker meanwhile, and ends the tree."""
+
+    def __init__(self, channel: socket.socket, wake: int, pid: int, began: float, limit: int) -> None:
+        self.channel = channel
+        self.wake = wake
+        self.pid = pid
+        self.began = began
+        self.deadline = began + limit
+        self.timed_out = False
+        self.ending = False
+        self.status: int | None = None
+
+    def run(self) -> None:
+        """Wait, end the tree, report."""
+        poll = select.poll()
+        poll.register(self.channel, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
+        while self.status is None and not self._over():
+            ready = [fd for fd, _ in poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000 + 1)]
+            if self.wake in ready:
+                os.read(self.wake, 512)
+                self._reap()
+            if self.channel.fileno() in ready and not self._hear():
+                break
+        left = self._end_tree()
+        code = -signal.SIGKILL if self.status is None else os.waitstatus_to_exitcode(self.status)
+        took = int((time.monotonic() - self.began) * 1e6)
+        with contextlib.suppress(OSError):
+            self.channel.send(wire.REPORT.pack(max(code, -1), max(-code, 0), self.timed_out, left, took))
+
+    def _over(self) -> bool:
+        if time.monotonic() < self.deadline:
+            return False
+        if self.ending:
+            return True
+        self.timed_out = True
+        self._end(signal.SIGTERM)
+        return False
+
+    def _end(self, number: int) -> None:
+        self.ending = True
+        self.deadline = min(self.deadline, time.monotonic()) + GRACE_SECONDS
+        self._signal(number)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, number)
+
+    def _hear(self) -> bool:
+        """Do what the broker says; False where it is gone."""
+        try:
+            data = self.channel.recv(wire.COMMAND.size)
+        except OSError:
+            return False
+        if len(data) != wire.COMMAND.size:
+            return False
+        verb, number = wire.COMMAND.unpack(data)
+        if verb == wire.END and not self.ending:
+            self._end(number)
+        else:
+            self._signal(number)
+        return True
+
+    def _reap(self) -> bool:
+        """Collect all who have ended; False where no child is left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self.pid:
+                self.status = status
+
+    def _end_tree(self) -> int:
+        """Kill until nothing is left; give the number that would not go."""
+        until = time.monotonic() + CLEANUP_SECONDS
+        poll = select.poll()
+        poll.register(self.wake, select.POLLIN)
+        while self._reap():
+            if time.monotonic() > until:
+                return len(descendants(os.getpid()))
+            for pid in [-1] if os.getpid() == 1 else descendants(os.getpid()):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            if poll.poll(2):
+                os.read(self.wake, 512)
+        return 0
+
+
+def descendants(root: int) -> list[int]:
+    """Give all living descendants of a process, nearest first. Orphans are its children, because it is their reaper."""
+    children: dict[int, list[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+            state, parent = file.read().rpartition(b")")[2].split()[:2]
+            if state != b"Z":
+                children.setdefault(int(parent), []).append(int(name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found[1:]
