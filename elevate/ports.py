@@ -10,7 +10,7 @@ from typing import Protocol
 
 from elevate.canonical import Json
 from elevate.lifecycle import State
-from elevate.model import AdminIdentity, Ended, InspectedTask, Requester, VerifiedGesture
+from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, VerifiedGesture
 from elevate.tasks import Task
 
 
@@ -252,8 +252,23 @@ class Host(Protocol):
     def provision(self, requester: Requester) -> AdminIdentity:
         """Give the requester's hidden admin account; make it at the first elevation."""
 
-    def start(self, inspection: Inspection, identity: AdminIdentity, *, session: str, time_limit_seconds: int) -> Running:
+    def start(
+        self,
+        inspection: Inspection,
+        identity: AdminIdentity,
+        *,
+        session: str,
+        time_limit_seconds: int,
+        obligations: Obligations | None = None,
+    ) -> Running:
         """Start the inspected task as ``identity``. The one way to an admin process.
+
+        Args:
+            inspection: What `inspect` gave; good for one start.
+            identity: What `provision` gave.
+            session: A new id; never used before.
+            time_limit_seconds: The tree is ended after this.
+            obligations: What the decision demands; a host that is a boundary refuses what it can't keep.
 
         Raises:
             HostError: It could not be started; nothing of it runs.

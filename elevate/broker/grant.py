@@ -95,6 +95,7 @@ class Grant:
                     self.identity,
                     session=self.journal.record.session,
                     time_limit_seconds=self._time_limit(),
+                    obligations=self.agreement.decision.obligations,
                 )
             except (HostError, TaskError) as error:
                 self.journal.to(State.DESTROYED, entries.failed(error))

@@ -29,7 +29,7 @@ from elevate.host.launcher import Launcher, Order, Report
 from elevate.host.machine import Machine
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
-from elevate.model import AdminIdentity, Ended, Requester
+from elevate.model import AdminIdentity, Ended, Obligations, Requester
 from elevate.ports import Clock, Entropy, Inspection
 from elevate.tasks import Task
 
@@ -135,7 +135,15 @@ class EmulatedHost:
             raise HostError("the machine does not know this user")
         return self.machine.smaa(requester.user, made_at=self._clock.read().unix)
 
-    def start(self, inspection: Inspection, identity: AdminIdentity, *, session: str, time_limit_seconds: int) -> TreeRunning:
+    def start(
+        self,
+        inspection: Inspection,
+        identity: AdminIdentity,
+        *,
+        session: str,
+        time_limit_seconds: int,
+        obligations: Obligations | None = None,  # noqa: ARG002 - capabilities and the like mean nothing without a boundary
+    ) -> TreeRunning:
         """Start the inspected task as ``identity``, in a session that has never been. See `elevate.ports.Host.start`."""
         if not isinstance(inspection, EmulatedInspection) or inspection.machine is not self.machine:
             raise HostError("this host did not inspect the task")
