@@ -1,21 +1,18 @@
 """Tokens that must be refused, by name. Where a signature can be true it is: only the profile stands before the right."""
 
-import copy
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from elevate.canonical import Json
-from elevate.token import jwks, mint
+from elevate.token import jwks
 from tests.property.hostile_claims import MEMBERS, claims
-from tests.tokens import CLAIMS, HEADER, KEY, NOW, OTHER_KEY, b64, compact, forge, sign
+from tests.property.hostile_encodings import GOOD, HEADER_PART, PAYLOAD_PART, SIGNATURE_PART, encodings, signatures
+from tests.tokens import HEADER, KEY, NOW, OTHER_KEY, b64, compact, forge
 
-GOOD = mint(KEY, CLAIMS)
-HEADER_PART, PAYLOAD_PART, SIGNATURE_PART = GOOD.split(".")
 PUBLIC = KEY.public.public_bytes_raw()
 
 _HUGE = "a" * 20_000
@@ -23,7 +20,7 @@ _HUGE = "a" * 20_000
 
 def corpus() -> dict[str, str]:
     """Give every hostile token by name."""
-    parts = (_algorithms, _types_and_kids, _foreign_headers, _spellings, _forms, _encodings, _signatures, claims, _nested)
+    parts = (_algorithms, _types_and_kids, _foreign_headers, _spellings, _forms, encodings, signatures, claims, _nested)
     found: dict[str, str] = {}
     for part in parts:
         for name, token in part():
@@ -34,12 +31,6 @@ def corpus() -> dict[str, str]:
 
 def _header(**changes: object) -> dict[str, object]:
     return {name: value for name, value in {**HEADER, **changes}.items() if value is not ...}
-
-
-def _payload(change: Callable[[dict[str, Json]], object]) -> dict[str, Json]:
-    members = copy.deepcopy(MEMBERS)
-    change(members)
-    return members
 
 
 def _hmac(header: object, secret: bytes) -> str:
@@ -254,70 +245,6 @@ def _forms() -> Iterator[tuple[str, str]]:
         yield f"{name} after", GOOD + space
         yield f"{name} within", f"{HEADER_PART}.{PAYLOAD_PART[:9]}{space}{PAYLOAD_PART[9:]}.{SIGNATURE_PART}"
         yield f"{name} beside a dot", f"{HEADER_PART}.{space}{PAYLOAD_PART}.{SIGNATURE_PART}"
-
-
-def _encodings() -> Iterator[tuple[str, str]]:
-    for count in (1, 2, 3, 4):
-        pad = "=" * count
-        yield f"{count} = after the signature", GOOD + pad
-        yield f"{count} = after the header, signed so", sign(HEADER_PART + pad, PAYLOAD_PART)
-        yield f"{count} = after the payload, signed so", sign(HEADER_PART, PAYLOAD_PART + pad)
-    for number, name in enumerate(("header", "payload", "signature")):
-        parts = [HEADER_PART, PAYLOAD_PART, SIGNATURE_PART]
-        for what, char in (("+", "+"), ("/", "/"), ("!", "!"), ("%3D", "%3D")):
-            changed = [*parts]
-            changed[number] += char
-            yield f"{name} with {what}", ".".join(changed) if number == 2 else sign(changed[0], changed[1])
-    for junk in ("!!!!", "\n\n\n\n", "    ", "====", "++++", "\0\0\0\0"):
-        yield f"payload with {junk!r} within, signed so", sign(HEADER_PART, PAYLOAD_PART[:8] + junk + PAYLOAD_PART[8:])
-        yield f"signature with {junk!r} within", f"{HEADER_PART}.{PAYLOAD_PART}.{SIGNATURE_PART[:8]}{junk}{SIGNATURE_PART[8:]}"
-    yield "signature with spare bits set", GOOD[:-1] + _next(GOOD[-1])
-    for size in range(3):
-        members = _payload(lambda found, size=size: found.update(sub="S" * (4 + size)))  # type: ignore[misc]
-        part = b64(compact(members))
-        if len(part) % 4:
-            yield f"payload with spare bits set, {len(part) % 4}", sign(HEADER_PART, part[:-1] + _next(part[-1]))
-    yield "signature in the other alphabet", _other_alphabet()
-    yield "payload in hexadecimal", sign(HEADER_PART, compact(MEMBERS).hex())
-    yield "payload encoded twice", sign(HEADER_PART, b64(PAYLOAD_PART.encode()))
-
-
-def _next(char: str) -> str:
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    return alphabet[alphabet.index(char) + 1]
-
-
-def _other_alphabet() -> str:
-    for position in range(1000):
-        members = _payload(lambda found, position=position: found["elv"].update(position=position))  # type: ignore[misc]
-        first, second, third = forge(HEADER, members).split(".")
-        if "-" in third and "_" in third:
-            return f"{first}.{second}.{third.replace('-', '+').replace('_', '/')}"
-    raise AssertionError("no signature with both")
-
-
-def _signatures() -> Iterator[tuple[str, str]]:
-    raw = KEY.private.sign(f"{HEADER_PART}.{PAYLOAD_PART}".encode())
-    order = 2**252 + 27742317777372353535851937790883648493
-    scalar = int.from_bytes(raw[32:], "little")
-    for name, other in {
-        "empty": b"",
-        "63 bytes": raw[:-1],
-        "65 bytes": raw + b"\0",
-        "zeros": bytes(64),
-        "ones": b"\xff" * 64,
-        "halves swapped": raw[32:] + raw[:32],
-        "S plus the order of the group": raw[:32] + (scalar + order).to_bytes(32, "little"),
-        "R zero": bytes(32) + raw[32:],
-        "S zero": raw[:32] + bytes(32),
-        "identity point": b"\1" + bytes(63),
-        "hexadecimal": raw.hex().encode(),
-        "of the payload only": KEY.private.sign(PAYLOAD_PART.encode()),
-        "of the raw JSON": KEY.private.sign(compact(HEADER) + b"." + compact(MEMBERS)),
-    }.items():
-        yield f"signature {name}", f"{HEADER_PART}.{PAYLOAD_PART}.{b64(other)}"
-    changed = b64(compact(_payload(lambda members: members.update(sub="S-1-5-18"))))
-    yield "payload exchanged below the signature", f"{HEADER_PART}.{changed}.{SIGNATURE_PART}"
 
 
 def _nested() -> Iterator[tuple[str, str]]:

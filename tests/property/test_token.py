@@ -23,7 +23,8 @@ from elevate.model import ProcessIdentity
 from elevate.text import is_shown
 from elevate.token import Claims, Expected, jwks, mint, new_jti, verify
 from elevate.token.profile import _check_signature
-from tests.property.hostile import GOOD, corpus
+from tests.property.hostile import corpus
+from tests.property.hostile_encodings import GOOD
 from tests.tokens import CLAIMS, EXPECTED, HEADER, KEY, KEYS, NOW, OTHER_KEY, b64, claims, forge
 from tests.vectors import vectors
 
