@@ -11,8 +11,8 @@ from elevate.token import Claims, mint, verify
 from tests.bench.figure import Figure
 from tests.tokens import CLAIMS, EXPECTED, KEY, KEYS, NOW
 
-ROUNDS = 300
-RUNS = 15
+ROUNDS = 60
+RUNS = 75
 
 _MEMBERS: dict[str, Any] = {field.name: getattr(CLAIMS, field.name) for field in fields(CLAIMS)}
 _TOKEN = mint(KEY, CLAIMS)
