@@ -158,7 +158,8 @@ class Connection:
             self._receive()
             pipes = self._wire.take_fds(2)
             with self._cut_off():
-                captured = drain(pipes, capture=capture)
+                over = None if self._wire.buffered else self._wire.socket.fileno()
+                captured = drain(pipes, over, capture=capture)
                 told, _ = self._wire.receive()
         outcome = cast("dict[str, Json]", told["outcome"])
         return Outcome(

@@ -28,7 +28,7 @@ from elevate.errors import (
 )
 from elevate.lifecycle import State, is_final
 from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, request_digest
-from elevate.outcome import Outcome, drain
+from elevate.outcome import Outcome, drain, ending
 from elevate.ports import Inspection, Instant, Running
 from elevate.token import Claims, Expected, verify
 
@@ -69,12 +69,13 @@ class Grant:
             HostError: The task could not be started; the token is used up all the same.
         """
         running = self.start(self.parts.entropy.token_bytes(REDEEM_ID_BYTES).hex(), self.agreement.requester.process)
-        try:
-            captured = drain((running.stdout, running.stderr), capture=capture)
-        except BaseException:
-            running.cancel()
-            self.finish(running)
-            raise
+        with ending(running.wait) as over:
+            try:
+                captured = drain((running.stdout, running.stderr), over, capture=capture)
+            except BaseException:
+                running.cancel()
+                self.finish(running)
+                raise
         return self.finish(running, captured)
 
     def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 import select
 import signal
 import socket
@@ -28,6 +29,7 @@ from elevate.host import cgroups, jail, kernel, wire
 from elevate.host.watch import Watch, wake_on_child
 
 CONTROL = 3
+SOFT_DESCRIPTORS = 1024
 _CLOEXEC = 0x40000000
 _TIOCSCTTY = 0x540E
 
@@ -171,6 +173,7 @@ def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
         fcntl.ioctl(int(order["terminal"][0]), _TIOCSCTTY, 0)
     reset_signals()
     os.umask(0o022)
+    limit_descriptors()
     if order["jail"]:
         jail.become(order)
         jail.enter(order, directory)
@@ -207,6 +210,13 @@ def readable(program: int) -> int:
         if os.pread(program, 2, 0) == b"#!":
             os.set_inheritable(program, True)  # noqa: FBT003 - positional only
     return program
+
+
+def limit_descriptors() -> None:
+    """Give the task the usual soft limit, whatever the broker allowed itself; programs size tables by it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    soft = SOFT_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(SOFT_DESCRIPTORS, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def reset_signals() -> None:

@@ -15,7 +15,7 @@ from elevate.lifecycle import State, is_final
 from elevate.model import Requester
 from elevate.ports import Running
 from elevate.server import interface
-from elevate.server.connection import Connection, close_all
+from elevate.server.connection import Connection, close_all, drop
 from elevate.server.interface import Parameters, Request, ServiceError
 from elevate.server.output import forward
 from elevate.server.surface import Grant, Surface
@@ -73,7 +73,7 @@ def run(broker: Surface, connection: Connection, request: Request, fds: list[int
         if not request.oneway:
             connection.send(interface.failure(error, getattr(error, "request", "")))
     finally:
-        close_all(fds)
+        drop(fds)
 
 
 def signal(connection: Connection, request: Request) -> None:

@@ -67,7 +67,12 @@ class Connection:
         if flags & socket.MSG_CTRUNC or len(self._fds) > MAX_FDS:
             raise ProtocolError(f"more than {MAX_FDS} descriptors came at once")
         self.peer.check_sender(sender)
-        calls = [self._call(frame) for frame in self.frames.feed(data)]
+        calls: list[tuple[interface.Request, list[int]]] = []
+        try:
+            calls += map(self._call, self.frames.feed(data))
+        except ProtocolError:
+            drop(*(fds for _, fds in calls))
+            raise
         if not self.frames.unfinished:
             self._drop_fds()
         return calls
@@ -88,7 +93,7 @@ class Connection:
         return request, taken
 
     def _drop_fds(self) -> None:
-        close_all(self._fds)
+        drop(self._fds)
         self._fds = []
 
     def enqueue(self, request: interface.Request, fds: list[int]) -> None:
@@ -98,7 +103,7 @@ class Connection:
             BusyError: Too many wait already.
         """
         if len(self.queue) >= MAX_QUEUED:
-            close_all(fds)
+            drop(fds)
             raise BusyError("too many calls wait on this connection")
         self.queue.append((request, fds))
 
@@ -175,10 +180,11 @@ class Connection:
     def close(self) -> None:
         """Close everything, once no call is under way; unused grants are taken back."""
         for grant in self.grants.values():
-            grant.release()
+            # What can't be written now ends by its own time; one client's token is nobody else's outage.
+            with contextlib.suppress(Exception):
+                grant.release()
         self.grants.clear()
-        for _, fds in self.queue:
-            close_all(fds)
+        drop(*(fds for _, fds in self.queue))
         self.queue.clear()
         self._drop_fds()
         self.peer.close()
@@ -187,7 +193,17 @@ class Connection:
 
 
 def close_all(fds: list[int]) -> None:
-    """Close descriptors that came and that nobody wants."""
+    """Close descriptors of our own."""
     for fd in fds:
         with contextlib.suppress(OSError):
             os.close(fd)
+
+
+def drop(*groups: list[int]) -> None:
+    """Close descriptors that came from a client, in a thread of their own.
+
+    SECURITY: closing can take as long as the client likes: a socket that lingers, a file of a FUSE system of its own.
+    """
+    fds = [fd for group in groups for fd in group]
+    if fds:
+        threading.Thread(target=close_all, args=(fds,), name="closing", daemon=True).start()

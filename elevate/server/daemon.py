@@ -8,6 +8,7 @@ Source: prctl(2); attacks.md row 28.
 """
 
 import ctypes
+import resource
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from elevate.server import place
 from elevate.server.ear import Ear
 from elevate.server.surface import Surface
 
+DESCRIPTORS = 65_536
 _PR_SET_DUMPABLE = 4
 
 
@@ -36,6 +38,7 @@ def serve(broker: Surface, path: Path, clock: Clock, *, say: Callable[[str], Non
         BrokerError: It can't listen there.
     """
     protect_memory()
+    allow_descriptors()
     listener = place.listen(path)
     ear = Ear(listener, broker, clock)
     try:
@@ -57,6 +60,14 @@ def protect_memory() -> None:
     """
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise BrokerError("the broker's memory can't be protected")
+
+
+def allow_descriptors() -> None:
+    """Allow this process as many descriptors as its bounds of connections and grants may need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _on_signals(ear: Ear, broker: Surface) -> None:

@@ -12,13 +12,13 @@ import contextlib
 import os
 import select
 import socket
-from collections import Counter
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 
 from elevate.errors import BusyError, ElevateError
 from elevate.ports import Clock
 from elevate.server import calls, interface
-from elevate.server.connection import Connection, close_all
+from elevate.server.connection import Connection, drop
 from elevate.server.interface import Request, ServiceError
 from elevate.server.peer import Peer
 from elevate.server.surface import Surface
@@ -48,6 +48,7 @@ class Ear:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._done: list[Connection] = []
         self._accepting = True
+        self._deaf = False
         self._stopping = False
         self._drained_ns = 0
         self._poll = select.epoll()
@@ -66,6 +67,9 @@ class Ear:
 
     def turn(self, timeout_ms: int) -> None:
         """Do what there is to do; wait at most ``timeout_ms`` for it."""
+        if self._deaf and self._accepting:
+            self._poll.register(self._listener.fileno(), select.EPOLLIN)
+            self._deaf = False
         for fd, _ in self._poll.poll(timeout_ms / 1000):
             if fd == self._listener.fileno():
                 self._accept()
@@ -91,11 +95,16 @@ class Ear:
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return
         except OSError:
+            # No descriptor is left, say: whoever knocks still waits, and must not keep us running in circles.
+            self._poll.unregister(self._listener.fileno())
+            self._deaf = True
             return
         try:
             connection = self._admit(sock)
-        except ElevateError as error:
+        except (ElevateError, OSError) as error:
             with contextlib.suppress(OSError):
                 sock.send(interface.failure(error), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             sock.close()
@@ -114,28 +123,36 @@ class Ear:
         if self._per_uid[peer.uid] >= MAX_PER_UID:
             peer.close()
             raise BusyError(f"too many connections of uid {peer.uid}", hint="close one first")
-        return Connection(sock, peer)
+        try:
+            return Connection(sock, peer)
+        except BaseException:
+            peer.close()
+            raise
 
     def _hear(self, fd: int) -> None:
         connection = self._connections.get(fd)
         if connection is None:
             return  # ended by something that was heard before it
-        if fd == connection.peer.pidfd:
-            self._end(connection)
-        else:
-            self._read(connection)
+        try:
+            self._end(connection) if fd == connection.peer.pidfd else self._read(connection)
+        except Exception:  # noqa: BLE001 - the daemon's own loop: what one client brings about ends one connection
+            if fd in self._connections:
+                self._end(connection)
 
     def _read(self, connection: Connection) -> None:
         begun = connection.frames.unfinished
+        waiting: deque[tuple[Request, list[int]]] = deque()
         try:
             received = connection.read()
-            for request, fds in received or []:
-                self._dispatch(connection, request, fds)
+            waiting.extend(received or ())
+            while waiting:
+                self._dispatch(connection, *waiting.popleft())
         except BlockingIOError:
             return
         except (ElevateError, OSError) as error:
             connection.send_now(interface.failure(error))
             received = None
+            drop(*(fds for _, fds in waiting))
         if received is None:
             self._end(connection)
         elif not connection.frames.unfinished:
@@ -145,6 +162,7 @@ class Ear:
 
     def _dispatch(self, connection: Connection, request: Request, fds: list[int]) -> None:
         if request.method == _SIGNAL and request.oneway:
+            drop(fds)
             with contextlib.suppress(ElevateError, ServiceError):
                 calls.signal(connection, request)
         elif connection.busy:
@@ -154,7 +172,7 @@ class Ear:
 
     def _start(self, connection: Connection, request: Request, fds: list[int]) -> None:
         if self._under_way >= MAX_CALLS or self._stopping:
-            close_all(fds)
+            drop(fds)
             busy = BusyError("the broker takes no more calls now", hint="try again in a moment")
             connection.send_now(interface.failure(busy))
             return
@@ -200,7 +218,8 @@ class Ear:
     def _refuse_more(self) -> None:
         self._accepting = False
         self._drained_ns = self._clock.read().mono_ns + DRAIN_SECONDS * 10**9
-        self._poll.unregister(self._listener.fileno())
+        if not self._deaf:
+            self._poll.unregister(self._listener.fileno())
         for connection in self._all():
             if not connection.busy:
                 self._end(connection)

@@ -143,7 +143,7 @@ class ServiceError(Exception):
     def __init__(self, name: str, member: str, value: str) -> None:
         super().__init__(f"{name}: {value}")
         self.name = name
-        self.parameters: dict[str, Json] = {member: value}
+        self.parameters: dict[str, Json] = {member: _unicode(value)}
 
 
 @dataclass(frozen=True, slots=True)

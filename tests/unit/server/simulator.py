@@ -57,6 +57,7 @@ class SimulatedGrant:
     claims: Mapping[str, Json] = field(default_factory=lambda: {"jti": "x"})
     used: bool = False
     released: bool = False
+    failing: Exception | None = None
 
     def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:
         if self.used:
@@ -73,6 +74,8 @@ class SimulatedGrant:
         return {"exit_status": ended.exit_status, "signal": ended.signal, "receipt": {"request": self.request}}
 
     def release(self) -> None:
+        if self.failing:
+            raise self.failing
         self.released = True
 
 
