@@ -4,7 +4,7 @@ What the chain alone can tell: a byte edited, an entry deleted in the middle, tw
 can't: a tail cut off, everything rewritten, an older copy. These need an anchor from outside.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -31,6 +31,9 @@ class Tampering(StrEnum):
     TORN = "torn"
     CUT = "cut"
     REWRITTEN = "rewritten"
+    OPENING = "opening"
+    INDEX = "index"
+    CHECKPOINT = "checkpoint"
 
 
 _EXIT = {Outcome.VERIFIED: 0, Outcome.TAMPERED: 1, Outcome.INCOMPLETE: 2}
@@ -43,6 +46,7 @@ class Verdict:
     Attributes:
         size: Number of entries that were checked and are good.
         head: Hash of the last good one, in hexadecimal; `EMPTY` where there is none.
+        root: Root of the tree over all of them, in hexadecimal, where it was computed.
         anchored: Number of entries that an anchor from outside vouches for.
         position: First bad entry; -1 where there is none.
         kind: What happened to it.
@@ -52,6 +56,7 @@ class Verdict:
     outcome: Outcome
     size: int
     head: str
+    root: str = ""
     anchored: int = 0
     position: int = -1
     kind: Tampering | None = None
@@ -110,6 +115,17 @@ def _whole(size: int, head: str, anchor: Anchor | None) -> Verdict:
     return Verdict(outcome=Outcome.VERIFIED, size=size, head=head, anchored=anchor.size, message=text)
 
 
+def name_first_bad(window: Sequence[bytes], position: int, previous: str) -> tuple[int, Tampering]:
+    """Name the first bad entry, and what happened to it.
+
+    Args:
+        window: The entry at which the chain fails to hold, and up to two after it.
+        position: Where the first of them stands.
+        previous: Hash of the entry before it.
+    """
+    return _name([_look(data) for data in window], position, previous)
+
+
 def _look(data: bytes) -> _Seen:
     try:
         return _Seen(parse(data), leaf_hash(data))
@@ -138,7 +154,8 @@ def _name(window: list[_Seen], position: int, previous: str) -> tuple[int, Tampe
         swapped = after is not None and after.entry is not None and after.entry.seq == position
         return position, Tampering.SWAPPED if swapped else Tampering.DELETED
     if first.entry.seq < position:
-        fits = _follows(after, first.hash)
+        # Where the successor follows this one, the one before it is the stranger, unless both are the same.
+        fits = _follows(after, first.hash) and first.hash != previous
         return position - 1 if fits and first.entry.seq == position - 1 else position, Tampering.INSERTED
     return _name_in_place(first, after, position, previous)
 

@@ -29,6 +29,8 @@ EMPTY = "0" * 64
 _NUMBERS = ("mono_us", "seq", "unix_us")
 _TEXTS = ("boot", "broker", "event", "machine", "request", "was")
 _MEMBERS = frozenset({"body", "v", *_NUMBERS, *_TEXTS})
+_NAMES = ("body", *_NUMBERS, *_TEXTS)
+_TYPES: list[type] = [dict, *(int for _ in _NUMBERS), *(str for _ in _TEXTS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +173,5 @@ def _members(draft: Draft, body: Mapping[str, Json], seq: int, previous: str, or
 
 
 def _typed(members: Mapping[str, object]) -> bool:
-    numbers = all(type(members[name]) is int for name in _NUMBERS)
-    texts = all(type(members[name]) is str for name in _TEXTS)
-    return numbers and texts and type(members["body"]) is dict
+    # In the order of `_TYPES`; a million entries pass here when a log is verified.
+    return [type(members[name]) for name in _NAMES] == _TYPES

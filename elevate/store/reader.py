@@ -60,7 +60,7 @@ class LedgerReader:
         """Give the bytes of the entries in order of their positions, as stored; no long transaction is held meanwhile."""
         last, stop = start - 1, 2**62 if stop is None else stop
         query = "SELECT seq, data FROM entries WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?"
-        while page := self._rows(query, last, stop, PAGE_ENTRIES):
+        while page := self.rows(query, last, stop, PAGE_ENTRIES):
             yield from (as_bytes(data) for _, data in page)
             last = page[-1][0]
 
@@ -71,13 +71,13 @@ class LedgerReader:
             AuditError: An entry or an opening is damaged.
         """
         last, stop = start - 1, 2**62 if stop is None else stop
-        while page := self._rows(_OPENED, last, stop, PAGE_ENTRIES):
+        while page := self.rows(_OPENED, last, stop, PAGE_ENTRIES):
             yield from (opened(as_bytes(data), as_bytes(openings)) for _, data, openings in page)
             last = page[-1][0]
 
     def opened_of(self, request: str) -> list[Entry]:
         """Give one request's entries in order with what is still open of them."""
-        found = (self._rows(_OPENED, position - 1, position + 1, 1) for position in positions_of(self.connection, request))
+        found = (self.rows(_OPENED, position - 1, position + 1, 1) for position in positions_of(self.connection, request))
         return [opened(as_bytes(data), as_bytes(openings)) for rows in found for _, data, openings in rows]
 
     def note(self) -> str:
@@ -86,13 +86,13 @@ class LedgerReader:
         Raises:
             AuditError: There is none yet.
         """
-        for (note,) in self._rows("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1"):
+        for (note,) in self.rows("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1"):
             return str(note)
         raise AuditError("the log has no checkpoint yet", hint="the broker signs one every 256 entries, and when it stops")
 
     def meta(self, name: str) -> str:
         """Give a value of the table ``meta``; empty where it is not there."""
-        return next((str(value) for (value,) in self._rows("SELECT value FROM meta WHERE name = ?", name)), "")
+        return next((str(value) for (value,) in self.rows("SELECT value FROM meta WHERE name = ?", name)), "")
 
     def find(self, name: str) -> str:
         """Give the request that ``name`` means: its id, the beginning of it, the id of its token, or a position.
@@ -104,15 +104,20 @@ class LedgerReader:
             raise AuditError(f"give at least {MIN_PREFIX} characters of the id", hint="elevate audit tail shows the ids")
         ceiling = name + "g"
         query = "SELECT request FROM requests WHERE request = ?1 OR jti = ?1 OR (request > ?1 AND request < ?2) LIMIT 2"
-        found = [str(request) for (request,) in self._rows(query, name, ceiling)]
+        found = [str(request) for (request,) in self.rows(query, name, ceiling)]
         if not found:
-            found = [str(request) for (request,) in self._rows("SELECT request FROM loose WHERE request = ? LIMIT 1", name)]
+            found = [str(request) for (request,) in self.rows("SELECT request FROM loose WHERE request = ? LIMIT 1", name)]
         if len(found) != 1:
             word = "more than one request begins" if found else "no request or token is named"
             raise AuditError(f"{word} {name}", hint="elevate audit tail shows the ids")
         return found[0]
 
-    def _rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
+        """Give all rows of a query.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
         try:
             return self.connection.execute(query, values).fetchall()
         except apsw.Error as exc:

@@ -13,8 +13,8 @@ import apsw
 
 from elevate.errors import ElevateError, StoreError, StoreUnwritableError
 from elevate.lifecycle import TRANSITIONS
-from elevate.ports import Draft, Entropy, Record, Step, Stepped
-from elevate.store import rows
+from elevate.ports import Draft, Entropy, Instant, Record, Step, Stepped
+from elevate.store import keeping, rows
 from elevate.store.proving import positions_of, prove
 from elevate.store.sqlite_file import OwnedFile
 from elevate.store.sqlite_ledger import Ledger, connect, read_row
@@ -41,6 +41,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, entropy: Entropy) -> None:
         self._file = OwnedFile(path, entropy)
+        self._entropy = entropy
         self._readers: list[apsw.Connection] = []
         self._lock = threading.Lock()
         try:
@@ -113,13 +114,15 @@ class SqliteStore:
         """Give one request's entries in order."""
         with self._reading() as connection:
             query = "SELECT data FROM entries WHERE seq = ?"
-            return [bytes(connection.execute(query, (position,)).get or b"") for position in positions_of(connection, request)]
+            found = (connection.execute(query, (position,)).get for position in positions_of(connection, request))
+            return [data for data in found if isinstance(data, bytes)]
 
     def openings_of(self, request: str) -> list[bytes]:
         """Give what the entries of `entries_of` commit to, in the same order; empty where there is nothing, or no more."""
         with self._reading() as connection:
-            query = "SELECT data FROM openings WHERE seq = ?"
-            return [bytes(connection.execute(query, (position,)).get or b"") for position in positions_of(connection, request)]
+            query = "SELECT o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq WHERE e.seq = ?"
+            found = (connection.execute(query, (position,)).fetchall() for position in positions_of(connection, request))
+            return [data if isinstance(data, bytes) else b"" for rows_found in found for (data,) in rows_found]
 
     def checkpoint(self) -> str:
         """Sign what is in the log now; give the note."""
@@ -129,6 +132,23 @@ class SqliteStore:
     def verifier_key(self) -> str:
         """The log's public key in text form; keep it outside, and the log can be told from a forged one."""
         return str(self._ledger.log.signer.verifier)
+
+    def rotate_key(self, at: Instant) -> str:
+        """Hand over to a new log key by an entry that the old one signs; give the new one."""
+        seed = self._entropy.token_bytes(keeping.SEED_BYTES)
+        return self._writer.submit(lambda ledger: keeping.rotate_key(ledger, at, seed), settles=True).result()
+
+    def erase(self, subject: str, at: Instant) -> keeping.Erased:
+        """Delete what opens a person's entries, by user name or SID; no file of the ledger holds it afterwards.
+
+        Raises:
+            AuditError: Nobody of that name is in the log, or a request of theirs has not ended.
+        """
+        return self._writer.submit(lambda ledger: keeping.erase(ledger, subject, at), settles=True).result()
+
+    def prune(self, before: int, at: Instant) -> int:
+        """Take out entries that were archived; give the position at which the log now begins."""
+        return self._writer.submit(lambda ledger: keeping.prune(ledger, before, at), settles=True).result()
 
     def prove(self, position: int) -> str:
         """Give a proof, as a C2SP tlog-proof, that an entry is in the log, with all that it still opens.

@@ -37,9 +37,9 @@ _OUT = frozenset(TRANSITIONS)
 _GIVES = frozenset({State.ISSUED, State.REDEEMED})
 _ROW = ", ".join(rows.COLUMNS)
 _SELECT = f"SELECT {_ROW}, n FROM requests WHERE request = ?"  # noqa: S608 - constant names
-_INSERT = f"INSERT INTO requests({_ROW}, positions) VALUES({', '.join('?' * len(rows.COLUMNS))}, ?)"
+_INSERT = f"INSERT INTO requests({_ROW}, positions, last) VALUES({', '.join('?' * len(rows.COLUMNS))}, ?, ?)"
 _SET = ", ".join(f"{name} = ?" for name in rows.COLUMNS if name != "request")
-_UPDATE = f"UPDATE requests SET {_SET}, positions = positions || ? WHERE n = ? AND state = ?"  # noqa: S608 - the same
+_UPDATE = f"UPDATE requests SET {_SET}, positions = positions || ?, last = ? WHERE n = ? AND state = ?"  # noqa: S608 - the same
 
 
 class Claim(Enum):
@@ -61,7 +61,8 @@ class Ledger:
     def __init__(self, path: Path, entropy: Entropy) -> None:
         self.connection = connect(path, write=True)
         pragmas = ("wal_autocheckpoint=0", "cache_size=-32768", "temp_store=MEMORY", "secure_delete=ON")
-        self.connection.execute("; ".join(f"PRAGMA {pragma}" for pragma in pragmas))
+        for pragma in pragmas:
+            self.connection.execute(f"PRAGMA {pragma}").fetchall()
         # After a crash or a failed sync the pages in memory may not be those on the disk: write and sync all of them anew.
         self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self.wal = path.with_name(path.name + "-wal")
@@ -77,6 +78,7 @@ class Ledger:
             entropy=entropy,
             origin=origin_of(self.generation),
         )
+        self.empty_wal = False
         self._out = self._count_out()
         self._saved = (self.log.mark(), self._out)
         self.committed = (self.log.size, self.log.previous)
@@ -101,6 +103,23 @@ class Ledger:
         self.connection.execute("COMMIT")
         self._saved = (self.log.mark(), self._out)
         self.committed = (self.log.size, self.log.previous)
+
+    def settle(self) -> None:
+        """Do what follows a commit.
+
+        A key that was rotated is taken up; of what was erased nothing stays in the write-ahead log.
+
+        Raises:
+            StoreError: A reader holds the write-ahead log; it is emptied when the ledger is next opened.
+        """
+        key = self.meta("key")
+        if key != str(self.log.signer.verifier):
+            logkey.settle(self.path)
+            self.log.signer = logkey.load(self.path, key)
+        if self.empty_wal:
+            self.empty_wal = False
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self.wal_pages = self._allocated = 0
 
     def move_pages(self) -> None:
         """Move what is left in the write-ahead log, so that it can begin anew; without effect while readers hold it."""
@@ -137,7 +156,7 @@ class Ledger:
         if self._row(record.request) is not None:
             raise rows.taken(record.request)
         position = self.log.write(entry)
-        self.connection.execute(_INSERT, (*_values(record), str(position)))
+        self.connection.execute(_INSERT, (*_values(record), str(position), position))
         self._out += 1
         return position
 
@@ -153,7 +172,7 @@ class Ledger:
         self._claim(_claim_of(step))
         position = self.log.write(step.entry)
         values = [value for name, value in zip(rows.COLUMNS, _values(after), strict=True) if name != "request"]
-        self.connection.execute(_UPDATE, (*values, f" {position}", number, step.before.value))
+        self.connection.execute(_UPDATE, (*values, f" {position}", position, number, step.before.value))
         if self.connection.changes() != 1:
             raise StoreUnwritableError("the ledger changed under its writer")
         self._out += (step.after in _OUT) - (step.before in _OUT)
@@ -213,7 +232,8 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     connection = apsw.Connection(str(path), flags=flags | apsw.SQLITE_OPEN_NOFOLLOW)
     connection.set_busy_timeout(10_000)
-    connection.execute("PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF")
+    for pragma in ("synchronous=FULL", "trusted_schema=OFF"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
     connection.execute("SELECT count(*) FROM meta").fetchall()
     return connection
 

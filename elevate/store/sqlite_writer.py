@@ -21,16 +21,19 @@ CHECKPOINT_PAGES = 2000
 HELP_PAGES = 16_000
 """Beyond this the writer itself checkpoints what the other thread has left, so that the log file can begin anew."""
 
+_RESTART = "stop the readers of the ledger and start the broker again; it then does the rest"
+
 T = TypeVar("T")
 
 
 class Operation(Generic[T]):
     """What to do to the ledger, and where to answer."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "result", "settles", "work")
 
-    def __init__(self, work: Callable[[Ledger], T]) -> None:
+    def __init__(self, work: Callable[[Ledger], T], *, settles: bool) -> None:
         self.work = work
+        self.settles = settles
         self.future: Future[T] = Future()
         self.result: T | None = None
         self.error: BaseException | None = None
@@ -72,9 +75,17 @@ class Writer:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, work: Callable[[Ledger], T]) -> "Future[T]":
-        """Queue an operation; its future is done when it is durable, or when it did not happen."""
-        operation = Operation(work)
+    def submit(self, work: Callable[[Ledger], T], *, settles: bool = False) -> "Future[T]":
+        """Queue an operation; its future is done when it is durable, or when it did not happen.
+
+        Args:
+            work: Called in the writer's thread, inside the transaction.
+            settles: `Ledger.settle` is to follow the commit.
+
+        Raises:
+            StoreUnwritableError: The ledger is closed.
+        """
+        operation = Operation(work, settles=settles)
         with self._gate:
             if self._closed:
                 raise StoreUnwritableError("the ledger is closed")
@@ -150,6 +161,16 @@ class Writer:
             except ElevateError as exc:
                 operation.error = exc
         self._ledger.commit()
+        if any(operation.settles for operation in group):
+            self._settle(group)
+
+    def _settle(self, group: list[_Any]) -> None:
+        try:
+            self._ledger.settle()
+        except (apsw.Error, OSError) as exc:
+            for operation in group:
+                if operation.settles and operation.error is None:
+                    operation.error = StoreError("it is written, and not all of it is done", detail=str(exc), hint=_RESTART)
 
     def _after(self) -> None:
         pages = self._ledger.wal_pages

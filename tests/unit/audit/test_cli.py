@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from elevate.audit.notes import Signer
 from elevate.cli.audit import app
 from elevate.errors import AuditError, ElevateError, StoreError, StoreForeignError
 from elevate.lifecycle import State
@@ -79,12 +80,33 @@ def test_verify_says_what_it_can_not_tell(store: SqliteStore) -> None:
 
 def test_verify_with_an_anchor(store: SqliteStore) -> None:
     """Exit status 0, also when the log has grown since and the broker is gone."""
-    size, head = store.head()
+    size, (_, before) = store.head()[0], run(store, "verify")
     store.append(draft("more"))
     store.close()
-    code, output = run(store, "verify", "--anchor", f"{size}:{head}")
+    code, output = run(store, "verify", "--anchor", f"{size}:{json.loads(before)['root']}")
     assert code == 0
     assert json.loads(output)["anchored"] == size
+
+
+def test_a_checkpoint_or_a_proof_is_an_anchor(store: SqliteStore, tmp_path: Path) -> None:
+    """What was kept in a file; the log has grown since."""
+    (tmp_path / "note").write_text(store.checkpoint())
+    (tmp_path / "proof").write_text(store.prove(0))
+    store.append(draft("more"))
+    for name in ("note", "proof"):
+        assert run(store, "verify", "--anchor", str(tmp_path / name))[0] == 0
+
+
+def test_prove_and_check(store: SqliteStore, tmp_path: Path) -> None:
+    """A proof printed by one holds for the other, with the key alone."""
+    store.checkpoint()
+    (tmp_path / "proof").write_text(run(store, "prove", "0")[1])
+    keys = json.loads(run(store, "key")[1])
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "proof"), "--key", keys["first"]])
+    assert result.exit_code == 0
+    assert json.loads(result.output)["entry"]["event"] == "requested"
+    other = CliRunner().invoke(app, ["check", str(tmp_path / "proof"), "--key", str(Signer.make("x", b"x" * 32).verifier)])
+    assert isinstance(other.exception, AuditError)
 
 
 def test_42_verify_names_the_first_bad_entry(store: SqliteStore) -> None:
@@ -101,7 +123,7 @@ def test_42_verify_names_the_first_bad_entry(store: SqliteStore) -> None:
 @pytest.mark.parametrize("anchor", ["1", "x:" + "0" * 64, "1:" + "g" * 64, "-1:" + "0" * 64])
 def test_a_bad_anchor_is_refused(store: SqliteStore, anchor: str) -> None:
     """With what it should be."""
-    with pytest.raises(AuditError, match="SIZE:HASH"):
+    with pytest.raises(AuditError, match="SIZE:ROOT"):
         run(store, "verify", "--anchor", anchor)
 
 

@@ -151,3 +151,13 @@ def test_a_ledger_moved_away_takes_no_more_entries(path: Path) -> None:
     path.with_name("elsewhere").rename(path)
     assert store.append(draft("again")) == 1
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("synchronous", 2), ("secure_delete", 1), ("journal_mode", "wal"), ("temp_store", 2)]
+)
+def test_the_writer_writes_as_it_says(path: Path, pragma: str, value: object) -> None:
+    """Every commit synced, what is deleted overwritten, nothing in temporary files."""
+    store = opened(path)
+    assert store._ledger.connection.execute(f"PRAGMA {pragma}").get == value
+    store.close()

@@ -1,0 +1,178 @@
+"""``elevate audit verify``, ``prove``, ``check`` and ``key``: what can be shown of the log, and to whom."""
+
+import multiprocessing
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elevate.audit import Verdict
+from elevate.audit.notes import Checkpoint, Note, VerifierKey
+from elevate.audit.proof import HEADER, Proof
+from elevate.audit.proof import check as check_proof
+from elevate.audit.verify import Known
+from elevate.cli.audit_common import Json, State, as_json, json_line, ledger_path
+from elevate.errors import AuditError
+from elevate.store.checking import Part, Plan
+from elevate.store.proving import prove as prove_entry
+from elevate.store.reader import LedgerReader
+
+PROCESSES = 2
+ALONE = 20_000
+"""A shorter log is checked by one process."""
+ROOT_CHARS = 64
+MAX_ANCHOR_BYTES = 1_000_000
+
+Progress = Callable[[int], None]
+
+
+def verify(
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE|SIZE:ROOT", help="A checkpoint or proof that was kept outside; may be given again."),
+    ] = None,
+    *,
+    log_key: Annotated[str, typer.Option("--key", help="The log's first key as init printed it.")] = "",
+    since: Annotated[int, typer.Option(min=0, help="Go on here: entries before it were verified earlier.")] = 0,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Check the whole log. Exit status: 0 verified, 1 tampered, 2 incomplete."""
+    known = [read_anchor(text) for text in anchor or ()]
+    plan = Plan(ledger_path(state), since=since, known=known, key=VerifierKey.parse(log_key) if log_key else None)
+    verdict = run(plan)
+    sys.stdout.write(json_line(asdict(verdict)) if as_json(json=json) else verdict_text(verdict))
+    raise typer.Exit(verdict.exit_code)
+
+
+def prove(
+    name: Annotated[str, typer.Argument(metavar="POSITION", help="Position of the entry, as tail and show print it.")],
+    *,
+    state: State = None,
+) -> None:
+    """Print a proof that one entry is in the log, against the last checkpoint; it holds without the log."""
+    if not name.isdecimal():
+        raise AuditError("an entry is named by its position", hint="elevate audit show ID prints the positions in brackets")
+    with LedgerReader(ledger_path(state)) as reader:
+        sys.stdout.write(prove_entry(reader.connection, int(name), reader.note()))
+
+
+def check(
+    file: Annotated[typer.FileText, typer.Argument(help="A proof that prove wrote; - for standard input.")],
+    log_key: Annotated[str, typer.Option("--key", help="The log's key as it was kept.")],
+    *,
+    witness: Annotated[
+        list[str] | None, typer.Option(help="Key of a witness that must have cosigned; may be given again.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check a proof, with nothing but the log's key."""
+    keys = [VerifierKey.parse(text) for text in witness or ()]
+    proven = check_proof(file.read(MAX_ANCHOR_BYTES), VerifierKey.parse(log_key), witnesses=keys)
+    if as_json(json=json):
+        sys.stdout.write(
+            json_line({"entry": asdict(proven.entry), "size": proven.checkpoint.size, "witnesses": proven.witnesses})
+        )
+        return
+    seen = "".join(f", seen by {name}" for name, _ in proven.witnesses)
+    sys.stdout.write(f"proven: entry {proven.entry.seq} ({proven.entry.event}) of {proven.checkpoint.origin}{seen}\n")
+
+
+def key(*, json: Json = False, state: State = None) -> None:
+    """Print the log's keys: keep the first one outside of this machine."""
+    with LedgerReader(ledger_path(state)) as reader:
+        keys = {"first": reader.meta("first_key"), "now": reader.meta("key")}
+    sys.stdout.write(json_line(keys) if as_json(json=json) else f"first: {keys['first']}\nnow:   {keys['now']}\n")
+
+
+def read_anchor(text: str) -> Known:
+    """Read what was kept outside: a checkpoint, a proof, or ``SIZE:ROOT``.
+
+    Raises:
+        AuditError: It is none of these.
+    """
+    size, _, root = text.partition(":")
+    if size.isdecimal() and len(root) == ROOT_CHARS and not set(root) - set("0123456789abcdef"):
+        return Known(size=int(size), root=bytes.fromhex(root), source="the anchor")
+    try:
+        with Path(text).open(encoding="utf-8") as file:
+            content = file.read(MAX_ANCHOR_BYTES)
+    except (OSError, ValueError) as exc:
+        raise AuditError(f"an anchor is a file or SIZE:ROOT, not {text!r}", hint="verify --json prints size and root") from exc
+    note = Proof.parse(content).note if content.startswith(HEADER) else content
+    checkpoint = Checkpoint.parse(Note.parse(note).text)
+    return Known(size=checkpoint.size, root=checkpoint.root, source=Path(text).name)
+
+
+def run(plan: Plan) -> Verdict:
+    """Check a log, a long one with several processes, and show how far it is where somebody looks on."""
+    parts = plan.ranges(PROCESSES if plan.size - plan.start > ALONE else 1)
+    bar = _Bar(plan.size - plan.start)
+    context = multiprocessing.get_context("fork")
+    workers = []
+    for part in range(1, len(parts)):
+        ours, theirs = context.Pipe(duplex=False)
+        worker = context.Process(target=_work, args=(plan, part, parts, theirs))
+        worker.start()
+        theirs.close()
+        workers.append((worker, ours))
+    found = [plan.check(0, parts, bar.advance)] if parts else []
+    for worker, ours in workers:
+        found.append(_receive(ours))
+        worker.join()
+        bar.advance(found[-1][0].stop - found[-1][0].start)
+    bar.end()
+    return plan.verdict(found)
+
+
+def _work(plan: Plan, part: int, parts: Sequence[tuple[int, int]], answer: "Connection[Part | str, None]") -> None:
+    try:
+        answer.send(plan.check(part, parts, lambda _: None))
+    except Exception as exc:  # noqa: BLE001 - the other process must hear of whatever it was
+        answer.send(str(exc))
+
+
+def _receive(answer: "Connection[None, Part | str]") -> Part:
+    try:
+        found = answer.recv()
+    except EOFError as exc:
+        raise AuditError("a part of the check ended early") from exc
+    if isinstance(found, str):
+        raise AuditError(f"a part of the check failed: {found}")
+    return found
+
+
+class _Bar:
+    """A line on standard error, where that is a terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._shown = -1
+        self._on = sys.stderr.isatty() and total > ALONE
+
+    def advance(self, count: int) -> None:
+        """Show that so many more are done."""
+        self._done += count
+        percent = self._done * 100 // max(self._total, 1)
+        if self._on and percent != self._shown:
+            self._shown = percent
+            sys.stderr.write(f"\r{'█' * (percent // 4):25} {percent:3} %")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Wipe the line."""
+        if self._on:
+            sys.stderr.write("\r" + " " * 32 + "\r")
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """Give the verdict for people."""
+    text = f"{verdict.outcome.value}: {verdict.message}\n"
+    if verdict.root:
+        text += f"root: {verdict.size}:{verdict.root}\n"
+    return text

@@ -1,0 +1,271 @@
+"""Row 42 on the stored log: who can write the file can't change it unseen, and what is no attack raises no alarm."""
+
+import shutil
+from pathlib import Path
+
+import apsw
+import pytest
+
+from elevate.audit import Outcome, Tampering, Verdict
+from elevate.audit.notes import Checkpoint, Note, Signer, VerifierKey
+from elevate.audit.verify import Known
+from elevate.cli.audit_verify import run
+from elevate.store import SqliteStore
+from elevate.store.checking import Plan
+from elevate.testing import SeededEntropy
+from tests.biglog import make_log
+from tests.ledgers import draft, issue, redeem, request_id, row
+
+SIZE = 1900
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of many tiles, closed."""
+    folder = tmp_path_factory.mktemp("good", numbered=True)
+    store = make_log(folder / "ledger.sqlite", 2000)
+    assert store.head()[0] == SIZE
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def path(good: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "copy"
+    shutil.copytree(good, copy)
+    return copy / "ledger.sqlite"
+
+
+def verify(path: Path, *known: Known, since: int = 0, key: VerifierKey | None = None) -> Verdict:
+    return run(Plan(path, since=since, known=known, key=key))
+
+
+def change(path: Path, *queries: str) -> None:
+    connection = apsw.Connection(str(path))
+    for query in queries:
+        connection.execute(query)
+    connection.close()
+
+
+def anchor(path: Path) -> Known:
+    """The last checkpoint, as somebody kept it."""
+    connection = apsw.Connection(str(path))
+    note = str(connection.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").get)
+    connection.close()
+    checkpoint = Checkpoint.parse(Note.parse(note).text)
+    return Known(size=checkpoint.size, root=checkpoint.root, source="kept")
+
+
+def named(verdict: Verdict) -> tuple[int, Tampering | None]:
+    assert verdict.outcome is Outcome.TAMPERED
+    return verdict.position, verdict.kind
+
+
+def test_a_good_log_is_whole(path: Path) -> None:
+    """Incomplete without an anchor, verified with one."""
+    assert verify(path).outcome is Outcome.INCOMPLETE
+    verdict = verify(path, anchor(path))
+    assert (verdict.outcome, verdict.size, verdict.anchored) == (Outcome.VERIFIED, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("at", [1, 255, 256, 700, SIZE - 2])
+def test_42_an_edited_entry_is_named(path: Path, at: int) -> None:
+    """A byte of the stored entry."""
+    edit = f"SET data = CAST(replace(CAST(data AS TEXT), '\"mono_us\":1', '\"mono_us\":2') AS BLOB) WHERE seq = {at}"
+    change(path, f"UPDATE entries {edit}")
+    assert named(verify(path)) == (at, Tampering.EDITED)
+
+
+@pytest.mark.parametrize("at", [1, 256, 700])
+def test_42_a_deleted_entry_is_named(path: Path, at: int) -> None:
+    """Also where those behind it were moved up."""
+    change(path, f"DELETE FROM entries WHERE seq = {at}")
+    assert named(verify(path)) == (at, Tampering.DELETED)
+    change(path, f"UPDATE entries SET seq = -seq WHERE seq > {at}", "UPDATE entries SET seq = -seq - 1 WHERE seq < 0")
+    assert named(verify(path)) == (at, Tampering.DELETED)
+
+
+def test_42_two_swapped_entries_are_named(path: Path) -> None:
+    """Each in the other's place."""
+    change(
+        path,
+        "UPDATE entries SET seq = -1 WHERE seq = 700",
+        "UPDATE entries SET seq = 700 WHERE seq = 701",
+        "UPDATE entries SET seq = 701 WHERE seq = -1",
+    )
+    assert named(verify(path)) == (700, Tampering.SWAPPED)
+
+
+def test_42_an_inserted_entry_is_named(path: Path) -> None:
+    """Those behind it moved down."""
+    change(
+        path,
+        "UPDATE entries SET seq = -seq WHERE seq >= 700",
+        "UPDATE entries SET seq = 1 - seq WHERE seq < 0",
+        "INSERT INTO entries SELECT 700, data FROM entries WHERE seq = 699",
+    )
+    assert named(verify(path)) == (700, Tampering.INSERTED)
+
+
+def test_42_a_torn_entry_is_named(path: Path) -> None:
+    """Half of it is there, or it is of another type."""
+    for query in ("substr(data, 1, 100)", "CAST('x' AS TEXT)", "4"):
+        change(path, f"UPDATE entries SET data = {query} WHERE seq = 700")
+        assert named(verify(path)) == (700, Tampering.TORN)
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("UPDATE openings SET data = CAST(replace(CAST(data AS TEXT), 'erin', 'alic') AS BLOB)", Tampering.OPENING),
+        ("UPDATE requests SET state = 'denied' WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET jti = 'x' WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET positions = positions || ' 3' WHERE n = 100", Tampering.INDEX),
+        ("DELETE FROM requests WHERE n = 100", Tampering.INDEX),
+        ("UPDATE tiles SET hashes = zeroblob(8192), root = zeroblob(32) WHERE id = 3", Tampering.INDEX),
+        ("DELETE FROM tiles WHERE id = 6", Tampering.INDEX),
+        ("DELETE FROM checkpoints WHERE size BETWEEN 300 AND 1500", Tampering.CHECKPOINT),
+        ("DELETE FROM checkpoints", Tampering.CHECKPOINT),
+        ("UPDATE checkpoints SET note = (SELECT note FROM checkpoints LIMIT 1) WHERE size > 1000", Tampering.CHECKPOINT),
+        ("UPDATE checkpoints SET note = 'x' WHERE size > 1000", Tampering.CHECKPOINT),
+    ],
+)
+def test_42_what_stands_beside_the_log_is_checked(path: Path, query: str, kind: Tampering) -> None:
+    """Openings, rows, tiles and checkpoints, without an anchor."""
+    change(path, query)
+    assert named(verify(path))[1] is kind
+
+
+def test_42_a_cut_tail_needs_an_anchor(path: Path) -> None:
+    """With the tree and its checkpoints cut, too, the rest is a good log: incomplete. With an anchor: cut."""
+    known = anchor(path)
+    cut(path, 900)
+    assert verify(path).outcome is Outcome.INCOMPLETE
+    assert named(verify(path, known)) == (900, Tampering.CUT)
+
+
+def test_42_a_log_that_was_cut_and_went_on_needs_an_anchor(path: Path) -> None:
+    """Its own key signs the new end; the anchor saw another."""
+    known = anchor(path)
+    cut(path, 900)
+    store = SqliteStore(path, entropy=SeededEntropy(3))
+    for number in range(SIZE):
+        store.append(draft(f"other-{number}"))
+    store.close()
+    assert verify(path).outcome is Outcome.INCOMPLETE
+    assert named(verify(path, known))[1] is Tampering.REWRITTEN
+
+
+def test_42_an_older_copy_needs_an_anchor(path: Path, tmp_path: Path) -> None:
+    """It is a good log that ends too early."""
+    older = tmp_path / "older"
+    shutil.copytree(path.parent, older)
+    store = SqliteStore(path, entropy=SeededEntropy(3))
+    store.append(draft("more"))
+    store.close()
+    assert named(verify(older / path.name, anchor(path))) == (SIZE, Tampering.CUT)
+
+
+def test_42_a_log_rewritten_with_another_key_shows_with_the_pinned_one(path: Path, tmp_path: Path) -> None:
+    """The first key, kept outside, did not sign this."""
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    make_log(other / "ledger.sqlite", 2000).close()
+    with_key = SqliteStore(path, entropy=SeededEntropy())
+    key = VerifierKey.parse(with_key.verifier_key)
+    with_key.close()
+    assert verify(path, key=key).outcome is Outcome.INCOMPLETE
+    pinned = VerifierKey(name=key.name, kind=key.kind, key=Signer.make("x", b"p" * 32).verifier.key)
+    assert named(verify(other / "ledger.sqlite", key=pinned))[1] is Tampering.CHECKPOINT
+
+
+def test_42_two_views_of_one_log_show_when_they_meet(path: Path, tmp_path: Path) -> None:
+    """Each has an anchor that the other can't hold."""
+    fork = tmp_path / "fork"
+    shutil.copytree(path.parent, fork)
+    for place, word in ((path, "left"), (fork / path.name, "right")):
+        store = SqliteStore(place, entropy=SeededEntropy(3))
+        store.append(draft(word))
+        store.close()
+    assert named(verify(path, anchor(fork / path.name)))[1] is Tampering.REWRITTEN
+    assert verify(path, anchor(path)).outcome is Outcome.VERIFIED
+
+
+def test_verification_goes_on_where_it_ended(path: Path) -> None:
+    """From a size on: what lies before is not read again, and the verdict says so; an anchor there still counts."""
+    verdict = verify(path, anchor(path), since=1000)
+    assert (verdict.outcome, verdict.anchored) == (Outcome.VERIFIED, SIZE)
+    assert "from 768 on" in verdict.message
+    change(path, "DELETE FROM entries WHERE seq = 700")
+    assert verify(path, since=1000).outcome is Outcome.INCOMPLETE
+    assert named(verify(path)) == (700, Tampering.DELETED)
+
+
+def test_41_no_false_alarm_after_a_crash_at_any_byte(tmp_path: Path) -> None:
+    """The write-ahead log cut at any offset: what is left is a whole log, and it goes on."""
+    store = SqliteStore(tmp_path / "ledger.sqlite", entropy=SeededEntropy())
+    for number in range(3):
+        store.open_request(row(request_id(number)), draft("requested", request_id(number)))
+        store.step(issue(request_id(number)))
+    store.step(redeem(request_id(0)))
+    copies = {end: (tmp_path / f"ledger.sqlite{end}").read_bytes() for end in ("", "-wal", "-key")}
+    used = len(copies["-wal"].rstrip(b"\0"))
+    sizes = set()
+    for cut_at in [*range(0, used, 1021), used - 1, used]:
+        sizes.add(crashed(tmp_path / f"crash-{cut_at}", copies, cut_at))
+    store.close()
+    assert sizes == set(range(8))
+
+
+def crashed(folder: Path, copies: dict[str, bytes], cut_at: int) -> int:
+    """Open what a crash left, verify it, and give the size it had."""
+    folder.mkdir(mode=0o700)
+    for end, data in copies.items():
+        place = folder / f"ledger.sqlite{end}"
+        place.write_bytes(data[:cut_at] if end == "-wal" else data)
+        place.chmod(0o600)
+    store = SqliteStore(folder / "ledger.sqlite", entropy=SeededEntropy(9))
+    size = store.head()[0]
+    store.append(draft("after"))
+    store.close()
+    assert verify(folder / "ledger.sqlite").outcome is Outcome.INCOMPLETE
+    return size
+
+
+def test_no_false_alarm_after_a_clock_step(tmp_path: Path) -> None:
+    """Times are not positions."""
+    store = SqliteStore(tmp_path / "ledger.sqlite", entropy=SeededEntropy())
+    for unix_us in (2_000_000, 1_000_000, 3_000_000):
+        entry = draft("tick")
+        store.append(type(entry)(event="tick", request="", at=type(entry.at)(unix_us=unix_us, mono_ns=unix_us)))
+    store.close()
+    assert verify(tmp_path / "ledger.sqlite").outcome is Outcome.INCOMPLETE
+
+
+def cut(path: Path, size: int) -> None:
+    """Cut a log off, with all that stands beside it: what an attacker with the file would do."""
+    change(
+        path,
+        f"DELETE FROM entries WHERE seq >= {size}",
+        f"DELETE FROM openings WHERE seq >= {size}",
+        f"DELETE FROM checkpoints WHERE size > {size}",
+        f"DELETE FROM tiles WHERE id >= {size // 256}",
+        f"DELETE FROM requests WHERE last >= {size}",
+    )
+    keep_whole_requests(path)
+
+
+def keep_whole_requests(path: Path) -> None:
+    """Put the rows of requests whose end was cut off back to where the log now leaves them."""
+    connection = apsw.Connection(str(path))
+    size = int(connection.execute("SELECT max(seq) + 1 FROM entries").get)
+    known = {str(word) for (found,) in connection.execute("SELECT positions FROM requests") for word in str(found).split()}
+    for position in (at for at in range(size) if str(at) not in known):
+        connection.execute("DELETE FROM loose WHERE seq = ?", (position,))
+        request = str(
+            connection.execute(
+                "SELECT json_extract(CAST(data AS TEXT), '$.request') FROM entries WHERE seq = ?", (position,)
+            ).get
+        )
+        connection.execute("INSERT INTO loose VALUES(?, ?)", (request, position))
+    connection.close()
