@@ -9,11 +9,11 @@ it is faithful to is who a task believes to be, where it reads and writes, and h
 - The machine's access lists are a model: what lies in Windows or Program Files counts as not writable by a standard user.
 """
 
+import contextlib
 import grp
 import os
 import pwd
 import re
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -193,8 +193,9 @@ class EmulatedHost:
 
     def _remove_scratch(self, session: str) -> int:
         with self.machine.folder.enter("scratch") as scratch:
-            shutil.rmtree(session, ignore_errors=True, dir_fd=scratch.fd)
-            return int(scratch.exists(session))
+            with contextlib.suppress(OSError):
+                scratch.remove(session)
+            return sum(name.strip(".").startswith(session) for name in os.listdir(scratch.fd))
 
     def _environment(self, user: EmulatedUser, identity: AdminIdentity, *, session: str, scratch: str) -> dict[str, str]:
         drive = self.machine.drive.path

@@ -31,7 +31,7 @@ def test_pin_is_asked_without_echo_and_the_task_runs(daemon: Daemon) -> None:
         "INC-1",
         "run-system-programs",
         "no security boundary",
-        f"python ({person.process.pid})",
+        f"({person.process.pid})",
     ):
         assert part in shown
     assert PIN.decode() not in person.shown

@@ -294,6 +294,7 @@ def test_fidelity_18_the_colour_covers_head_and_description(desk: Desk, colour: 
         asking.result()
 
 
+@pytest.mark.root
 def test_fidelity_17_attack_25_the_client_gets_nothing_of_it(desk: Desk) -> None:
     """The program has the terminal, a channel and an empty environment, and reads modules of the installation only."""
     asking = desk.asks()

@@ -227,6 +227,15 @@ def test_12_session_folder_is_closed_and_goes(machine: Emulated) -> None:
     assert (mode, Path(path).exists(), done.ended.leftover) == ("700", False, 0)
 
 
+def test_12_a_deep_session_folder_goes_too(machine: Emulated) -> None:
+    """Nesting deeper than any path or stack is removed, and no link in it is followed."""
+    script = 'cd "$TMPDIR"; echo "$TMPDIR"; for i in $(seq 1500); do mkdir d; ln -s /etc l; cd d || exit 1; done'
+    done = machine.sh(script)
+    assert (Path(done.out.split()[0]).exists(), done.ended.leftover) == (False, 0)
+    assert list((Path(machine.host.machine.folder.path) / "scratch").iterdir()) == []
+    assert Path("/etc/passwd").exists()
+
+
 def test_16_every_part_of_a_task_is_in_its_digest(machine: Emulated, tmp_path: Path) -> None:
     """One argument, one byte of input, the directory or one variable changed: another digest."""
     tasks = [

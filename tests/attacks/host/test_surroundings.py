@@ -193,6 +193,7 @@ def test_17_uid_minus_one_is_nobody(machine: Emulated, uid: int) -> None:
         machine.host.user_for(uid)
 
 
+@pytest.mark.root
 def test_29_descriptors_of_the_broker_do_not_leak(tmp_path: Path) -> None:
     """Even descriptors that are inheritable reach neither launcher nor task."""
     secret = os.open(tmp_path, os.O_RDONLY)
