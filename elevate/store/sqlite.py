@@ -190,14 +190,25 @@ class SqliteStore:
     @contextmanager
     def _reading(self) -> Iterator[apsw.Connection]:
         """Lend a reading connection; no other thread uses it meanwhile."""
-        try:
-            connection = self._readers.pop()
-        except IndexError:
-            connection = connect(self._file.path, write=False)
+        if self._closed:
+            raise StoreError("the ledger is closed")
+        connection = self._reader()
         try:
             yield connection
+        except apsw.Error as exc:
+            raise StoreError("the ledger can't be read", detail=str(exc)) from exc
         finally:
             self._readers.append(connection)
+
+    def _reader(self) -> apsw.Connection:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            pass
+        try:
+            return connect(self._file.path, write=False)
+        except apsw.Error as exc:
+            raise StoreError("the ledger can't be read", detail=str(exc)) from exc
 
 
 def _open(file: OwnedFile, entropy: Entropy) -> Ledger:

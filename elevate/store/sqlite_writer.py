@@ -106,9 +106,19 @@ class Writer:
     def _write(self) -> None:
         while (first := self._queue.get()) is not None:
             group, last = self._gather(first)
-            self._commit([operation for operation in group if operation.future.set_running_or_notify_cancel()])
+            try:
+                self._commit([operation for operation in group if operation.future.set_running_or_notify_cancel()])
+            except Exception as exc:  # noqa: BLE001 - nobody may wait for ever; nothing is written any more
+                self._broken = _unwritable(exc)
+                self._answer_all(group)
             if last:
                 return
+
+    def _answer_all(self, group: list[_Any]) -> None:
+        for operation in group:
+            if not operation.future.done():
+                operation.error = self._broken
+                operation.answer()
 
     def _gather(self, first: _Any) -> tuple[list[_Any], bool]:
         group = [first]
@@ -158,8 +168,10 @@ class Writer:
             try:
                 with self._ledger.operation():
                     operation.result = operation.work(self._ledger)
-            except ElevateError as exc:
-                operation.error = exc
+            except apsw.Error:
+                raise
+            except Exception as exc:  # noqa: BLE001 - answered; what one caller brings must not end the writer
+                operation.error = exc if isinstance(exc, ElevateError) else _not_stored(exc)
         self._ledger.commit()
         if any(operation.settles for operation in group):
             self._settle(group)
@@ -185,6 +197,10 @@ class Writer:
     def _move(self) -> None:
         while self._due.acquire() and not self._closed:
             self._checkpoint()
+
+
+def _not_stored(exc: Exception) -> StoreError:
+    return StoreError("the ledger can't hold this; nothing was recorded", detail=f"{type(exc).__name__}: {exc}")
 
 
 def _unwritable(exc: Exception) -> StoreUnwritableError:
