@@ -48,12 +48,13 @@ def furnish(order: Fields) -> None:
     cwd = os.fsdecode(order["cwd"][0])
     kept = os.open(cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     uid, gid = int(order["uid"][0]), int(order["gid"][0])
-    for place in filter(os.path.isdir, PRIVATE):
+    places = [place for place in PRIVATE if order["private"] and os.path.isdir(place)]
+    for place in places:
         _scratch(place, "mode=1777")
-    if os.path.isdir(_HIDDEN):
+    if order["private"] and os.path.isdir(_HIDDEN):
         _scratch(_HIDDEN, "mode=755")
     _scratch(os.fsdecode(order["home"][0]), f"mode=700,uid={uid},gid={gid}")
-    if cwd.startswith(tuple(f"{place}/" for place in PRIVATE)):
+    if cwd.startswith(tuple(f"{place}/" for place in places)):
         os.makedirs(cwd, 0o755, exist_ok=True)
         kernel.mount(f"/proc/self/fd/{kept}", cwd, "", kernel.MS_BIND)
     os.close(kept)

@@ -259,7 +259,9 @@ def _await_end(pid: int) -> None:
 
 
 def _not_started(program: str, number: int) -> Exception:
-    detail = f"{program}: {os.strerror(number)}"
+    detail = f"{program}: {os.strerror(number % wire.SURROUNDINGS)}"
+    if number >= wire.SURROUNDINGS:
+        return HostError("the task's surroundings could not be made", detail=detail)
     if number == errno.ENOENT:
         return CommandNotFoundError("the program, or the interpreter it names, is not there", detail=detail)
     if number in {errno.ENOEXEC, errno.EACCES, errno.ETXTBSY}:

@@ -135,32 +135,31 @@ def start(order: Fields, fds: list[int]) -> tuple[int, int]:
         try:
             jail.furnish(order)
         except OSError as exc:
-            return 0, exc.errno or errno.EINVAL
+            return 0, (exc.errno or errno.EINVAL) + wire.SURROUNDINGS
     read, write = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
-        answer = [write]
-        code = errno.EINVAL
+        answer, code = [write, False], errno.EINVAL
         try:
             execute(order, fds, answer)
         except OSError as exc:
             code = exc.errno or code
         finally:
-            os.write(answer[0], bytes([code & 0xFF]))
+            os.write(answer[0], bytes([code & 0xFF, answer[1]]))
             os._exit(127)
     os.close(write)
-    failed = os.read(read, 1)
+    failed = os.read(read, 2)
     os.close(read)
     if not failed:
         return pid, 0
     os.waitpid(pid, 0)
-    return 0, failed[0]
+    return 0, failed[0] if failed[1:] == b"\1" else failed[0] + wire.SURROUNDINGS
 
 
 def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
     """Become the task: own session, given descriptors, default signals, no further privileges; then execute by descriptor.
 
-    ``answer`` holds the descriptor for the errno; it moves with the others.
+    ``answer`` holds the descriptor for the errno, which moves with the others, and whether only the execution was left.
     """
     os.setsid()
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -184,6 +183,7 @@ def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
     if order["no_new_privs"]:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     environment = dict(entry.split(b"=", 1) for entry in order["env"])
+    answer[1] = True
     os.execve(order["argv"][0] if program is None else readable(program), order["argv"], environment)  # noqa: S606 - no shell
 
 

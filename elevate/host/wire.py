@@ -24,6 +24,8 @@ CREDENTIALS = struct.Struct("=iII")
 """Process, user and group number, as in SCM_CREDENTIALS."""
 STARTED = struct.Struct("=ii")
 """Process id, or 0; and errno of what failed, or 0."""
+SURROUNDINGS = 0x100
+"""Added to the errno where not the execution failed but what had to be made for it."""
 REPORT = struct.Struct("=iiiiq")
 """Exit status or -1, signal or 0, timed out, processes left, microseconds from start to end."""
 COMMAND = struct.Struct("=ii")

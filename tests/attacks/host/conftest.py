@@ -1,3 +1,3 @@
-from tests.unit.host.fixtures import launcher, machine
+from tests.unit.host.fixtures import launcher, linux, machine
 
-__all__ = ["launcher", "machine"]
+__all__ = ["launcher", "linux", "machine"]

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from elevate.host.emulated import EmulatedHost
-from elevate.host.inspecting import EmulatedInspection
 from elevate.host.launcher import Launcher
-from elevate.model import Ended, InspectedTask, ProcessIdentity, Requester
+from elevate.host.linux import LinuxHost
+from elevate.model import Ended, InspectedTask, Obligations, ProcessIdentity, Requester
+from elevate.ports import Host, Inspection, Running
 from elevate.tasks import Task
 from elevate.testing import ManualClock, SeededEntropy
 
@@ -26,23 +28,31 @@ class Done:
     inspected: InspectedTask
 
 
-@dataclass
-class Emulated:
-    """A machine and the user who asks."""
+H = TypeVar("H", bound=Host)
 
-    host: EmulatedHost
+
+@dataclass
+class Acting(Generic[H]):
+    """A host, and the user who asks."""
+
+    host: H
     requester: Requester
     sessions: Iterator[str] = field(default_factory=lambda: (f"session-{number:08}" for number in range(10**8)))
+    obligations: Obligations | None = None
 
-    def as_user(self, uid: int) -> "Emulated":
-        """Give the same machine with another user's eyes."""
-        return Emulated(self.host, requester_of(self.host, uid), self.sessions)
+    def begin(self, inspection: Inspection, *, limit: int = 60, session: str = "") -> Running:
+        """Start what was inspected."""
+        return self.host.start(
+            inspection,
+            self.host.provision(self.requester),
+            session=session or next(self.sessions),
+            time_limit_seconds=limit,
+            obligations=self.obligations,
+        )
 
-    def start(self, inspection: EmulatedInspection, *, limit: int = 60, session: str = "") -> Done:
+    def start(self, inspection: Inspection, *, limit: int = 60, session: str = "") -> Done:
         """Start, read both outputs to their ends, wait."""
-        identity = self.host.provision(self.requester)
-        session = session or next(self.sessions)
-        running = self.host.start(inspection, identity, session=session, time_limit_seconds=limit)
+        running = self.begin(inspection, limit=limit, session=session)
         texts = {running.stdout: "", running.stderr: ""}
 
         def read(fd: int) -> None:
@@ -65,9 +75,17 @@ class Emulated:
         finally:
             inspection.close()
 
-    def sh(self, script: str) -> Done:
+    def sh(self, script: str, *, cwd: str = "/") -> Done:
         """Run a shell script as admin."""
-        return self.do(Task.run(["/bin/sh", "-c", script]))
+        return self.do(Task.run(["/bin/sh", "-c", script], cwd=cwd))
+
+
+class Emulated(Acting[EmulatedHost]):
+    """An emulated machine and the user who asks."""
+
+    def as_user(self, uid: int) -> "Emulated":
+        """Give the same machine with another user's eyes."""
+        return Emulated(self.host, requester_of(self.host, uid), self.sessions)
 
     @property
     def drive(self) -> Path:
@@ -75,7 +93,7 @@ class Emulated:
         return Path(self.host.machine.drive.path)
 
 
-def requester_of(host: EmulatedHost, uid: int) -> Requester:
+def requester_of(host: EmulatedHost | LinuxHost, uid: int) -> Requester:
     """Give a requester as the broker makes one from kernel facts."""
     name, sid, groups = host.user_for(uid)
     process = ProcessIdentity(uid=uid, pid=os.getpid(), start_time=1, boot_id="boot")

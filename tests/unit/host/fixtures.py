@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from elevate.host.launcher import Launcher
+from tests.unit.host.acting import Linux, a_user, acting
 from tests.unit.host.emulating import Emulated, emulated
 
 
@@ -17,3 +18,9 @@ def launcher() -> Iterator[Launcher]:
 def machine(tmp_path: Path, launcher: Launcher) -> Iterator[Emulated]:
     with emulated(tmp_path / "machine", launcher) as machine:
         yield machine
+
+
+@pytest.fixture(scope="session")
+def linux(tmp_path_factory: pytest.TempPathFactory, launcher: Launcher) -> Iterator[Linux]:
+    with a_user() as user, acting(tmp_path_factory.mktemp("linux") / "host", launcher, user) as linux:
+        yield linux

@@ -1,0 +1,163 @@
+"""The hidden admin accounts of host linux: ``ADMIN_<user>``, one for each user, made at the first elevation.
+
+A system account with no password, no shell, no home that persists, expired for every login service; it does not show on login
+screens. Which account belongs to whom stands in a file of the broker's own; an account of that name that is not in it, or that
+was changed since, is never used.
+"""
+
+import grp
+import hashlib
+import json
+import pwd
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from elevate.errors import ElevateError, HostError
+from elevate.host.folders import Folder
+from elevate.host.launcher import Launcher, Order
+
+PREFIX = "ADMIN_"
+SHELLS = ("/usr/sbin/nologin", "/sbin/nologin")
+STATE = "accounts.json"
+_MAX_NAME = 32
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,255}")
+_USERADD = ("/usr/sbin/useradd", "--badname", "--system", "--no-create-home", "--user-group")
+_SCREENS = Path("/var/lib/AccountsService/users")
+_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One pair: a user, and the account in whose name this user's tasks run."""
+
+    user: str
+    user_uid: int
+    name: str
+    uid: int
+    gid: int
+    home: str
+    made_at: int
+
+
+class Accounts:
+    """The pairs of one machine.
+
+    Args:
+        folder: Where the pairs are kept; the caller keeps it open.
+        homes: Folder of the empty places on which scratch homes are mounted.
+        launcher: Starts useradd and userdel.
+    """
+
+    def __init__(self, folder: Folder, homes: Path, launcher: Launcher) -> None:
+        self._folder = folder
+        self._homes = homes
+        self._launcher = launcher
+
+    def pairs(self) -> tuple[Account, ...]:
+        """Give all pairs, in the users' name order."""
+        if not self._folder.exists(STATE):
+            return ()
+        found = json.loads(self._folder.read(STATE))["accounts"]
+        return tuple(Account(**record) for _, record in sorted(found.items()))
+
+    def find(self, user: str) -> Account | None:
+        """Give a user's account; None where there is none yet.
+
+        Raises:
+            HostError: The system's account is not what was made.
+        """
+        account = next((one for one in self.pairs() if one.user == user), None)
+        if account is not None:
+            _check(account)
+        return account
+
+    def make(self, user: str, uid: int, *, made_at: int) -> Account:
+        """Give a user's account; make it where there is none.
+
+        Raises:
+            HostError: The user is root or no plain name, the account's name is taken, or it could not be made.
+        """
+        with self._folder.locked():
+            account = self.find(user)
+            if account is None:
+                account = self._make(user, uid, made_at)
+                self._save({one.user: one for one in (*self.pairs(), account)})
+        if account.user_uid != uid:
+            raise HostError("the account belongs to a user of this name with another uid")
+        return account
+
+    def remove(self, user: str) -> None:
+        """Remove a user's account.
+
+        Raises:
+            HostError: There is none, or it could not be removed.
+        """
+        with self._folder.locked():
+            account = self.find(user)
+            if account is None:
+                raise HostError("this user has no admin account")
+            self._run(("/usr/sbin/userdel", account.name))
+            (_SCREENS / account.name).unlink(missing_ok=True)
+            Path(account.home).rmdir()
+            self._save({one.user: one for one in self.pairs() if one.user != user})
+
+    def _make(self, user: str, uid: int, made_at: int) -> Account:
+        if not _USER.fullmatch(user) or user.startswith(PREFIX):
+            raise HostError("this user can't have an admin account")
+        name = account_name(user)
+        if _entry(name) is not None:
+            # SECURITY: whoever made it may hold its credentials.
+            raise HostError("an account with the admin account's name is there already", detail=name)
+        home = self._homes / name
+        shell = next((shell for shell in SHELLS if Path(shell).exists()), SHELLS[0])
+        comment = f"admin account of {user}, made by elevate"
+        self._run((*_USERADD, "--home-dir", str(home), "--shell", shell, "--comment", comment, name))
+        # useradd keeps no expiry for a system account.
+        self._run(("/usr/sbin/usermod", "--expiredate", "1970-01-02", name))
+        entry = _entry(name)
+        if entry is None:
+            raise HostError("the admin account was not made")
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _SCREENS.is_dir():
+            (_SCREENS / name).write_text("[User]\nSystemAccount=true\n")
+        return Account(user=user, user_uid=uid, name=name, uid=entry.pw_uid, gid=entry.pw_gid, home=str(home), made_at=made_at)
+
+    def _run(self, argv: tuple[str, ...]) -> None:
+        try:
+            report = self._launcher.launch(Order(argv=argv, env=_ENV, time_limit_seconds=60)).wait()
+        except ElevateError as exc:
+            raise HostError("the system's accounts can't be changed", detail=str(exc)) from exc
+        if report.exit_status != 0:
+            raise HostError("the system's accounts can't be changed", detail=f"{argv[0]} ended with {report.exit_status}")
+
+    def _save(self, accounts: dict[str, Account]) -> None:
+        records = {user: {name: getattr(one, name) for name in Account.__slots__} for user, one in accounts.items()}
+        text = json.dumps({"version": 1, "accounts": records}, indent=1, sort_keys=True)
+        self._folder.replace(STATE, text.encode() + b"\n")
+
+
+def account_name(user: str) -> str:
+    """Give the name of a user's account; a long name is cut and told apart by its hash."""
+    name = PREFIX + user
+    if len(name) <= _MAX_NAME:
+        return name
+    return f"{name[: _MAX_NAME - 9]}_{hashlib.sha256(user.encode()).hexdigest()[:8]}"
+
+
+def _entry(name: str) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
+
+
+def _check(account: Account) -> None:
+    """Refuse an account that somebody gave a shell, another number or further groups."""
+    entry = _entry(account.name)
+    same = entry is not None and (entry.pw_uid, entry.pw_gid, entry.pw_dir) == (account.uid, account.gid, account.home)
+    if not same or entry is None or entry.pw_uid == 0 or entry.pw_shell not in SHELLS:
+        raise HostError("the admin account was changed since it was made", detail=account.name)
+    others = [group.gr_name for group in grp.getgrall() if account.name in group.gr_mem]
+    if others:
+        raise HostError("the admin account is in further groups", detail=f"{account.name}: {', '.join(others)}")

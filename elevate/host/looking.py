@@ -1,0 +1,155 @@
+"""How host linux looks at a task: one function for each kind, all in one `LinuxInspection`."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
+from elevate.host import services
+from elevate.host.dpkg import PackageIndex
+from elevate.host.environment import SYSTEM_PATH, check_additions
+from elevate.host.folders import Folder
+from elevate.host.inspection import HostInspection, additions_of, file_facts, in_order, take_payload, target_fact, words_of
+from elevate.host.launcher import Jail, Launcher, Order
+from elevate.host.opening import find_command, may_change, open_directory, take_file, take_program
+from elevate.host.windows.detect import named_like_installer
+from elevate.model import FactValue, InspectedTask, Requester
+from elevate.tasks import Task
+
+NOBODY = 65_534
+PACKAGE_FD = 60
+_DESCRIBE_SECONDS = 10
+_DPKG_DEB, _DPKG = "/usr/bin/dpkg-deb", "/usr/bin/dpkg"
+_MAX_FIELDS = 65_536
+_FIELD = re.compile(r"(Package|Version): ([A-Za-z0-9][A-Za-z0-9.+:~_-]{0,127})")
+
+
+@dataclass(slots=True, kw_only=True)
+class LinuxInspection(HostInspection):
+    """A `elevate.ports.Inspection` of this machine.
+
+    Attributes:
+        command: What the machine itself will execute for the task; empty for a program of the task's.
+    """
+
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eyes:
+    """With what the host looks: the package database, and how it reads a package without trusting it."""
+
+    launcher: Launcher
+    packages: PackageIndex
+    nowhere: str
+
+
+class _Look(Protocol):
+    def __call__(self, found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /) -> None: ...
+
+
+def inspect(eyes: Eyes, task: Task, requester: Requester, payload: int | None) -> LinuxInspection:
+    """Open, resolve and hash what a task names.
+
+    Raises:
+        TaskError: It can't be run.
+    """
+    cwd, cwd_path = open_directory(str(dict(task.params).get("cwd", "/")))
+    empty = InspectedTask(task=replace(task, payload=None), argv=(), cwd=cwd_path)
+    found = LinuxInspection(task=empty, user=requester.user, cwd=cwd)
+    try:
+        take_payload(found, task, payload)
+        _KINDS[task.kind](found, task, requester, eyes)
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def _run(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /) -> None:
+    words = words_of(task)
+    found.additions = check_additions(additions_of(task))
+    fd, found_as = find_command(words[0], SYSTEM_PATH, found.cwd)
+    program = found.program = take_program(fd, found_as, requester)
+    facts: dict[str, FactValue] = {
+        **file_facts(program),
+        "path": program.name,
+        "installer": named_like_installer(program.name),
+        **eyes.packages.facts(program.fact.path),
+    }
+    found.task = replace(found.task, argv=(program.name, *words[1:]), file=program.fact, facts=in_order(facts))
+
+
+def _install(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /) -> None:
+    try:
+        fd = os.open(str(task["path"]), os.O_PATH | os.O_CLOEXEC, dir_fd=found.cwd)
+    except OSError as exc:
+        raise CommandNotFoundError("the file was not found", hint="give the path of a file that is there") from exc
+    package = found.program = take_file(fd, requester)
+    fields = _describe(eyes, package.fd)
+    facts: dict[str, FactValue] = {**file_facts(package), "package": fields["Package"], "version": fields["Version"]}
+    found.task = replace(found.task, file=package.fact, facts=in_order(facts))
+    found.command = (_DPKG, "--install", f"/proc/self/fd/{PACKAGE_FD}")
+
+
+def _service(found: LinuxInspection, task: Task, _requester: Requester, _eyes: Eyes, /) -> None:
+    name, action = str(task["service"]), str(task["action"])
+    found.command = services.command(name, action)
+    facts: dict[str, FactValue] = {"action": action, "service": name}
+    found.task = replace(found.task, facts=in_order(facts))
+
+
+def _write(found: LinuxInspection, task: Task, requester: Requester, _eyes: Eyes, /) -> None:
+    if found.payload is None:
+        raise TaskInvalidError("there is no content to write")
+    above, _, name = os.path.join(found.task.cwd, str(task["path"])).rpartition("/")
+    if name in {"", ".", ".."}:
+        raise TaskInvalidError("the path is not one of a file")
+    real = os.path.realpath(above or "/")
+    path = f"{real.rstrip('/')}/{name}"
+    try:
+        with Folder(os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "") as root:
+            # SECURITY: the real path is walked without links, so a folder that is swapped meanwhile stops it.
+            found.target = root.walk_to(tuple(step for step in real.split("/") if step))
+        fact = target_fact(found.target, name, path)
+    except OSError as exc:
+        raise TaskInvalidError("the file can't be written there: no such folder, or a link", detail=str(exc)) from exc
+    facts: dict[str, FactValue] = {"path": path, "writable": may_change(real, requester)}
+    found.task = replace(found.task, file=fact, facts=in_order(facts))
+
+
+_KINDS: Mapping[str, _Look] = {
+    "process.run": _run,
+    "package.install": _install,
+    "service.control": _service,
+    "file.write": _write,
+}
+
+
+def _describe(eyes: Eyes, package: int) -> dict[str, str]:
+    """Let a child with no right and no network read a package's fields: a hostile file can't reach the broker."""
+    if not os.path.exists(_DPKG_DEB):
+        raise HostError("this machine has no dpkg to read packages with")
+    read, write = os.pipe()
+    try:
+        order = Order(
+            argv=(_DPKG_DEB, "--field", f"/proc/self/fd/{PACKAGE_FD}", "Package", "Version"),
+            env={"PATH": ":".join(SYSTEM_PATH), "LANG": "C.UTF-8"},
+            fds={1: write, PACKAGE_FD: package},
+            time_limit_seconds=_DESCRIBE_SECONDS,
+            jail=Jail(uid=NOBODY, gid=NOBODY, home=eyes.nowhere, network=False),
+        )
+        launched = eyes.launcher.launch(order)
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    with os.fdopen(read, "rb") as stream:
+        text = stream.read(_MAX_FIELDS).decode("utf-8", "replace")
+    fields = {match[1]: match[2] for line in text.split("\n") if (match := _FIELD.fullmatch(line))}
+    if launched.wait().exit_status != 0 or fields.keys() != {"Package", "Version"}:
+        raise TaskInvalidError("the file is not a package", hint="this machine installs Debian packages (.deb)")
+    return fields

@@ -1,0 +1,310 @@
+"""Host linux, for real: who a task is, what it sees, and what is left. All as root, for a user who has no rights."""
+
+import grp
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
+from elevate.host import cgroups
+from elevate.host.accounts import account_name
+from elevate.host.confinement import numbers_of
+from elevate.host.dpkg import PackageIndex
+from elevate.host.launcher import Launcher
+from elevate.host.linux import LinuxHost
+from elevate.model import Fact
+from elevate.tasks import Task
+from elevate.testing import ManualClock, SeededEntropy
+from tests.unit.host.acting import Linux
+from tests.unit.host.run import alive
+
+pytestmark = pytest.mark.root
+
+
+def status_of(linux: Linux) -> dict[str, str]:
+    """Give the kernel's view of a task: /proc/self/status."""
+    lines = linux.do(Task.run(["cat", "/proc/self/status"])).out.splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_account_without_capabilities(linux: Linux) -> None:
+    """By default a task is the hidden account and nothing more."""
+    account = linux.host.provision(linux.requester)
+    status = status_of(linux)
+    assert status["Uid"].split() == [str(account.uid)] * 4
+    assert status["Groups"] == str(pwd.getpwnam(account.name).pw_gid)
+    assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert (status["NoNewPrivs"], account.uid != linux.uid) == ("1", True)
+
+
+def test_account_with_ambient_capabilities(linux: Linux) -> None:
+    """The rule's capabilities work for a program that is not made for them, and no others can be had."""
+    only = linux.demanding(capabilities=("CAP_DAC_READ_SEARCH",))
+    assert {status_of(only)[name] for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0000000000000004"}
+    assert only.sh("head -c 5 /etc/shadow").out == "root:"
+    assert linux.sh("head -c 5 /etc/shadow").ended.exit_status == 1
+    assert only.sh("echo x >> /etc/shadow").ended.exit_status == 2
+
+
+def test_root_with_bounded_capabilities(linux: Linux) -> None:
+    """Uid 0 has what the rule names; what it does not name not even uid 0 can do."""
+    root = linux.demanding(identity="root", capabilities=("CAP_CHOWN",))
+    status = status_of(root)
+    assert (status["Uid"].split(), status["CapEff"], status["CapBnd"]) == (["0"] * 4, "0" * 15 + "1", "0" * 15 + "1")
+    assert root.sh("id -un; id -G").out.split() == ["root", "0"]
+    default = int(status_of(linux.demanding(identity="root"))["CapEff"], 16)
+    assert not default & sum(1 << number for number in numbers_of(("CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_PTRACE")))
+    assert default & 1 << numbers_of(("CAP_SETUID",))[0]
+
+
+def test_own_namespaces(linux: Linux) -> None:
+    """Mounts, IPC and processes are the task's own; it sees no process but its tree's."""
+    script = "readlink /proc/self/ns/mnt /proc/self/ns/ipc /proc/self/ns/pid; ls -d /proc/[0-9]* | wc -l"
+    *spaces, processes = linux.sh(script).out.split()
+    ours = [str(Path(f"/proc/self/ns/{name}").readlink()) for name in ("mnt", "ipc", "pid")]
+    assert not set(spaces) & set(ours)
+    assert int(processes) <= 4
+
+
+def test_scratch_home_and_private_tmp(linux: Linux) -> None:
+    """Home and /tmp are new, empty and the account's; nothing of them is there afterwards or for the next task."""
+    script = 'ls -A "$HOME" /tmp /var/tmp /dev/shm | grep -v : ; stat -c "%a %U" "$HOME"; echo x > "$HOME/a"; echo y > /tmp/b'
+    for _ in range(2):
+        assert linux.sh(script).out.split() == ["700", f"ADMIN_{linux.requester.user}"]
+    assert list(Path(linux.host.provision(linux.requester).home).iterdir()) == []
+    assert not Path("/tmp/b").exists()
+
+
+def test_no_network(linux: Linux) -> None:
+    """A rule can take the network away."""
+    assert linux.demanding(network=False).sh("ls /sys/class/net; cat /proc/net/dev | tail -n +3 | wc -l").out.split()[-1] == "1"
+
+
+def test_read_only_folders(linux: Linux) -> None:
+    """What the rule makes read-only not even uid 0 can write; the rest it can."""
+    root = linux.demanding(identity="root", read_only=(str(linux.place),))
+    assert "Read-only" in root.sh(f"touch {linux.place}/x").err
+    assert linux.demanding(identity="root").sh(f"touch {linux.place}/x").ended.exit_status == 0
+    (linux.place / "x").unlink()
+    with pytest.raises(HostError):
+        linux.demanding(read_only=("/no/such/folder",)).sh("true")
+
+
+def test_cgroup_file_systems_are_read_only(linux: Linux) -> None:
+    """A task can't leave its cgroup by a write."""
+    root = linux.demanding(identity="root")
+    for mount in cgroups.mounts():
+        assert "Read-only" in root.sh(f"echo 0 > {mount}/cgroup.procs").err
+
+
+@pytest.mark.parametrize("extra", [{"children": "deny"}, {"record": True}, {"something-new": "x"}])
+def test_obligation_that_can_not_be_kept_is_refused(linux: Linux, extra: dict[str, str | bool]) -> None:
+    """Nothing is silently weaker than the decision."""
+    with pytest.raises(HostError, match="can't keep"):
+        linux.demanding(**extra).sh("true")
+
+
+def test_unknown_capability_is_refused(linux: Linux) -> None:
+    """A name that is no capability gives none and starts nothing."""
+    with pytest.raises(HostError):
+        linux.demanding(capabilities=("CAP_EVERYTHING",)).sh("true")
+
+
+def test_working_directory_is_the_one_that_was_shown(linux: Linux) -> None:
+    """In the task's own mounts, too, it is that directory: also below /tmp; a swapped one stops the task."""
+    assert linux.sh("pwd -P", cwd=str(linux.place)).out == f"{linux.place}\n"
+    folder = Path(f"/tmp/elevate-cwd-{os.getpid()}/deep")
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("there")
+    assert linux.sh("pwd -P; cat file; ls -A /tmp", cwd=str(folder)).out.split() == [str(folder), "there" + folder.parts[2]]
+    inspection = linux.host.inspect(Task.run(["pwd"], cwd=str(folder)), linux.requester)
+    (folder / "file").unlink()
+    folder.rmdir()
+    folder.mkdir()
+    with pytest.raises(HostError):
+        linux.start(inspection)
+    inspection.close()
+    folder.rmdir()
+    folder.parent.rmdir()
+
+
+def test_exit_status_signal_time_limit(linux: Linux) -> None:
+    """They pass through the namespace."""
+    assert linux.sh("exit 42").ended.exit_status == 42
+    assert linux.sh("kill -SEGV $$").ended.signal == signal.SIGSEGV
+    ended = linux.do(Task.run(["sleep", "1000"]), limit=1).ended
+    assert (ended.timed_out, ended.signal, ended.leftover) == (True, signal.SIGTERM, 0)
+
+
+def test_pid_is_the_machines(linux: Linux) -> None:
+    """The process number that is logged is the one that the machine knows, and a signal reaches it."""
+    inspection = linux.host.inspect(Task.run(["sleep", "1000"]), linux.requester)
+    running = linux.begin(inspection)
+    assert Path(f"/proc/{running.pid}/comm").read_text() == "sleep\n"
+    running.cancel(signal.SIGINT)
+    assert running.wait().signal == signal.SIGINT
+    for fd in (running.stdout, running.stderr):
+        os.close(fd)
+    inspection.close()
+
+
+def test_file_write(linux: Linux) -> None:
+    """A protected file is written whole, as root, and stands in the receipt."""
+    target = linux.place / "protected" / "conf"
+    target.parent.mkdir(mode=0o755)
+    done = linux.do(Task.write(str(target), b"a=1\n", mode=0o640))
+    found = target.stat()
+    assert (target.read_bytes(), found.st_mode & 0o777, found.st_uid) == (b"a=1\n", 0o640, 0)
+    assert [(item.path, item.change) for item in done.ended.written] == [(str(target), "created")]
+    assert linux.do(Task.write(str(target), b"a=2\n")).ended.written[0].change == "changed"
+
+
+@pytest.mark.parametrize("path", ["/no/such/folder/file", "/etc", "/", "/etc/.."])
+def test_file_write_refused(linux: Linux, path: str) -> None:
+    """No such folder, or no file."""
+    with pytest.raises(TaskInvalidError):
+        linux.host.inspect(Task.write(path, b"x"), linux.requester)
+
+
+def test_service_without_manager(linux: Linux, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody manages services, nobody is asked."""
+    monkeypatch.setattr("elevate.host.services.managers", tuple)
+    with pytest.raises(HostError, match="no service manager"):
+        linux.host.inspect(Task.service("x", "start"), linux.requester)
+
+
+def test_account_is_locked_and_hidden(linux: Linux) -> None:
+    """No password, no shell, expired, a system account, in no further group."""
+    account = linux.host.provision(linux.requester)
+    entry = pwd.getpwnam(account.name)
+    assert Path(entry.pw_shell).name == "nologin"
+    shadow = next(line for line in Path("/etc/shadow").read_text().splitlines() if line.startswith(f"{account.name}:")).split(
+        ":"
+    )
+    assert (shadow[1][0], shadow[7]) == ("!", "1")
+    assert entry.pw_uid < 1000
+    assert not [group.gr_name for group in grp.getgrall() if account.name in group.gr_mem]
+
+
+def test_account_that_was_changed_is_refused(linux: Linux) -> None:
+    """An account that somebody gave a shell is not used."""
+    account = linux.host.provision(linux.requester)
+    subprocess.run(["/usr/sbin/usermod", "--shell", "/bin/sh", account.name], check=True)
+    try:
+        with pytest.raises(HostError, match="changed"):
+            linux.sh("true")
+    finally:
+        subprocess.run(["/usr/sbin/usermod", "--shell", "/usr/sbin/nologin", account.name], check=True)
+
+
+@pytest.fixture
+def squatted() -> Iterator[str]:
+    name = account_name("nobody")
+    subprocess.run(["/usr/sbin/useradd", "--badname", "--no-create-home", name], check=True)
+    yield name
+    subprocess.run(["/usr/sbin/userdel", name], check=True)
+
+
+def test_account_name_that_is_taken(linux: Linux, squatted: str) -> None:
+    """An account that is there already is nobody's admin account."""
+    with pytest.raises(HostError, match="there already"):
+        linux.host.accounts.make("nobody", 65_534, made_at=0)
+    assert pwd.getpwnam(squatted)
+
+
+def test_accounts_pairs_and_long_names(linux: Linux) -> None:
+    """The pairs are listed; a long name is cut so that two never meet."""
+    linux.host.provision(linux.requester)
+    assert [(pair.user, pair.name) for pair in linux.host.accounts.pairs()] == [
+        (linux.requester.user, f"ADMIN_{linux.requester.user}")
+    ]
+    names = [account_name("x" * 40 + end) for end in "ab"]
+    assert len(set(names)) == 2
+    assert {len(name) for name in names} == {32}
+    with pytest.raises(HostError):
+        linux.host.accounts.remove("nobody")
+
+
+@pytest.mark.parametrize("user", ["ADMIN_x", "../x", "-x", ""])
+def test_names_that_get_no_account(linux: Linux, user: str) -> None:
+    """A hidden account has none itself, and a name that could be an option or a path neither."""
+    with pytest.raises(HostError):
+        linux.host.accounts.make(user, 4_000_000, made_at=0)
+
+
+def test_requester_must_be_who_the_machine_says(linux: Linux) -> None:
+    """A name or identifier that is not the uid's gets no account."""
+    for stranger in (replace(linux.requester, user="root"), replace(linux.requester, sid="0@x")):
+        with pytest.raises(HostError):
+            linux.host.provision(stranger)
+    for uid in (-1, 2**32 - 1, 4_000_000):
+        with pytest.raises(HostError):
+            linux.host.user_for(uid)
+
+
+def test_package_facts(linux: Linux, tmp_path: Path) -> None:
+    """Debian's database says where a program is from; a file outside of the system's folders is from no package."""
+    index = PackageIndex()
+    if not Path("/var/lib/dpkg/status").exists():
+        pytest.skip("this machine has no dpkg database")
+    assert index.facts("/usr/bin/env")["package"] == "coreutils"
+    assert index.facts(str(tmp_path))["package"] is Fact.ABSENT
+    assert index.facts("/usr/share/x/y")["package"] is Fact.UNDETERMINED
+    assert PackageIndex(tmp_path).facts("/usr/bin/env")["package"] is Fact.UNDETERMINED
+    assert linux.host.name.startswith("linux:")
+
+
+def test_nothing_is_left(linux: Linux, launcher: Launcher) -> None:
+    """After tasks no descriptor, process, cgroup or mount is left."""
+    linux.sh("true")
+    before = (len(list(Path("/proc/self/fd").iterdir())), Path("/proc/self/mountinfo").read_text())
+    pids = [int(linux.sh("sleep 1000 & exec cat /proc/self/stat").out.split()[0]) for _ in range(10)]
+    assert (len(list(Path("/proc/self/fd").iterdir())), Path("/proc/self/mountinfo").read_text()) == before
+    assert len(pids) == 10
+    assert not [name for name in _cgroups(launcher) if cgroups.members(name) and not _is_launcher(name)]
+
+
+def test_closed_launcher_leaves_no_cgroup(linux: Linux, tmp_path: Path) -> None:
+    """The launchers that still waited are buried."""
+    with Launcher() as launcher:
+        host = LinuxHost.create(
+            tmp_path / "h", launcher=launcher, clock=ManualClock(), entropy=SeededEntropy(), homes=_homes(linux)
+        )
+        own = Linux(host, linux.requester, place=linux.place)
+        host.accounts._folder.replace("accounts.json", linux.host.accounts._folder.read("accounts.json"))
+        assert own.sh("exit 3").ended.exit_status == 3
+        waiting = [one.cgroup for one in launcher._ready[True]]
+        zygote = launcher._pid
+        host.close()
+    assert not [name for name in waiting if Path(name).exists()]
+    assert not alive(zygote)
+
+
+def test_command_not_found_for_the_account(linux: Linux) -> None:
+    """A program that the account may not execute is one error, whatever root could do."""
+    secret = linux.place / "secret.sh"
+    secret.write_text("#!/bin/sh\n")
+    secret.chmod(0o700)
+    with pytest.raises(Exception, match="can't be executed"):
+        linux.do(Task.run([str(secret)]))
+    with pytest.raises(CommandNotFoundError):
+        linux.do(Task.run(["no-such-command"]))
+    secret.unlink()
+
+
+def _homes(linux: Linux) -> Path:
+    return Path(linux.host.provision(linux.requester).home).parent
+
+
+def _cgroups(launcher: Launcher) -> list[str]:
+    return [str(path) for path in Path(launcher._base or "/nonexistent").glob("*") if path.is_dir()]
+
+
+def _is_launcher(name: str) -> bool:
+    return all(b"program.py" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in cgroups.members(name))
