@@ -22,13 +22,14 @@ _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _INLINE_BLANK = re.compile(r"[ \t]*")
 _KEY = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|[A-Za-z0-9_-]+')
-_STRINGS = (
+STRING_PATTERNS = (
     r'"""(?:[^"\\]|\\.|"(?!""))*"{3,5}',
     r"'''(?:[^']|'(?!''))*'{3,5}",
     r'"(?:[^"\\\n]|\\.)*"',
     r"'[^'\n]*'",
 )
-_STRING = re.compile("|".join(_STRINGS), re.DOTALL)
+"""Strings of TOML, so that what looks like a comment within one is none."""
+_STRING = re.compile("|".join(STRING_PATTERNS), re.DOTALL)
 _LONG_KEY = re.compile(r"(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*\.[ \t]*){32}", re.MULTILINE)
 _SCALAR = re.compile(r"[^,\]}#\r\n]*")
 

@@ -1,44 +1,21 @@
-"""The narrowest rule that would have allowed what was asked."""
+"""The narrowest rule that would have allowed what was asked, alone or for all that the log holds."""
 
 import hashlib
-import json
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from elevate.policy.cases import given
-from elevate.policy.rule import Question
+from elevate.canonical import Json
+from elevate.policy.cases import DENIED, given
+from elevate.policy.rule import By, Effect, Question
+from elevate.policy.toml import rule_toml
+
+if TYPE_CHECKING:
+    from elevate.policy.engine import Policy
+    from elevate.policy.replay import Recorded
 
 _SHA = re.compile("[0-9a-f]{64}")
-_WORD = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def toml_value(value: object) -> str:
-    """Write a value as TOML, tables and lists on one line."""
-    match value:
-        case bool():
-            return str(value).lower()
-        case int():
-            return str(value)
-        case dict():
-            pairs = ", ".join(f"{_toml_key(str(name))} = {toml_value(member)}" for name, member in value.items())
-            return f"{{ {pairs} }}" if pairs else "{}"
-        case list() | tuple():
-            return f"[{', '.join(toml_value(member) for member in value)}]"
-        case _:
-            return toml_text(str(value))
-
-
-def toml_text(text: str) -> str:
-    """Write a text as a basic TOML string."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _toml_key(name: str) -> str:
-    return name if _WORD.fullmatch(name) else toml_text(name)
-
-
-def rule_toml(rule: dict[str, object]) -> str:
-    """Write one rule."""
-    return "\n".join(["[[rule]]", *(f"{_toml_key(name)} = {toml_value(value)}" for name, value in rule.items())])
 
 
 def narrowest(question: Question) -> str:
@@ -73,3 +50,49 @@ def narrowest(question: Question) -> str:
 
 def _short(question: Question) -> str:
     return "".join(char for char in question.task.task.display() if char.isprintable())[:200]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A rule that the log suggests.
+
+    Attributes:
+        rule: TOML, the narrowest that would have matched.
+        why: ``denied`` where nothing allowed what was asked; ``approved`` where a broad rule did, which this one could replace.
+        replaces: The broad rules.
+        evidence: Ids of the recorded requests.
+    """
+
+    rule: str
+    why: str
+    replaces: tuple[str, ...]
+    evidence: tuple[str, ...]
+
+    def json(self) -> dict[str, Json]:
+        """Give it for programs."""
+        return {"rule": self.rule, "why": self.why, "replaces": list(self.replaces), "evidence": list(self.evidence)}
+
+    def render(self) -> str:
+        """Give it as TOML with its evidence as comments."""
+        count = len(self.evidence)
+        shown = ", ".join(self.evidence[:5]) + (", …" if count > 5 else "")  # noqa: PLR2004 - enough to look them up
+        times = f"{count} request{'s' if count != 1 else ''}"
+        said = f"in place of {', '.join(self.replaces)}, which allowed" if self.replaces else "nothing allowed"
+        return f"# {said} {times}: {shown}\n{self.rule}\n"
+
+
+def suggest(records: "Iterable[Recorded]", policy: "Policy") -> list[Suggestion]:
+    """Give rules for what was denied by default and for what only a broad rule allowed; most evidence first."""
+    broad = {rule.id for rule in policy.rules if rule.effect is Effect.ALLOW and rule.by in {By.ANY, By.DIRECTORY}}
+    found: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for one in records:
+        replaces = tuple(name for name in one.rules if name in broad)
+        if one.outcome == DENIED and not one.rules:
+            found.setdefault((narrowest(one.question), DENIED, ()), []).append(one.request)
+        elif one.outcome != DENIED and replaces:
+            found.setdefault((narrowest(one.question), "approved", replaces), []).append(one.request)
+    made = [
+        Suggestion(rule=rule, why=why, replaces=replaces, evidence=tuple(requests))
+        for (rule, why, replaces), requests in found.items()
+    ]
+    return sorted(made, key=lambda one: (-len(one.evidence), one.rule))

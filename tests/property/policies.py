@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from elevate.policy import Policy, Question, Source, load, question
-from elevate.policy.suggest import rule_toml
+from elevate.policy.toml import rule_toml
 
 Table = dict[str, Any]
 
