@@ -11,6 +11,7 @@ from elevate.broker import entries
 from elevate.broker.grant import Grant
 from elevate.broker.journal import Journal, Listener
 from elevate.broker.parts import Parts
+from elevate.canonical import Json
 from elevate.errors import (
     BrokerError,
     CancelledError,
@@ -25,8 +26,8 @@ from elevate.errors import (
 from elevate.hello import prompt_view
 from elevate.lifecycle import State
 from elevate.model import Agreement, Allow, Deny, Outcome, Requester, VerifiedGesture, request_digest
-from elevate.policy import Question
-from elevate.ports import Cancel, Inspection, Prompter, Record
+from elevate.policy import Question, missing_tickets, record_of, restrictions
+from elevate.ports import Cancel, Inspection, Instant, Prompter, Record
 from elevate.tasks import Task
 from elevate.text import shell_words
 from elevate.token import Claims, mint, new_jti
@@ -133,10 +134,10 @@ def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) ->
     decision = policy.decide(question)
     match decision:
         case Deny():
-            journal.to(State.DENIED, entries.denied(inspection.task, decision, policy.digest))
+            journal.to(State.DENIED, entries.denied(inspection.task, decision, policy.digest) | record_of(question))
             raise _denial(decision, policy.explain(question).qualifying_rule)
         case Allow():
-            _check_reason(decision, ask.reason)
+            _check_demands(decision, ask.reason)
             return Agreement(
                 task=inspection.task,
                 requester=ask.requester,
@@ -149,14 +150,24 @@ def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) ->
             )
 
 
+def _asked(agreement: Agreement, now: Instant) -> dict[str, Json]:
+    """Give what the log keeps of the question, so that it can be asked again of another policy."""
+    return record_of(Question(requester=agreement.requester, task=agreement.task, now=now, reason=agreement.reason))
+
+
 def _denial(decision: Deny, qualifying_rule: str) -> DeniedError:
     hint = f"this rule would allow it:\n{qualifying_rule}" if qualifying_rule else ""
     return DeniedError(decision.message or "policy does not allow this task", hint=hint)
 
 
-def _check_reason(decision: Allow, reason: str) -> None:
+def _check_demands(decision: Allow, reason: str) -> None:
+    """Refuse what lacks its reason or ticket, and what the machine can't keep: a demand is never dropped in silence."""
     if decision.obligations.reason_required and not reason.strip():
         raise DeniedError("this task needs a reason", hint="say why: elevate run -r REASON -- COMMAND")
+    if missing := missing_tickets(decision.obligations, reason):
+        raise DeniedError(f"the reason must name a ticket like {missing[0]}", hint="elevate run -r TICKET -- COMMAND")
+    if unkept := restrictions(decision.obligations):
+        raise DeniedError(f"the policy demands what this broker can't keep: {', '.join(unkept)}")
 
 
 def _prove(parts: Parts, agreement: Agreement, journal: Journal, terms: Terms) -> VerifiedGesture:
@@ -183,7 +194,7 @@ def _ask_person(parts: Parts, agreement: Agreement, journal: Journal, terms: Ter
     offer = parts.hello.offer(user)
     challenge = agreement.nonce + request_digest(agreement)
     with parts.turns.take(user, terms.cancel):
-        journal.to(State.PROMPTING, entries.prompting(agreement))
+        journal.to(State.PROMPTING, entries.prompting(agreement) | _asked(agreement, parts.clock.read()))
         view = prompt_view(agreement, offer, emulated=parts.host.emulated)
         try:
             assertion = terms.prompter().ask(view, user, challenge, cancel=terms.cancel)
@@ -217,7 +228,8 @@ def _issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspect
     jti = new_jti(parts.entropy.token_bytes(16))
     stepped = journal.to(
         State.ISSUED,
-        entries.issued(agreement, gesture, identity, jti=jti, expires_at=now.unix + seconds, epoch=parts.epoch),
+        entries.issued(agreement, gesture, identity, jti=jti, expires_at=now.unix + seconds, epoch=parts.epoch)
+        | (_asked(agreement, now) if agreement.decision.outcome is Outcome.SERVICE else {}),
         {
             "jti": jti,
             "request_digest": request_digest(agreement).hex(),

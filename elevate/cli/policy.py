@@ -1,45 +1,19 @@
 """``elevate policy``: check, test and explain rule files without a broker, and tell the broker to read its own again."""
 
-from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from elevate.canonical import Json
+from elevate.cli import policy_tools
+from elevate.cli.policy_tools import FOUND, AsJson, Legacy, Place, print_json
 from elevate.errors import PolicyError
-from elevate.policy import Parsed, Policy, Question, Settings, load, parse_sources, question, run_tests
+from elevate.policy import Question, Settings, parse_sources, question, run_tests
 from elevate.policy.problems import MAX_SHOWN, RefusedValue
-from elevate.store.files import read_policy, read_sources
+from elevate.store.files import load_place, read_policy, read_sources
 
 app = typer.Typer(name="policy", help="Check, test, explain and reload the rules.", no_args_is_help=True)
-
-FOUND = 1
-"""Exit status where something was found: a problem, a failed test, a finding."""
-
-Place = Annotated[Path, typer.Argument(help="A folder with rule files, or one rule file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
-Legacy = Annotated[bool, typer.Option("--legacy", help="Not Administrator protection: rules may act with no person.")]
-
-
-def print_json(value: Json) -> None:
-    """Print data on one line."""
-    typer.echo(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
-
-
-def settings(*, legacy: bool) -> Settings:
-    """Give the machine's settings for a check."""
-    return Settings(ap_mode=not legacy)
-
-
-def parsed(place: Path, *, legacy: bool) -> Parsed:
-    """Read rule files, mistakes and all."""
-    return parse_sources(read_sources(place), settings(legacy=legacy))
-
-
-def loaded(place: Path, *, legacy: bool) -> Policy:
-    """Read rule files that must be right."""
-    return load(read_sources(place), settings=settings(legacy=legacy))
+policy_tools.register(app)
 
 
 @app.command()
@@ -53,7 +27,7 @@ def check(
     """Read rule files and tell everything that is wrong, with file, line, column and a fix."""
     if owner:
         read_policy(place)
-    found = parsed(place, legacy=legacy)
+    found = parse_sources(read_sources(place), Settings(ap_mode=not legacy))
     count = len(found.problems) + found.report.left_out
     if as_json:
         problems: list[Json] = [problem.json() for problem in found.problems]
@@ -76,7 +50,7 @@ def run_file_tests(
     covered: Annotated[bool, typer.Option("--covered", help="Fail also where a rule has no test.")] = False,
 ) -> None:
     """Run the tests that stand in the rule files, and tell which rules no test covers."""
-    run = run_tests(loaded(place, legacy=legacy))
+    run = run_tests(load_place(place, ap_mode=not legacy))
     if as_json:
         print_json(run.json())
     else:
@@ -110,7 +84,7 @@ def explain(  # noqa: PLR0913 - one for each fact that a rule can ask for
     if at:
         given["at"] = at
     given["task"] = _task(kind, fact or [], arguments or [])
-    explanation = loaded(place, legacy=legacy).explain(_question(given))
+    explanation = load_place(place, ap_mode=not legacy).explain(_question(given))
     if as_json:
         print_json(explanation.json())
     else:

@@ -59,7 +59,7 @@ def _blocks(document: Mapping[str, object], places: Places) -> list[_Block]:
     for name, tables in document.items():
         for at, table in enumerate(tables if isinstance(tables, list) else []):
             if isinstance(table, dict):
-                blocks.append(_Block(places.offsets.get((name, at), places.offsets[name,]), name, table))
+                blocks.append(_Block(places.offsets.get((name, at), places.offsets.get((name,), 0)), name, table))
     return sorted(blocks, key=lambda block: block.start)
 
 

@@ -4,6 +4,7 @@ Every obligation has an order from lax to strict. Among allows of equal rank one
 requires only what is written counts. INVARIANT: merging is commutative and associative, so the order of rules never matters.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -95,6 +96,10 @@ DEMANDS: Mapping[str, Demand] = MappingProxyType(
     }
 )
 
+MAX_REASON_CHARS = 4096
+MAX_TICKET_CHARS = 64
+
+_RESTRICTIONS = frozenset({"children", "network", "read_only", "record"})
 _OWN_FIELD = frozenset({"prompt", "reason", "gesture", "token_seconds", "time_limit_seconds", "env"})
 
 
@@ -137,12 +142,33 @@ def obligations(merged: Mapping[str, tuple[Value, tuple[str, ...]]]) -> Obligati
     )
     return Obligations(
         reason_required=bool(values["reason"]) or bool(values["ticket"]),
-        token_seconds=int(str(values["token_seconds"])),
+        token_seconds=int(str(_least_set(values["token_seconds"], values["gesture_age_seconds"]))),
         time_limit_seconds=int(str(values["time_limit_seconds"])),
         min_strength=str(values["gesture"]),
         env=_names(values["env"]),
         extra=extra,
     )
+
+
+def missing_tickets(wanted: Obligations, reason: str) -> tuple[str, ...]:
+    """Give the ticket patterns that no word of the reason is like; ``#`` is a digit, ``*`` one or more letters and digits."""
+    patterns = dict(wanted.extra).get("ticket", ())
+    words = [word.strip(".,;:()[]") for word in reason[:MAX_REASON_CHARS].split()]
+    return tuple(
+        one for one in (patterns if isinstance(patterns, tuple) else ()) if not any(_is_ticket(one, word) for word in words)
+    )
+
+
+def _is_ticket(pattern: str, word: str) -> bool:
+    if len(word) > MAX_TICKET_CHARS:
+        return False
+    parts = ("[0-9]" if char == "#" else "[A-Za-z0-9]+" if char == "*" else re.escape(char) for char in pattern)
+    return re.fullmatch("".join(parts), word) is not None
+
+
+def restrictions(wanted: Obligations) -> tuple[str, ...]:
+    """Give the demands that only a machine can keep, while the task runs; who can't keep them must refuse the task."""
+    return tuple(name for name, _ in wanted.extra if name in _RESTRICTIONS)
 
 
 def sources(merged: Mapping[str, tuple[Value, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:

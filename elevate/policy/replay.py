@@ -79,7 +79,7 @@ def outcome_of(decision: Decision) -> str:
     return decision.outcome.value if isinstance(decision, Allow) else DENIED
 
 
-def record(asked: Question) -> dict[str, Json]:
+def record_of(asked: Question) -> dict[str, Json]:
     """Give what an entry's body carries of a question; nothing where it is too long to be kept."""
     said = given(asked)
     return {MEMBER: said} if len(encode(said)) <= MAX_RECORD_BYTES else {}
@@ -177,8 +177,8 @@ def _sample(condition: Condition) -> dict[str, object]:
             return {"version": wanted.text.split(",")[0].strip("<>= ") or "1"}
         case ArgumentsAre(wanted):
             words = wanted.exact or wanted.prefix or tuple(one[0] for one in wanted.patterns or ())
-            words += (wanted.contains or ())[:1]
-            return {"arguments": [word.replace("**", "a").replace("*", "a").replace("?", "a") for word in words]}
+            plain = [word.replace("**", "a").replace("*", "a").replace("?", "a") for word in words]
+            return {"arguments": plain if wanted.hold(plain) else [*plain, *(wanted.contains or ())[:1]]}
         case _:
             return {}
 

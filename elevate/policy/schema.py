@@ -46,7 +46,7 @@ def _table(**keys: Key) -> Mapping[str, Key]:
 _SHA = Text("a SHA-256", "[0-9a-f]{64}", "64 lower-case hexadecimal characters")
 _DATE = Text("a moment", r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?", "2026-12-31T18:00:00Z")
 _TIME = Text("a time of day", r"([01]\d|2[0-3]):[0-5]\d", "08:30")
-_TICKET = Text("a ticket pattern", r"[A-Za-z0-9_#*.-]{1,60}", "INC-####")
+_TICKET = Text("a ticket pattern", r"(?=.{1,60}$)[A-Za-z0-9_#.-]*(?:\*[A-Za-z0-9_#.-]*){0,2}", "INC-####")
 
 WHO = _table(
     user=Key(Many(Name("a user")), "The asking person's name."),

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from elevate.errors import PolicyError
-from elevate.policy import Problem, Source
+from elevate.policy import Policy, Problem, Settings, Source, load
 from elevate.policy.problems import error_of
 from elevate.policy.sources import MAX_JSONL_BYTES, MAX_TOML_BYTES
 
@@ -192,3 +192,12 @@ def _plain(file: Path, name: str) -> Source:
     if limit is not None and file.stat().st_size > limit:
         raise PolicyError(f"{name} is over {limit // 2**20} MB", hint="split the file, or write it as JSON lines")
     return Source(name=name, data=file.read_bytes())
+
+
+def load_place(path: Path, *, ap_mode: bool = True) -> Policy:
+    """Load rule files that are still being written, whoever can write them; for tools, never for a broker.
+
+    Raises:
+        PolicyError: They can't be read, or anything in them is wrong.
+    """
+    return load(read_sources(path), settings=Settings(ap_mode=ap_mode))

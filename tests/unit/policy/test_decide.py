@@ -3,7 +3,7 @@
 import pytest
 
 from elevate.model import Allow, Deny, Outcome
-from elevate.policy import Settings
+from elevate.policy import Settings, missing_tickets, restrictions
 from tests.unit.policy.build import ask, policy, rule, run
 
 APT = rule("apt", task='{ kind = "process.run", path = "/usr/bin/apt" }')
@@ -234,3 +234,48 @@ def test_service_of_finds_the_pinned_program_only() -> None:
     assert policy(text).service_of(uid=990, executable="/opt/ci") == ""
     assert policy(text).service_of(uid=991, executable="/opt/ci", sha256=SHA) == ""
     assert policy(text).service_of(uid=990, executable="/tmp/ci", sha256=SHA) == ""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason", "met"),
+    [
+        ("INC-####", "INC-4711", True),
+        ("INC-####", "see INC-4711, urgent", True),
+        ("INC-####", "(INC-4711)", True),
+        ("INC-####", "INC-471", False),
+        ("INC-####", "XINC-4711", False),
+        ("INC-####", "inc-4711", False),
+        ("CHG-*", "CHG-7a", True),
+        ("CHG-*", "CHG-", False),
+        ("A.B-#", "AxB-1", False),
+        ("*-#", "x" * 100 + "-1", False),
+    ],
+)
+def test_ticket_is_a_word_of_the_reason(pattern: str, reason: str, *, met: bool) -> None:
+    """``#`` is a digit, ``*`` letters and digits, all else stands for itself."""
+    text = rule("t", task='{ kind = "process.run" }', then=f'{{ ticket = "{pattern}" }}')
+    decision = policy(text).decide(run())
+
+    assert isinstance(decision, Allow)
+    assert missing_tickets(decision.obligations, reason) == (() if met else (pattern,))
+
+
+def test_restrictions_are_what_a_machine_must_keep() -> None:
+    """Who can't keep one must refuse; grants are none."""
+    text = rule(
+        "r",
+        task='{ kind = "process.run" }',
+        then='{ network = false, read_only = "/a", interactive = true, identity = "account" }',
+    )
+    decision = policy(text).decide(run())
+
+    assert isinstance(decision, Allow)
+    assert restrictions(decision.obligations) == ("network", "read_only")
+
+
+def test_age_of_the_gesture_bounds_the_token() -> None:
+    """A token that lives no longer than the gesture may be old keeps the demand."""
+    decision = policy(rule("r", task="{}", then="{ gesture_age_seconds = 5 }")).decide(run())
+
+    assert isinstance(decision, Allow)
+    assert decision.obligations.token_seconds == 5
