@@ -11,7 +11,7 @@ import orjson
 import typer
 
 from elevate.canonical import Json
-from elevate.cli.audit import ledger_path
+from elevate.cli.audit_common import ledger_path
 from elevate.errors import PolicyError
 from elevate.policy import Policy, run_tests
 from elevate.policy.cedar import export as export_cedar

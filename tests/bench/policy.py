@@ -18,8 +18,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from elevate.canonical import Json
 from elevate.model import Allow
-from elevate.policy import Policy, Question, Source, decide_by_scan, load, question
+from elevate.policy import Policy, Question, Source, decide_by_scan, load, question, record_of
+from elevate.policy.lint import Context, lint
+from elevate.policy.replay import outcome_of, recorded, replay
 from tests.bench.figure import Figure, median
 
 QUESTIONS = 10_000
@@ -216,8 +219,43 @@ def memory_100000() -> Figure:
     return Figure(name="policy_memory_100000", value=median(once, runs=3), unit="MB", peer="goal", peer_value=60.0)
 
 
+def lint_100000() -> Figure:
+    """Seconds to lint 100,000 rules."""
+    ours = policy(LARGE)
+    context = Context(now=0, uncovered=frozenset())
+
+    def once() -> float:
+        start = time.perf_counter()
+        lint(ours, context)
+        return time.perf_counter() - start
+
+    return Figure(name="lint_100000", value=median(once, runs=3), unit="s", peer="goal", peer_value=5.0)
+
+
+def replay_100000() -> Figure:
+    """Seconds to read 10,000 recorded decisions and ask them again of 100,000 rules."""
+    ours = policy(LARGE)
+    bodies: list[dict[str, Json]] = []
+    for one in questions(LARGE, QUESTIONS):
+        decision = ours.decide(one)
+        decided: dict[str, Json] = {"outcome": outcome_of(decision), "rules": [*decision.rules]}
+        bodies.append({"decision": decided, **record_of(one)})
+
+    def once() -> float:
+        start = time.perf_counter()
+        records = [one for at, body in enumerate(bodies) if (one := recorded(str(at), body)) is not None]
+        changes = list(replay(ours, records))
+        took = time.perf_counter() - start
+        assert (len(records), changes) == (QUESTIONS, [])
+        return took
+
+    return Figure(name="replay_100000", value=median(once, runs=3), unit="s", peer="goal", peer_value=1.0)
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     **{f"decide_{count}": partial(decide, count) for count in (10, 1000, LARGE)},
     "policy_load_100000": load_100000,
     "policy_memory_100000": memory_100000,
+    "lint_100000": lint_100000,
+    "replay_100000": replay_100000,
 }
