@@ -255,6 +255,7 @@ def test_36_endless_message_is_cut_off_and_the_broker_goes_on(daemon: Daemon) ->
     assert log_size(daemon)
 
 
+@pytest.mark.root
 def test_36_descriptors_that_nobody_asked_for_are_closed(daemon: Daemon) -> None:
     """However many come, named or not, the broker holds none of them afterwards."""
     held = len(list(Path(f"/proc/{daemon.process.pid}/fd").iterdir()))

@@ -27,7 +27,7 @@ def test_the_session_is_as_shown() -> None:
         [sys.executable, "-i", "-q"], input=typed, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
     )
     user = pwd.getpwuid(os.getuid()).pw_name
-    assert done.stdout == f"('whoami', 30)\nADMIN_{user}\n"
+    assert done.stdout == f"('process.run', 30)\nADMIN_{user}\n"
     last = session.splitlines()[-1]
     assert last == "elevate.errors.TokenSpentError: the token was used before"
     assert last in done.stderr
