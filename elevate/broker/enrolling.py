@@ -20,9 +20,9 @@ from elevate.broker.cancel import Cancellation
 from elevate.broker.prompting import TerminalPrompter
 from elevate.broker.terminal import OpenPrompt, Starter
 from elevate.canonical import Json
-from elevate.errors import DeniedError, GestureError, HelloError, LockedOutError, PinRefusedError, TaskInvalidError
+from elevate.errors import DeniedError, GestureError, LockedOutError, PinRefusedError, TaskInvalidError
 from elevate.hello import Proof, SoftwareHello
-from elevate.hello.container import PIN, SENSED
+from elevate.hello.container import PIN
 from elevate.hello.pins import wipe
 from elevate.hello.view import check_view
 from elevate.model import Requester
@@ -127,17 +127,16 @@ def enrol(who: Visit, parameters: Parameters) -> dict[str, Json]:
     user, gesture, label = who.user(parameters), _text(parameters, "gesture") or PIN, _text(parameters, "label")
     if gesture == PIN:
         return {"enrolled": _first_pin(who, user)}
-    if gesture not in SENSED:
-        raise HelloError(f"{gesture[:40]!r} can't be enrolled here", hint="pin, face and fingerprint can")
-    who.hello.vault.load(user)
-    who.hello.vault.sensor(gesture)
+    who.hello.check_may_add(user, gesture)
 
     def add(proof: Proof) -> dict[str, Json]:
         who.written("enrolling", user, gesture)
         return who.hello.enrol(user, gesture, proof, label=label)
 
     with who.prompt() as prompt:
-        prompt.say(f"elevate: enrol {gesture} for {user}", "  your PIN unlocks the key that it shall unlock, too", "")
+        prompt.say(
+            f"elevate: enrol {gesture} for {user}", "  your PIN first; then look at the sensor, or touch the security key", ""
+        )
         enrolled = _with_pin(who, prompt, user, add)
         prompt.done(f"{gesture} is enrolled")
     return {"enrolled": enrolled}

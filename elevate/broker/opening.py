@@ -9,7 +9,7 @@ from elevate.broker.settings import Settings
 from elevate.broker.system import SystemClock, SystemEntropy
 from elevate.broker.turns import Turns
 from elevate.errors import NoBrokerError
-from elevate.hello import HelloSettings, SoftwareHello, scripted_sensors
+from elevate.hello import HelloSettings, SoftwareHello, UsbSecurityKeys, scripted_sensors
 from elevate.host.emulated import EmulatedHost
 from elevate.host.launcher import Launcher
 from elevate.ports import Clock, Entropy
@@ -44,7 +44,14 @@ def open_parts(
     stack.callback(host.close)
     rules = HelloSettings(allow_simulated_gestures=settings.allow_simulated_gestures)
     sensors = scripted_sensors(home.hello, clock=clock, entropy=entropy)
-    hello = SoftwareHello(home.hello, clock=clock, entropy=entropy, sensors=sensors, settings=rules)
+    hello = SoftwareHello(
+        home.hello,
+        clock=clock,
+        entropy=entropy,
+        sensors=sensors,
+        settings=rules,
+        security_key=UsbSecurityKeys(),
+    )
     parts = Parts(
         clock=clock,
         entropy=entropy,

@@ -23,6 +23,8 @@ _STRONGER: Mapping[str, frozenset[str]] = {
     "hardware": frozenset({SECURITY_KEY}),
 }
 _YES = (b"y", b"yes")
+_BESIDE = SENSED | {SECURITY_KEY}
+"""What can be made without typing."""
 
 
 class TerminalPrompter:
@@ -44,7 +46,7 @@ class TerminalPrompter:
         with ExitStack() as stack:
             prompt = stack.enter_context(OpenPrompt(self._launcher, self._terminal, cancel))
             prompt.show(view, phrase=offer.phrase)
-            looks = Looks(self._hello, user, challenge, [name for name in usable if name in SENSED])
+            looks = Looks(self._hello, user, challenge, [name for name in usable if name in _BESIDE])
             stack.callback(looks.stop)
             prompt.beside = looks
             made = self._converse(prompt, view, user, challenge)
@@ -127,7 +129,7 @@ class SensorPrompter:
 
     def ask(self, view: Mapping[str, Json], user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
         """Look once with each sensor; see `elevate.ports.Prompter.ask`."""
-        sensed = [gesture for gesture in _strong_enough(self._hello.offer(user), view) if gesture in SENSED]
+        sensed = [gesture for gesture in _strong_enough(self._hello.offer(user), view) if gesture in _BESIDE]
         if not sensed:
             raise NotEnrolledError(
                 "there is no terminal for a PIN, and no sensor is enrolled", hint="run it from a terminal, or enrol a sensor"

@@ -5,6 +5,7 @@ Nothing here imports `fido2` or `keyring` until a security key or a keyring is a
 
 from elevate.hello.scripted import Script, ScriptedSensor, scripted_sensors
 from elevate.hello.secrets import FileSecrets, KeyringSecrets, MemorySecrets, keyring_secrets
+from elevate.hello.security_key import UsbSecurityKeys
 from elevate.hello.sensors import Sensor, Sight
 from elevate.hello.settings import HelloSettings, KdfRules, LockoutRules, PartyRules, PinRules
 from elevate.hello.software import SoftwareHello
@@ -26,6 +27,7 @@ __all__ = [
     "Sensor",
     "Sight",
     "SoftwareHello",
+    "UsbSecurityKeys",
     "keyring_secrets",
     "prompt_view",
     "refusal_view",

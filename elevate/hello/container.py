@@ -6,7 +6,7 @@ credential and gesture, so that a protector can't be moved into another containe
 """
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
@@ -73,6 +73,36 @@ class Protector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityKeyCredential:
+    """A credential that lives on a security key of the person's; here is what verifies it.
+
+    Attributes:
+        credential: Its id, base64url.
+        public_key: COSE_Key.
+        model: The authenticator's AAGUID, in hexadecimal.
+        simulated: It is a program.
+    """
+
+    credential: str
+    public_key: bytes
+    model: str
+    created_at: int
+    label: str = ""
+    simulated: bool = False
+
+    def to_json(self) -> dict[str, Json]:
+        """Give the members as they are kept."""
+        return {**asdict(self), "public_key": b64(self.public_key)}
+
+    @classmethod
+    def from_json(cls, members: Json) -> Self:
+        """Read what was kept."""
+        if not isinstance(members, dict):
+            raise TypeError("a credential is an object")
+        return cls(**{**members, "public_key": unb64(str(members["public_key"]))})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """What is kept of a person's gestures; nothing in it signs by itself.
 
@@ -84,6 +114,8 @@ class Container:
         last_used: Gesture that was used last.
         pin_set_at: Unix seconds.
         history: Stretched earlier PINs, sealed with the authentication key: nobody tries them out without a gesture.
+        store: Which key store made the key.
+        key_blob: What that store needs to find it.
     """
 
     user: str
@@ -97,6 +129,9 @@ class Container:
     created_at: int = 0
     pin_set_at: int = 0
     history: bytes = field(default=b"", repr=False)
+    store: str = "software"
+    key_blob: bytes = field(default=b"", repr=False)
+    security_keys: tuple[SecurityKeyCredential, ...] = ()
 
     def protector(self, gesture: str) -> Protector | None:
         """Give a gesture's protector; None where the person has not enrolled it."""
@@ -126,6 +161,9 @@ class Container:
             "created_at": self.created_at,
             "pin_set_at": self.pin_set_at,
             "history": b64(self.history),
+            "store": self.store,
+            "key_blob": b64(self.key_blob),
+            "security_keys": [held.to_json() for held in self.security_keys],
         }
         return canonical.encode(members)
 
@@ -148,8 +186,10 @@ def _members(found: Json, owner: str) -> dict[str, object]:
         raise ValueError("another version, or another person's")
     held = found["protectors"]
     protectors = tuple(map(Protector.from_json, held if isinstance(held, list) else ()))
-    binary = {name: unb64(str(found.get(name, ""))) for name in ("public_key", "history")}
-    return {**found, **binary, "protectors": protectors}
+    binary = {name: unb64(str(found.get(name, ""))) for name in ("public_key", "history", "key_blob")}
+    devices = found.get("security_keys", [])
+    credentials = tuple(map(SecurityKeyCredential.from_json, devices if isinstance(devices, list) else ()))
+    return {**found, **binary, "protectors": protectors, "security_keys": credentials}
 
 
 def owner_of(user: str) -> str:

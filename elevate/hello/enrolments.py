@@ -7,13 +7,16 @@ that unlocks the key that the new gesture shall wrap. Source: hello.md rows 20, 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Required, TypedDict, Unpack
 
 from elevate.canonical import Json
 from elevate.errors import HelloError, PinRefusedError
 from elevate.hello import history
-from elevate.hello.container import IV_BYTES, PIN, SENSED, Container
+from elevate.hello.container import IV_BYTES, KEY_BYTES, PIN, SECURITY_KEY, SENSED, Container
+from elevate.hello.keystore import KeyStore
 from elevate.hello.pins import check_new_pin, wipe
 from elevate.hello.secrets import DeviceSecrets, FileSecrets
+from elevate.hello.security_key import SecurityKey
 from elevate.hello.sensors import Sensor, Sight
 from elevate.hello.settings import HelloSettings
 from elevate.hello.vault import Proof, Vault
@@ -22,6 +25,18 @@ from elevate.ports import Clock, Entropy
 
 MAX_USERS = 10
 MAX_TEXT = 64
+
+
+class Parts(TypedDict, total=False):
+    """What enrolments are put together from; ``clock`` and ``entropy`` are required."""
+
+    clock: Required[Clock]
+    entropy: Required[Entropy]
+    sensors: Mapping[str, Sensor]
+    settings: HelloSettings | None
+    secrets: DeviceSecrets | None
+    store: KeyStore | None
+    security_key: SecurityKey | None
 
 
 class Enrolments:
@@ -34,28 +49,23 @@ class Enrolments:
         sensors: By gesture.
         settings: The machine's.
         secrets: Where device secrets are kept; files beside the containers where not given.
+        store: Where keys are made and used; in software where not given.
+        security_key: Talks to security keys that are plugged in; None where this broker takes none.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        clock: Clock,
-        entropy: Entropy,
-        sensors: Mapping[str, Sensor] | None = None,
-        settings: HelloSettings | None = None,
-        secrets: DeviceSecrets | None = None,
-    ) -> None:
-        self.settings = settings or HelloSettings()
+    def __init__(self, folder: Path, **parts: Unpack[Parts]) -> None:
+        self.settings = parts.get("settings") or HelloSettings()
+        self._clock, self._entropy = parts["clock"], parts["entropy"]
+        self._security_key = parts.get("security_key")
         self.vault = Vault(
             folder,
-            clock=clock,
-            entropy=entropy,
-            sensors=sensors or {},
-            secrets=secrets or FileSecrets(folder / "device"),
+            clock=self._clock,
+            entropy=self._entropy,
+            sensors=parts.get("sensors", {}),
+            secrets=parts.get("secrets") or FileSecrets(folder / "device"),
             settings=self.settings,
+            store=parts.get("store"),
         )
-        self._clock, self._entropy = clock, entropy
 
     def enrol_pin(self, user: str, pin: bytearray, *, phrase: str = "", root: bool = False) -> dict[str, Json]:
         """Make a person's container behind a first PIN; wipes ``pin``.
@@ -101,13 +111,23 @@ class Enrolments:
             }
             for gesture, sensor in self.vault.sensors.items()
         ]
+        if self._security_key:
+            keyed: dict[str, Json] = {
+                "device": SECURITY_KEY,
+                "kind": "key store",
+                "state": "on USB",
+                "simulated": False,
+                "usable": True,
+            }
+            found.append({**keyed, "note": "a key of your own that verifies you itself: hwk"})
+        kept = self.vault.store
         store: dict[str, Json] = {
-            "device": "software",
+            "device": kept.name,
             "kind": "key store",
             "state": "ready",
             "simulated": False,
             "usable": True,
-            "note": f"keys in files, device secret in {self.vault.secrets.kind}: swk",
+            "note": f"device secret in {self.vault.secrets.kind}: {'hwk' if kept.hardware else 'swk'}",
         }
         return [store, *found]
 
@@ -122,14 +142,14 @@ class Enrolments:
         try:
             with self.vault.changing(user):
                 held = self.vault.load(user)
-                if gesture not in SENSED:
-                    raise HelloError(f"{gesture} can't be enrolled here", hint="face and fingerprint can")
-                if held.protector(gesture):
-                    raise HelloError(f"{gesture} is enrolled already", hint="remove it first")
-                self.vault.sensor(gesture)
+                self._check_gesture_is_new(held, gesture)
                 with self.vault.unlocked(held, proof) as opened:
                     self.vault.counter(held.owner).succeed(opened.charged)
-                    self.vault.save(self.vault.protect_by_sensor(held, opened.key, gesture, label=plain(label)))
+                    if gesture == SECURITY_KEY:
+                        changed = self._with_security_key(held, plain(label))
+                    else:
+                        changed = self.vault.protect_by_sensor(held, opened.key, gesture, label=plain(label))
+                self.vault.save(changed)
         finally:
             wipe(proof.secret)
         return next(found for found in self.list(user) if found["gesture"] == gesture)
@@ -137,21 +157,46 @@ class Enrolments:
     def list(self, user: str) -> list[dict[str, Json]]:
         """Give the person's gestures, as data; empty where there is none."""
         held = self.vault.find(user)
-        usable = self._usable(held) if held else ()
+        if held is None:
+            return []
+        usable = self._usable(held)
+        found = [(one.gesture, held.store, one) for one in held.protectors]
+        found += [(SECURITY_KEY, SECURITY_KEY, one) for one in held.security_keys]  # type: ignore[misc]
         return [
             {
-                "gesture": one.gesture,
+                "gesture": gesture,
                 "label": one.label,
                 "created_at": one.created_at,
-                "key_store": "software",
+                "key_store": store,
                 "device_secret": self.vault.secrets.kind,
                 "simulated": one.simulated,
-                "usable": one.gesture in usable,
-                "used_last": held.last_used == one.gesture,
+                "usable": gesture in usable,
+                "used_last": held.last_used == gesture,
             }
-            for one in (held.protectors if held else ())
-            if held
+            for gesture, store, one in found
         ]
+
+    def check_may_add(self, user: str, gesture: str) -> None:
+        """Refuse what `enrol` would refuse, before anything is asked for."""
+        self._check_gesture_is_new(self.vault.load(user), gesture)
+
+    def _check_gesture_is_new(self, held: Container, gesture: str) -> None:
+        if gesture == SECURITY_KEY and self._security_key:
+            return
+        if gesture not in SENSED:
+            raise HelloError(f"{gesture[:40]!r} can't be enrolled here", hint="see: elevate hello test")
+        if held.protector(gesture):
+            raise HelloError(f"{gesture} is enrolled already", hint="remove it first")
+        self.vault.sensor(gesture)
+
+    def _with_security_key(self, held: Container, label: str) -> Container:
+        if self._security_key is None:
+            raise HelloError("this broker takes no security keys")
+        new = self._security_key.make(
+            self.settings.party, owner=held.owner, known=held.security_keys, challenge=self._entropy.token_bytes(KEY_BYTES)
+        )
+        enrolled = replace(new, created_at=self._clock.read().unix, label=label)
+        return replace(held, security_keys=(*held.security_keys, enrolled))
 
     def _with_pin(self, held: Container, key: bytearray, pin: bytearray) -> Container:
         """Put the key behind a PIN, unless the history has that one; the history then begins with it."""
@@ -167,11 +212,13 @@ class Enrolments:
 
     def _usable(self, held: Container) -> tuple[str, ...]:
         allowed = self.settings.allow_simulated_gestures
-        return tuple(
+        sensed = tuple(
             one.gesture
             for one in held.protectors
             if one.gesture == PIN or (one.gesture in self.vault.sensors and (allowed or not one.simulated))
         )
+        keyed = self._security_key is not None and any(allowed or not one.simulated for one in held.security_keys)
+        return (*sensed, SECURITY_KEY) if keyed else sensed
 
     def _need_root(self, what: str, *, root: bool) -> None:
         if self.settings.root_broker and not root:

@@ -4,25 +4,24 @@ It says `swk` (software key) of itself, never `hwk`. Which gesture was made is i
 a face can't be passed off as a PIN.
 """
 
+import hashlib
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from elevate.errors import GestureError, NotEnrolledError
 from elevate.hello import keys, party, uvm, webauthn
-from elevate.hello.container import CONSENT, PIN, Container
+from elevate.hello.container import CONSENT, PIN, SECURITY_KEY, Container
+from elevate.hello.enrolments import Parts
 from elevate.hello.management import Management
 from elevate.hello.party import Challenges, Credential
 from elevate.hello.pins import wipe
-from elevate.hello.secrets import DeviceSecrets
-from elevate.hello.sensors import Sensor
-from elevate.hello.settings import HelloSettings
 from elevate.hello.tries import locked_out
 from elevate.hello.vault import Proof, Stop
 from elevate.hello.webauthn import AuthenticatorData, b64
 from elevate.model import VerifiedGesture
-from elevate.ports import Assertion, Clock, Entropy, Offer
+from elevate.ports import Assertion, Offer
 
 CHALLENGE_BYTES = 48
 
@@ -30,17 +29,8 @@ CHALLENGE_BYTES = 48
 class SoftwareHello(Management):
     """Implements `elevate.ports.Hello` with a software container per person; arguments as of `Enrolments`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        clock: Clock,
-        entropy: Entropy,
-        sensors: Mapping[str, Sensor] | None = None,
-        settings: HelloSettings | None = None,
-        secrets: DeviceSecrets | None = None,
-    ) -> None:
-        super().__init__(folder, clock=clock, entropy=entropy, sensors=sensors, settings=settings, secrets=secrets)
+    def __init__(self, folder: Path, **parts: Unpack[Parts]) -> None:
+        super().__init__(folder, **parts)
         self._challenges = Challenges(self.settings.party.challenge_seconds)
         self._guard = threading.Lock()
         self._presence = keys.new_key(keys.ES256)
@@ -104,13 +94,31 @@ class SoftwareHello(Management):
             held = self.vault.load(user)
             if gesture not in self._usable(held):
                 raise NotEnrolledError(f"{user} can't use {gesture} here")
-            with self.vault.unlocked(held, Proof(gesture=gesture, secret=secret, stop=stop)) as opened:
-                key = keys.from_bytes(held.algorithm, opened.key)
-                count = self.vault.counter(held.owner).succeed(opened.charged)
-                self._refuse_expired(held, gesture)
-                return self._sign(key, held.credential, gesture, challenge, count=count)
+            client = webauthn.client_data(challenge, self.settings.party.origins[0])
+            return self._assert(held, Proof(gesture=gesture, secret=secret, stop=stop), client)
         finally:
             wipe(secret)
+
+    def assert_hash(self, user: str, proof: Proof, client_data_hash: bytes) -> tuple[str, bytes, bytes]:
+        """Sign as an authenticator does, over a hash that the caller made; for `elevate.hello.ctap`.
+
+        Returns:
+            The credential's id, the authenticator data and the signature.
+        """
+        held = self.vault.load(user)
+        with self.vault.unlocked(held, proof) as opened:
+            count = self.vault.counter(held.owner).succeed(opened.charged)
+            self._refuse_expired(held, proof.gesture)
+            data = self._data(proof.gesture, count=count, hardware=self.vault.store.hardware)
+            signature = self.vault.store.sign(held.algorithm, held.key_blob, opened.key, data + client_data_hash)
+        return held.credential, data, signature
+
+    def attest(self, user: str, proof: Proof, data: bytes) -> bytes:
+        """Let a person's key sign for itself, as a new credential does; the gesture is needed as for any signature."""
+        held = self.vault.load(user)
+        with self.vault.unlocked(held, proof) as opened:
+            self.vault.counter(held.owner).succeed(opened.charged)
+            return self.vault.store.sign(held.algorithm, held.key_blob, opened.key, data)
 
     def verify(self, user: str, assertion: Assertion, challenge: bytes) -> VerifiedGesture:
         """Check an assertion as a relying party; a challenge verifies once, right or wrong."""
@@ -118,15 +126,16 @@ class SoftwareHello(Management):
         with self._guard:
             self._challenges.spend(challenge, now)
         held = None if assertion.gesture == CONSENT else self.vault.load(user)
-        data = self._check(held, assertion, challenge)
+        data, public_key = self._check(held, assertion, challenge)
         gesture = assertion.gesture
-        simulated = self._check_gesture(held, gesture, data)
+        simulated = self._check_gesture(held, gesture, data, credential=assertion.credential)
+        hardware = held is not None and (not simulated if gesture == SECURITY_KEY else self.vault.store.hardware)
         if held and held.last_used != gesture:
             self._remember(user, gesture)
         return VerifiedGesture(
             method=gesture,
-            amr=uvm.amr(gesture, simulated=simulated),
-            acr=uvm.acr(gesture),
+            amr=uvm.amr(gesture, simulated=simulated, hardware=hardware),
+            acr=uvm.acr(gesture, hardware=hardware),
             credential=assertion.credential,
             auth_time=now.unix,
             simulated=simulated,
@@ -134,7 +143,7 @@ class SoftwareHello(Management):
                 "authenticator_data": b64(assertion.authenticator_data),
                 "client_data": b64(assertion.client_data),
                 "signature": b64(assertion.signature),
-                "public_key": b64(self._public_key(held)),
+                "public_key": b64(public_key),
             },
         )
 
@@ -142,55 +151,79 @@ class SoftwareHello(Management):
         """Take the phrase that is asked for after wrong PINs; it is no try."""
         return self.vault.counter(self.vault.load(user).owner).type_phrase(text)
 
+    def _assert(self, held: Container, proof: Proof, client: bytes) -> Assertion:
+        if proof.gesture == SECURITY_KEY:
+            return self._by_security_key(held, client, proof.stop)
+        name, data, signature = self.assert_hash(held.user, proof, hashlib.sha256(client).digest())
+        return Assertion(
+            credential=name, gesture=proof.gesture, authenticator_data=data, client_data=client, signature=signature
+        )
+
+    def _by_security_key(self, held: Container, client: bytes, stop: Stop) -> Assertion:
+        if self._security_key is None:
+            raise NotEnrolledError("this broker takes no security keys")
+        made = self._security_key.assertion(self.settings.party, known=held.security_keys, client_data=client, stop=stop)
+        return Assertion(
+            credential=made.credential,
+            gesture=SECURITY_KEY,
+            authenticator_data=made.authenticator_data,
+            client_data=client,
+            signature=made.signature,
+        )
+
     def _consent(self, challenge: bytes) -> Assertion:
         with self._guard:
             self._presence_count += 1
-            count = self._presence_count
-        return self._sign(self._presence, CONSENT, CONSENT, challenge, count=count)
+            data = self._data(CONSENT, count=self._presence_count, hardware=False)
+        client = webauthn.client_data(challenge, self.settings.party.origins[0])
+        signature = keys.sign(self._presence, webauthn.signed_bytes(data, client))
+        return Assertion(credential=CONSENT, gesture=CONSENT, authenticator_data=data, client_data=client, signature=signature)
 
-    def _sign(self, key: keys.PrivateKey, credential: str, gesture: str, challenge: bytes, *, count: int) -> Assertion:
-        rules = self.settings.party
-        proof = 0 if gesture == CONSENT else webauthn.UV
-        data = AuthenticatorData(
-            rp_id_hash=webauthn.rp_id_hash(rules.rp_id),
-            flags=webauthn.UP | webauthn.ED | proof,
+    def _data(self, gesture: str, *, count: int, hardware: bool) -> bytes:
+        return AuthenticatorData(
+            rp_id_hash=webauthn.rp_id_hash(self.settings.party.rp_id),
+            flags=webauthn.UP | webauthn.ED | (0 if gesture == CONSENT else webauthn.UV),
             sign_count=count,
-            extensions=uvm.encode(gesture),
+            extensions=uvm.encode(gesture, hardware=hardware),
         ).encode()
-        client = webauthn.client_data(challenge, rules.origins[0])
-        signature = keys.sign(key, webauthn.signed_bytes(data, client))
-        return Assertion(
-            credential=credential, gesture=gesture, authenticator_data=data, client_data=client, signature=signature
-        )
 
-    def _check(self, held: Container | None, assertion: Assertion, challenge: bytes) -> AuthenticatorData:
+    def _check(self, held: Container | None, assertion: Assertion, challenge: bytes) -> tuple[AuthenticatorData, bytes]:
         rules = self.settings.party
         if held is None:
             with self._guard:
                 known = Credential(id=CONSENT, public_key=keys.cose(self._presence, keys.ES256), sign_count=self._presence_seen)
                 data = party.check_assertion(assertion, known, challenge, rules, verification=False)
                 self._presence_seen = data.sign_count
-            return data
+            return data, known.public_key
+        name, public_key = _expected(held, assertion)
         with self.vault.seen(held.owner).open() as slot:
-            last = slot.record.get(held.credential, 0)
-            known = Credential(id=held.credential, public_key=held.public_key, sign_count=last if isinstance(last, int) else 0)
+            last = slot.record.get(name, 0)
+            known = Credential(id=name, public_key=public_key, sign_count=last if isinstance(last, int) else 0)
             data = party.check_assertion(assertion, known, challenge, rules)
             # Not synced: a count that is lost in a crash makes a copied key harder to see once, and locks nobody out.
-            slot.write({**slot.record, held.credential: data.sign_count}, sync=False)
-        return data
+            slot.write({**slot.record, name: data.sign_count}, sync=False)
+        return data, public_key
 
-    def _check_gesture(self, held: Container | None, gesture: str, data: AuthenticatorData) -> bool:
-        if uvm.decode(data.extensions) != gesture:
+    def _check_gesture(self, held: Container | None, gesture: str, data: AuthenticatorData, *, credential: str) -> bool:
+        if gesture != SECURITY_KEY and uvm.decode(data.extensions) != gesture:
             raise GestureError("the gesture does not verify", detail=f"not signed as {gesture}")
         if held is None:
             return False
         if gesture not in self._usable(held):
             raise GestureError("the gesture does not verify", detail=f"{gesture} is not enrolled, or not allowed here")
+        if gesture == SECURITY_KEY:
+            return any(one.simulated for one in held.security_keys if one.credential == credential)
         return any(one.simulated for one in held.protectors if one.gesture == gesture)
 
     def _remember(self, user: str, gesture: str) -> None:
         with self.vault.changing(user):
             self.vault.save(replace(self.vault.load(user), last_used=gesture))
 
-    def _public_key(self, held: Container | None) -> bytes:
-        return held.public_key if held else keys.cose(self._presence, keys.ES256)
+
+def _expected(held: Container, assertion: Assertion) -> tuple[str, bytes]:
+    if assertion.gesture != SECURITY_KEY:
+        return held.credential, held.public_key
+    for one in held.security_keys:
+        if one.credential == assertion.credential:
+            return one.credential, one.public_key
+    raise GestureError("the gesture does not verify", detail="a security key that is not enrolled")

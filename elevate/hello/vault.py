@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from elevate.errors import GestureError, HelloDamagedError, LockedOutError, NotEnrolledError
 from elevate.hello import container as box
-from elevate.hello import keys, private
+from elevate.hello import private
 from elevate.hello.container import PIN, Container, Protector
+from elevate.hello.keystore import KeyStore, SoftwareStore
 from elevate.hello.pins import wipe
 from elevate.hello.secrets import DeviceSecrets
 from elevate.hello.sensors import Sensor, open_reply
@@ -59,9 +60,10 @@ class Vault:
         sensors: By gesture.
         secrets: Where device secrets are kept.
         settings: The machine's.
+        store: Where keys are made and used; in software where not given.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts
         self,
         folder: Path,
         *,
@@ -70,10 +72,12 @@ class Vault:
         sensors: Mapping[str, Sensor],
         secrets: DeviceSecrets,
         settings: HelloSettings,
+        store: KeyStore | None = None,
     ) -> None:
         private.make_folder(folder)
         private.make_folder(folder / "users")
         self.sensors, self.secrets = sensors, secrets
+        self.store = store or SoftwareStore(entropy)
         self._folder, self._clock, self._entropy, self._settings = folder / "users", clock, entropy, settings
         self._one_kdf = threading.Lock()
 
@@ -135,23 +139,24 @@ class Vault:
 
     def create(self, user: str, owner: str, *, phrase: str, protect: Protect) -> Container:
         """Make a container with a new key, which ``protect`` puts behind a PIN; the lock is held by the caller."""
-        key = keys.new_key(self._settings.algorithm)
+        key = self.store.make(self._settings.algorithm)
         now = self._clock.read().unix
         fresh = Container(
             user=user,
             owner=owner,
             credential=b64(self._entropy.token_bytes(box.KEY_BYTES)),
             algorithm=self._settings.algorithm,
-            public_key=keys.cose(key, self._settings.algorithm),
+            public_key=key.public_key,
+            store=self.store.name,
+            key_blob=key.blob,
             protectors=(),
             phrase=phrase,
             created_at=now,
         )
-        raw = keys.to_bytes(key)
         try:
-            made = protect(fresh, raw)
+            made = protect(fresh, key.secret)
         finally:
-            wipe(raw)
+            wipe(key.secret)
         self.counter(owner).create()
         self.seen(owner).create({})
         self.save(made)
@@ -228,7 +233,8 @@ class Vault:
         else:
             released = self._look(held, found, device, proof.stop)
         wrap = box.wrap_key(released, device, found.gesture)
-        return box.unseal(wrap, found.sealed, box.context(held.owner, held.credential, found.gesture))
+        context = box.context(held.owner, held.credential, found.gesture)
+        return (self.store.unseal_pin if found.gesture == PIN else box.unseal)(wrap, found.sealed, context)
 
     def _look(self, held: Container, found: Protector, device: bytes, stop: Stop) -> bytes:
         channel = box.unseal(box.wrap_key(b"", device, "channel"), found.channel, found.template.encode())
@@ -239,9 +245,10 @@ class Vault:
         return open_reply(reply, bytes(channel), owner=held.owner, nonce=nonce, now=self._clock.read())
 
     def _seal(self, held: Container, gesture: str, key: bytearray, released: bytes, device: bytes) -> bytes:
-        wrap = box.wrap_key(released, device, gesture)
-        iv = self._entropy.token_bytes(box.IV_BYTES)
-        return box.seal(wrap, key, iv, box.context(held.owner, held.credential, gesture))
+        wrap, context = box.wrap_key(released, device, gesture), box.context(held.owner, held.credential, gesture)
+        if gesture == PIN:
+            return self.store.seal_pin(wrap, key, context)
+        return box.seal(wrap, key, self._entropy.token_bytes(box.IV_BYTES), context)
 
     def _new_secret(self, owner: str) -> tuple[str, bytes]:
         name = f"{owner}-{self._entropy.token_bytes(8).hex()}"
@@ -250,7 +257,9 @@ class Vault:
         return name, device
 
     def stretch(self, pin: bytearray, salt: bytes) -> bytes:
-        """Turn a PIN into a key: slow on purpose, one at a time."""
+        """Turn a PIN into a key: slow on purpose, one at a time; quick where the device itself counts tries."""
+        if self.store.counts_tries:
+            return box.wrap_key(bytes(pin), salt, "device pin")
         rules = self._settings.kdf
         with self._one_kdf:
             kdf = Argon2id(salt=salt, length=box.KEY_BYTES, iterations=rules.passes, lanes=1, memory_cost=rules.memory_kib)

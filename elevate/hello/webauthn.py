@@ -18,6 +18,7 @@ UP, UV, BE, BS, AT, ED = 0x01, 0x04, 0x08, 0x10, 0x40, 0x80
 MAX_CLIENT_DATA_BYTES = 4096
 MAX_AUTHENTICATOR_DATA_BYTES = 2048
 _FIXED_BYTES = 37
+_ATTESTED_BYTES = 55
 
 
 def b64(data: bytes) -> str:
@@ -45,10 +46,11 @@ class AuthenticatorData:
     flags: int
     sign_count: int
     extensions: bytes = b""
+    attested: bytes = b""
 
     def encode(self) -> bytes:
         """Give the bytes that are signed."""
-        return self.rp_id_hash + bytes([self.flags]) + self.sign_count.to_bytes(4, "big") + self.extensions
+        return self.rp_id_hash + bytes([self.flags]) + self.sign_count.to_bytes(4, "big") + self.attested + self.extensions
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -62,6 +64,39 @@ class AuthenticatorData:
         rest = data[_FIXED_BYTES:]
         _check_extensions(rest, present=bool(data[32] & ED))
         return cls(rp_id_hash=data[:32], flags=data[32], sign_count=int.from_bytes(data[33:37], "big"), extensions=rest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attested:
+    """A new credential, as an authenticator data with attested credential data names it."""
+
+    data: AuthenticatorData
+    aaguid: bytes
+    credential: bytes
+    public_key: bytes
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read authenticator data of a registration.
+
+        Raises:
+            GestureError: Not as WebAuthn writes it.
+
+        Source: W3C WebAuthn Level 3 section 6.5.1.
+        """
+        if not _ATTESTED_BYTES <= len(data) <= MAX_AUTHENTICATOR_DATA_BYTES or not data[32] & AT:
+            raise GestureError("the security key does not verify", detail="attested data: length, or no credential")
+        try:
+            size = int.from_bytes(data[53:55], "big")
+            _, rest = cbor.decode_first(data[_ATTESTED_BYTES + size :])
+            end = len(data) - len(rest)
+            _check_extensions(rest, present=bool(data[32] & ED))
+        except ValueError as exc:
+            raise GestureError("the security key does not verify", detail=f"attested data: {exc}") from exc
+        head = AuthenticatorData(rp_id_hash=data[:32], flags=data[32], sign_count=int.from_bytes(data[33:37], "big"))
+        public_key = data[_ATTESTED_BYTES + size : end]
+        credential = data[_ATTESTED_BYTES : _ATTESTED_BYTES + size]
+        return cls(data=head, aaguid=data[37:53], credential=credential, public_key=public_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +137,12 @@ def _members(found: Json) -> dict[str, object]:
             raise ValueError("a member is missing")
 
 
-def client_data(challenge: bytes, origin: str) -> bytes:
+def client_data(challenge: bytes, origin: str, *, kind: str = "webauthn.get") -> bytes:
     """Write client data in the order that the specification gives.
 
     Source: W3C WebAuthn Level 3 section 5.8.1.1.
     """
-    members = {"type": "webauthn.get", "challenge": b64(challenge), "origin": origin, "crossOrigin": False}
+    members = {"type": kind, "challenge": b64(challenge), "origin": origin, "crossOrigin": False}
     return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -171,7 +171,7 @@ def test_the_devices_say_what_they_are(desk: Desk) -> None:
     devices = call(desk.visit, "HelloTest", {})["devices"]
     assert isinstance(devices, list)
     shown = {one["device"]: (one["kind"], one["simulated"]) for one in devices if isinstance(one, dict)}
-    assert shown == {"software": ("key store", False), "face": ("sensor", True)}
+    assert shown == {"software": ("key store", False), "face": ("sensor", True), "security-key": ("key store", False)}
 
 
 def test_every_method_is_described() -> None:
