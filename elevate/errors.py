@@ -39,7 +39,8 @@
         │   ├── StoreUnwritableError
         │   ├── StoreForeignError      a file that is not ours
         │   └── StoreNewerError        written by a newer elevate
-        └── HostError
+        ├── HostError
+        └── LabError                   the lab can't run an installer
 
 Each class has a stable ``code`` (kebab-case), an ``exit_code`` and a default ``hint``. What an error says to the caller stands
 in its message; what only the log may know stands in ``detail`` and never crosses the socket.
@@ -341,6 +342,13 @@ class HostError(BrokerError):
     """The machine on which the task should run can't run it."""
 
     code = "host"
+
+
+class LabError(BrokerError):
+    """The lab can't run the installer here."""
+
+    code = "lab"
+    hint = "see: elevate lab check --help"
 
 
 def _leaves(root: "type[ElevateError]") -> "list[type[ElevateError]]":

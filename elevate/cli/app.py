@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from elevate import __version__
-from elevate.cli import audit, broker, hello, policy, setup, token
+from elevate.cli import audit, broker, hello, lab, policy, setup, token
 from elevate.client import USAGE as RUN_USAGE
 from elevate.client import tell
 from elevate.errors import ElevateError, TaskInvalidError
@@ -50,8 +50,8 @@ app.add_typer(token.app, name="token")
 app.add_typer(hello.app, name="hello")
 policy.app.command("reload")(broker.reload)
 app.add_typer(policy.app, name="policy")
-app.add_typer(hello.app, name="hello")
 app.add_typer(audit.app, name="audit")
+app.add_typer(lab.app, name="lab")
 
 
 def main(words: list[str]) -> int:
