@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,7 +23,7 @@ from elevate.broker.opening import open_parts
 from elevate.broker.parts import Parts
 from elevate.broker.prompting import SensorPrompter, TerminalPrompter
 from elevate.canonical import Json
-from elevate.errors import BrokerError, BusyError, PolicyError, TaskInvalidError, TokenSpentError
+from elevate.errors import BrokerError, BusyError, ElevateError, PolicyError, TaskInvalidError, TokenSpentError
 from elevate.hello import Proof, SoftwareHello
 from elevate.host.launcher import Launcher
 from elevate.host.processes import ProcessFacts, read_process
@@ -35,6 +35,8 @@ from elevate.tasks import Task
 
 MAX_LIVE_PER_UID = 16
 MAX_PROBLEM_CHARS = 4096
+CLOSE_SECONDS = 10
+"""How long closing waits for requests that were told to stop."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Broker:
         self._live: dict[str, _Live] = {}
         self._asking: dict[int, int] = {}
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._closed = False
         self._default_prompter: Callable[[], Prompter] | None = None
         recovery.tidy(parts)
@@ -128,11 +131,12 @@ class Broker:
             ElevateError: As `elevate.broker.elevation.elevate`.
         """
         requester = self.requester(read_process(os.getpid()))
-        terms = Terms(
-            prompter=self._default_prompter or (lambda: self.prompter(None)),
-            cancel=cancel or Cancellation(),
-        )
-        return self.request(Ask(task=task, requester=requester, reason=reason), terms)
+        own = Cancellation()
+        terms = Terms(prompter=self._default_prompter or (lambda: self.prompter(None)), cancel=cancel or own)
+        try:
+            return self.request(Ask(task=task, requester=requester, reason=reason), terms)
+        finally:
+            own.close()  # with the grant there is nothing left to wait for
 
     def request(self, ask: Ask, terms: Terms) -> Grant:
         """Take one request to its grant.
@@ -147,7 +151,8 @@ class Broker:
         def listener(name: str, state: State) -> None:
             nonlocal request
             request = name
-            self._track(name, uid, terms.cancel)
+            if state is State.REQUESTED:
+                self._live[name] = _Live(uid, terms.cancel)
             terms.listener(name, state)
 
         with self._admitted(uid):
@@ -156,8 +161,8 @@ class Broker:
             except BaseException:
                 self._live.pop(request, None)
                 raise
-        self._live[request] = _Live(uid, terms.cancel, grant)
-        grant.on_end = lambda: self._live.pop(request, None)
+            grant.on_end = lambda: self._live.pop(request, None)
+            self._live[request] = _Live(uid, terms.cancel, grant)
         return grant
 
     def prompter(self, terminal: int | None) -> Prompter:
@@ -202,10 +207,8 @@ class Broker:
         live = self._live.get(request)
         if live is None or not _may(requester, live.uid):
             raise TaskInvalidError("no open request of yours has this id", hint="see: elevate audit tail")
-        if isinstance(live.cancel, Cancellation):
-            live.cancel.cancel()
+        self._stop([live])
         if live.grant is not None:
-            live.grant.cancel()
             live.grant.release()
 
     def revoke(self, jti: str, requester: Requester) -> None:
@@ -291,15 +294,21 @@ class Broker:
         Raises:
             PolicyError: The new policy is bad; the one in force stays, and the log says so.
         """
-        before = self.parts.policy.current.digest
-        try:
-            candidate = self.parts.policy.read()
-        except PolicyError as error:
-            self._note("policy-refused", entries.failed(error) | body.setting("policy", before))
-            raise
-        # INVARIANT: no log, no right. A policy gives rights only once the log has it.
-        self._note("policy-changed", body.setting("policy", candidate.digest))
-        self.parts.policy.take(candidate)
+        with self.parts.policy.changing:
+            before = self.parts.policy.current.digest
+            try:
+                candidate = self.parts.policy.read()
+            except PolicyError as error:
+                self._note("policy-refused", entries.failed(error) | body.setting("policy", before))
+                raise
+            self.parts.policy.announce(candidate)
+            try:
+                # INVARIANT: no log, no right. A policy gives rights only once the log has it.
+                self._note("policy-changed", body.setting("policy", candidate.digest))
+            except BaseException:
+                self.parts.policy.take(None)
+                raise
+            self.parts.policy.take(candidate)
         return {"before": before, "policy": candidate.digest, "rules": len(candidate.rules)}
 
     def close(self) -> None:
@@ -308,14 +317,22 @@ class Broker:
             if self._closed:
                 return
             self._closed = True
+            self._stop(list(self._live.values()))
+            self._idle.wait_for(lambda: not any(self._asking.values()), CLOSE_SECONDS)
         for live in list(self._live.values()):
+            if live.grant is not None:
+                # One that can't be ended is ended, and said, at the next start.
+                with suppress(ElevateError):
+                    live.grant.close()
+        with self._cleanup:
+            self._note("broker-stopped", {})
+
+    def _stop(self, open_requests: list[_Live]) -> None:
+        for live in open_requests:
             if isinstance(live.cancel, Cancellation):
                 live.cancel.cancel()
             if live.grant is not None:
                 live.grant.cancel()
-                live.grant.release()
-        with self._cleanup:
-            self._note("broker-stopped", {})
 
     def __enter__(self) -> Self:
         return self
@@ -332,6 +349,7 @@ class Broker:
 
     @contextmanager
     def _admitted(self, uid: int) -> Iterator[None]:
+        self._sweep(uid)
         with self._lock:
             if self._closed:
                 raise BrokerError("the broker is stopping", hint="start it again: elevate serve")
@@ -344,9 +362,13 @@ class Broker:
         finally:
             with self._lock:
                 self._asking[uid] -= 1
+                self._idle.notify_all()
 
-    def _track(self, request: str, uid: int, cancel: Cancel) -> None:
-        self._live.setdefault(request, _Live(uid, cancel))
+    def _sweep(self, uid: int) -> None:
+        """End the tokens of one user that nobody used in time."""
+        for live in list(self._live.values()):
+            if live.uid == uid and live.grant is not None and live.grant.overdue():
+                live.grant.release()
 
     def _note(self, event: str, members: Body) -> None:
         self.parts.store.append(Draft(event=event, request="", at=self.parts.clock.read(), body=members))

@@ -85,9 +85,10 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
         TaskError: The task can't be run as asked.
         BrokerError: The broker failed; nothing was granted.
     """
-    journal = _request(parts, ask, terms)
+    journal = _journal(parts, ask, terms)
     inspection: Inspection | None = None
     try:
+        journal.open(entries.requested(ask.requester, ask.task, ask.reason, session=journal.record.session))
         inspection = parts.host.inspect(ask.task, ask.requester, ask.payload)
         agreement = _decide(parts, ask, inspection, journal)
         gesture = _prove(parts, agreement, journal, terms)
@@ -95,14 +96,14 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
     except ElevateError as error:
         _give_up(journal, inspection, error)
         raise
-    except KeyboardInterrupt:
-        _give_up(journal, inspection, CancelledError("interrupted"))
-        raise
     except Exception as error:
         # SECURITY: whatever went wrong, the answer is no, and the log has it.
         failure = BrokerError("the broker failed; nothing was granted", detail=f"{type(error).__name__}: {error}")
         _give_up(journal, inspection, failure)
         raise failure from error
+    except BaseException:
+        _give_up(journal, inspection, CancelledError("interrupted"))
+        raise
 
 
 def _give_up(journal: Journal, inspection: Inspection | None, error: ElevateError) -> None:
@@ -111,7 +112,7 @@ def _give_up(journal: Journal, inspection: Inspection | None, error: ElevateErro
     journal.fail(error)
 
 
-def _request(parts: Parts, ask: Ask, terms: Terms) -> Journal:
+def _journal(parts: Parts, ask: Ask, terms: Terms) -> Journal:
     record = Record(
         request=parts.entropy.token_bytes(ID_BYTES).hex(),
         state=State.REQUESTED,
@@ -121,9 +122,7 @@ def _request(parts: Parts, ask: Ask, terms: Terms) -> Journal:
         host=parts.host.name,
         epoch=parts.epoch,
     )
-    journal = Journal(parts.store, parts.clock, record, terms.listener)
-    journal.open(entries.requested(ask.requester, ask.task, ask.reason, session=record.session))
-    return journal
+    return Journal(parts.store, parts.clock, record, terms.listener)
 
 
 def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) -> Agreement:
@@ -220,7 +219,7 @@ def _check_strength(parts: Parts, agreement: Agreement, gesture: VerifiedGesture
 
 
 def _issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspection: Inspection, journal: Journal) -> Grant:
-    if parts.policy.current.digest != agreement.policy_digest:
+    if not parts.policy.holds(agreement.policy_digest):
         raise PolicyChangedError("the policy changed while this request was open")
     identity = parts.host.provision(agreement.requester)
     now = parts.clock.read()

@@ -1,5 +1,6 @@
 """What the broker writes into the log's entries, step by step, from the parts of `elevate.audit.body`."""
 
+from elevate import canonical
 from elevate.audit import body
 from elevate.audit.body import Body
 from elevate.canonical import Json
@@ -19,7 +20,7 @@ from elevate.tasks import Task
 
 MAX_DISPLAY_CHARS = 4096
 MAX_WRITTEN = 64
-MAX_WRITTEN_CHARS = 16_384
+MAX_WRITTEN_BYTES = 16_384
 
 
 def requested(requester: Requester, task: Task, reason: str, *, session: str) -> Body:
@@ -66,12 +67,13 @@ def running(pid: int, identity: AdminIdentity) -> Body:
 def destroyed(pid: int, identity: AdminIdentity, ended: Ended) -> Body:
     """How the task ended and what it left."""
     first: list[Json] = []
-    room = MAX_WRITTEN_CHARS
+    room = MAX_WRITTEN_BYTES
     for one in ended.written[:MAX_WRITTEN]:
-        room -= len(one.path)
+        shown: Json = {"path": one.path, "change": one.change, "sha256": one.sha256}
+        room -= len(canonical.encode(shown))  # a control character takes six bytes
         if room < 0:
             break
-        first.append({"path": one.path, "change": one.change, "sha256": one.sha256})
+        first.append(shown)
     return body.process(identity, pid=pid, ended=ended) | {"written": {"count": len(ended.written), "first": first}}
 
 

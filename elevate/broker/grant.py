@@ -4,27 +4,31 @@ The token stays in here. Redemption is one compare-and-set in the ledger, before
 starts anything. Whatever becomes of the task, the token is gone.
 """
 
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from elevate.audit import body
 from elevate.broker import entries
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
+from elevate.broker.receipts import SHORT_CHARS, receipt_of
 from elevate.canonical import Json
 from elevate.errors import (
     ElevateError,
     HostError,
     PolicyChangedError,
+    StoreError,
     TaskError,
     TokenError,
     TokenExpiredError,
     TokenRevokedError,
     TokenSpentError,
+    TransitionError,
 )
 from elevate.lifecycle import State, is_final
 from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, request_digest
@@ -32,7 +36,6 @@ from elevate.outcome import Outcome, drain, ending
 from elevate.ports import Inspection, Instant, Running
 from elevate.token import Claims, Expected, verify
 
-MAX_RECEIPT_FILES = 10_000
 REDEEM_ID_BYTES = 16
 
 
@@ -49,7 +52,10 @@ class Grant:
     token: str = field(repr=False)
     on_end: Callable[[], object] = field(default=lambda: None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _ending: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _running: Running | None = field(default=None, repr=False)
+    _receipt: Mapping[str, Json] | None = field(default=None, repr=False)
+    _cancelled: int = 0
 
     @property
     def request(self) -> str:
@@ -88,54 +94,54 @@ class Grant:
         Raises:
             TokenError: As `run`.
         """
+        running: Running | None = None
         with self._lock:
-            self._redeem(redeem_id, presenter)
             try:
-                running = self.parts.host.start(
-                    self.inspection,
-                    self.identity,
-                    session=self.journal.record.session,
-                    time_limit_seconds=self._time_limit(),
-                    obligations=self.agreement.decision.obligations,
-                )
-            except (HostError, TaskError) as error:
-                self.journal.to(State.DESTROYED, entries.failed(error))
-                self._gone()
-                raise
-            self._running = running
-        try:
-            self.journal.to(State.RUNNING, entries.running(running.pid, self.identity))
-        except ElevateError:
-            # INVARIANT: no log, no right. What can't be recorded does not go on.
-            running.cancel(signal.SIGKILL)
-            running.wait()
-            os.close(running.stdout)
-            os.close(running.stderr)
-            self._gone()
-            self.journal.to(State.OUTCOME_UNKNOWN, body.reason("store-unwritable", "the start could not be recorded"))
-            raise
+                self._redeem(redeem_id, presenter)
+                # A policy that came into force meanwhile: the log may have it before the redemption.
+                self._check_policy()
+                running = self._running = self._start_task()
+                self.journal.to(State.RUNNING, entries.running(running.pid, self.identity))
+            except BaseException as error:
+                self._end_unstarted(redeem_id, running, error)
+                if isinstance(error, ElevateError) or not isinstance(error, Exception):
+                    raise
+                raise HostError("the task could not be started", detail=f"{type(error).__name__}: {error}") from error
+        if self._cancelled:
+            running.cancel(self._cancelled)
         return running
 
     def finish(self, running: Running, captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:
-        """Wait for the end of the whole tree, write how it ended, and destroy what is left of the grant."""
-        ended = running.wait()
-        self._gone()
-        after = State.CLEANUP_FAILED if ended.leftover else State.DESTROYED
-        receipt = self._receipt(ended)
-        self.journal.to(after, entries.destroyed(running.pid, self.identity, ended), {"result": receipt})
+        """Wait for the end of the whole tree, write how it ended, and destroy what is left of the grant.
+
+        Twice, or in two threads, is the same as once.
+        """
+        ended = self._wait(running)
+        with self._ending:
+            if self._receipt is None:
+                self._gone()
+                self._receipt = self._write_end(running, ended)
         return Outcome(
             exit_status=ended.exit_status,
             signal=ended.signal,
             timed_out=ended.timed_out,
-            receipt=receipt,
+            receipt=self._receipt,
             stdout=captured[0],
             stderr=captured[1],
         )
 
     def cancel(self, number: int = signal.SIGTERM) -> None:
-        """Ask the running task to end."""
+        """Ask the running task to end; one that is being started ends at once."""
+        self._cancelled = number
         if self._running is not None:
             self._running.cancel(number)
+
+    def close(self) -> None:
+        """End it wherever it stands: an unused token is taken back, a running task is ended and its end written."""
+        self.cancel()
+        self.release()
+        if self._running is not None:
+            self.finish(self._running)
 
     def release(self) -> None:
         """Take the token back where it was not used; twice is the same as once."""
@@ -150,6 +156,65 @@ class Grant:
 
     def __exit__(self, *_exc: object) -> None:
         self.release()
+
+    def overdue(self) -> bool:
+        """Say whether it was not used in time; `release` then ends it."""
+        return self.journal.record.state is State.ISSUED and self._expired(self.parts.clock.read())
+
+    def _start_task(self) -> Running:
+        return self.parts.host.start(
+            self.inspection,
+            self.identity,
+            session=self.journal.record.session,
+            time_limit_seconds=self._time_limit(),
+            obligations=self.agreement.decision.obligations,
+        )
+
+    def _end_unstarted(self, redeem_id: str, running: Running | None, error: BaseException) -> None:
+        """End what this very call has redeemed and what does not run now; the token is burnt, and the log says so."""
+        with contextlib.suppress(ElevateError):
+            self.journal.refresh()
+        record = self.journal.record
+        if is_final(record.state):
+            self._gone()
+        if record.state not in {State.REDEEMED, State.RUNNING} or record.redeem_id != redeem_id or self._started(running):
+            return
+        # INVARIANT: no log, no right. What can't be recorded does not go on.
+        if running is not None:
+            _stop(running)
+        self._running = None
+        self._gone()
+        nothing_ran = running is None and isinstance(error, HostError | TaskError | PolicyChangedError)
+        why = error if isinstance(error, ElevateError) else HostError("the start failed", detail=repr(error))
+        # Where this can't be written either, the broker's next start says it.
+        with contextlib.suppress(ElevateError):
+            self.journal.to(State.DESTROYED if nothing_ran else State.OUTCOME_UNKNOWN, entries.failed(why))
+
+    def _started(self, running: Running | None) -> bool:
+        """Say whether an earlier call has started the task."""
+        return running is None and self._running is not None
+
+    def _wait(self, running: Running) -> Ended:
+        try:
+            return running.wait()
+        except Exception as error:
+            self._gone()
+            why = HostError("how the task ended could not be found out", detail=f"{type(error).__name__}: {error}")
+            with self._ending, contextlib.suppress(TransitionError):
+                self.journal.to(State.OUTCOME_UNKNOWN, entries.failed(why))
+            raise why from error
+
+    def _write_end(self, running: Running, ended: Ended) -> dict[str, Json]:
+        after = State.CLEANUP_FAILED if ended.leftover else State.DESTROYED
+        entry = entries.destroyed(running.pid, self.identity, ended)
+        receipt = receipt_of(self.journal.record, self.agreement, self.identity, ended)
+        try:
+            self.journal.to(after, entry, {"result": receipt})
+        except StoreError:
+            # The room that is kept for ends holds a short receipt only.
+            receipt = receipt_of(self.journal.record, self.agreement, self.identity, ended, chars=SHORT_CHARS)
+            self.journal.to(after, entry, {"result": receipt})
+        return receipt
 
     def _gone(self) -> None:
         self.inspection.close()
@@ -196,7 +261,10 @@ class Grant:
             raise TokenError("the token is not good here", detail="jti, position or request is not the ledger's")
         if self._expired(now):
             raise TokenExpiredError("the token has expired", detail="monotonic deadline")
-        if self.parts.policy.current.digest != self.agreement.policy_digest:
+        self._check_policy()
+
+    def _check_policy(self) -> None:
+        if not self.parts.policy.holds(self.agreement.policy_digest):
             raise PolicyChangedError("the policy changed between the prompt and the run")
 
     def _expired(self, now: Instant) -> bool:
@@ -219,20 +287,11 @@ class Grant:
         asked = asked if isinstance(asked, int) else 3600
         return min(limit, asked) if limit else asked
 
-    def _receipt(self, ended: Ended) -> dict[str, Json]:
-        record = self.journal.record
-        return {
-            "request": record.request,
-            "session": record.session,
-            "user": self.agreement.requester.user,
-            "identity": {"name": self.identity.name, "sid": self.identity.sid},
-            "task": self.agreement.task.task.display(),
-            "host": record.host,
-            "exit_status": ended.exit_status,
-            "signal": ended.signal,
-            "timed_out": ended.timed_out,
-            "duration_ms": ended.duration_ms,
-            "watched": list(ended.watched),
-            "written": [asdict(one) for one in ended.written[:MAX_RECEIPT_FILES]],
-            "written_count": len(ended.written),
-        }
+
+def _stop(running: Running) -> None:
+    running.cancel(signal.SIGKILL)
+    with contextlib.suppress(Exception):
+        running.wait()
+    for fd in (running.stdout, running.stderr):
+        with contextlib.suppress(OSError):
+            os.close(fd)

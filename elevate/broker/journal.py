@@ -1,5 +1,6 @@
 """One request's way through the ledger: each step one synced commit with its entry, told to whoever listens."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from elevate.errors import (
     ElevateError,
     LockedOutError,
     PromptTimedOutError,
+    StoreError,
 )
 from elevate.lifecycle import TRANSITIONS, State
 from elevate.ports import Clock, Draft, Instant, Record, Step, Stepped, Store
@@ -45,7 +47,7 @@ class Journal:
         """Write the row and its `requested` entry."""
         entry = Draft(event=State.REQUESTED, request=self.record.request, at=self._clock.read(), body=body)
         self._store.open_request(self.record, entry)
-        self._listener(self.record.request, State.REQUESTED)
+        self._tell(State.REQUESTED)
 
     def to(
         self,
@@ -68,11 +70,18 @@ class Journal:
         stepped = self._store.step(step)
         self.record = stepped.record
         if stepped.won:
-            self._listener(self.record.request, after)
+            self._tell(after)
         return stepped
+
+    def _tell(self, state: State) -> None:
+        # Whoever listens can't change the story by failing.
+        with contextlib.suppress(Exception):
+            self._listener(self.record.request, state)
 
     def fail(self, error: ElevateError) -> None:
         """End a request as its error says; a token that was registered for it is taken back."""
+        with contextlib.suppress(StoreError):
+            self.refresh()  # what broke off may have done so after its commit
         followers = TRANSITIONS.get(self.record.state, frozenset())
         after = next((state for kind, state in _ENDINGS if isinstance(error, kind)), State.FAILED)
         for state in (after, State.FAILED, State.REVOKED):

@@ -7,6 +7,7 @@ on with the last good one and says so in its status and in the log.
 import base64
 import contextlib
 import os
+import threading
 from pathlib import Path
 
 from elevate import canonical
@@ -22,6 +23,7 @@ class Policies:
 
     Attributes:
         current: Replaced as a whole, so that a reader has either the old one or the new one.
+        changing: Held by whoever reads and takes a policy, so that an older one never replaces a newer one.
         problem: Why the folder's policy is not the one in force; empty where it is.
     """
 
@@ -29,6 +31,8 @@ class Policies:
         self._folder = folder
         self._kept = kept
         self._settings = Settings(ap_mode=protected)
+        self._next = ""
+        self.changing = threading.Lock()
         self.problem = ""
         try:
             self.current: Policy = self.read()
@@ -48,10 +52,20 @@ class Policies:
             self._keep(sources)
         return policy
 
-    def take(self, policy: Policy) -> None:
-        """Put a policy in force that `read` gave."""
-        self.current = policy
-        self.problem = ""
+    def announce(self, policy: Policy) -> None:
+        """Say which policy comes into force once the log has it; from now on no other `holds`."""
+        self._next = policy.digest
+
+    def take(self, policy: Policy | None) -> None:
+        """Put a policy in force that `read` gave; None leaves the one that is."""
+        if policy is not None:
+            self.current = policy
+            self.problem = ""
+        self._next = ""
+
+    def holds(self, digest: str) -> bool:
+        """Say whether this policy is in force and no other is on its way."""
+        return self._next in {"", digest} and self.current.digest == digest
 
     def _keep(self, sources: list[Source]) -> None:
         data = canonical.encode([[source.name, base64.b64encode(source.data).decode()] for source in sources])
