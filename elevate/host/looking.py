@@ -13,7 +13,7 @@ from elevate.host.environment import SYSTEM_PATH, check_additions
 from elevate.host.folders import Folder
 from elevate.host.inspection import HostInspection, additions_of, file_facts, in_order, take_payload, target_fact, words_of
 from elevate.host.launcher import Jail, Launcher, Order
-from elevate.host.opening import find_command, may_change, open_directory, take_file, take_program
+from elevate.host.opening import find_command, may_change, may_reach, open_directory, take_file, take_program
 from elevate.host.windows.detect import named_like_installer
 from elevate.model import FactValue, InspectedTask, Requester
 from elevate.tasks import Task
@@ -72,6 +72,8 @@ def _run(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /
     words = words_of(task)
     found.additions = check_additions(additions_of(task))
     fd, found_as = find_command(words[0], SYSTEM_PATH, found.cwd)
+    if "/" in words[0]:
+        _must_reach(fd, requester)
     program = found.program = take_program(fd, found_as, requester)
     facts: dict[str, FactValue] = {
         **file_facts(program),
@@ -87,6 +89,7 @@ def _install(found: LinuxInspection, task: Task, requester: Requester, eyes: Eye
         fd = os.open(str(task["path"]), os.O_PATH | os.O_CLOEXEC, dir_fd=found.cwd)
     except OSError as exc:
         raise CommandNotFoundError("the file was not found", hint="give the path of a file that is there") from exc
+    _must_reach(fd, requester)
     package = found.program = take_file(fd, requester)
     fields = _describe(eyes, package.fd)
     facts: dict[str, FactValue] = {**file_facts(package), "package": fields["Package"], "version": fields["Version"]}
@@ -109,6 +112,8 @@ def _write(found: LinuxInspection, task: Task, requester: Requester, _eyes: Eyes
         raise TaskInvalidError("the path is not one of a file")
     real = os.path.realpath(above or "/")
     path = f"{real.rstrip('/')}/{name}"
+    if not may_reach(path, requester):
+        raise TaskInvalidError("the file can't be written there: no such folder, or a link")
     try:
         with Folder(os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "") as root:
             # SECURITY: the real path is walked without links, so a folder that is swapped meanwhile stops it.
@@ -118,6 +123,17 @@ def _write(found: LinuxInspection, task: Task, requester: Requester, _eyes: Eyes
         raise TaskInvalidError("the file can't be written there: no such folder, or a link", detail=str(exc)) from exc
     facts: dict[str, FactValue] = {"path": path, "writable": may_change(real, requester)}
     found.task = replace(found.task, file=fact, facts=in_order(facts))
+
+
+def _must_reach(path_fd: int, requester: Requester) -> None:
+    """Close a file that lies where the requester can't go, and say what is said where nothing is.
+
+    Raises:
+        CommandNotFoundError: It does.
+    """
+    if not may_reach(os.readlink(f"/proc/self/fd/{path_fd}"), requester):
+        os.close(path_fd)
+        raise CommandNotFoundError("the command was not found")
 
 
 _KINDS: Mapping[str, _Look] = {

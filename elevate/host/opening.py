@@ -166,6 +166,27 @@ def may_change(path: str, requester: Requester) -> bool:
     return any(_writes(level, requester.process.uid, groups) for level in levels)
 
 
+def may_reach(path: str, requester: Requester) -> bool:
+    """Say whether the requester could get as far as this real path: whether all folders above may be searched.
+
+    A broker that is root must not tell a user what lies in folders that the user can't enter.
+    """
+    try:
+        levels = [os.stat(str(level)) for level in Path(path).parents]
+    except OSError:
+        return False
+    groups = {_gid(name) for name in requester.groups}
+    return all(_searches(level, requester.process.uid, groups) for level in levels)
+
+
+def _searches(found: os.stat_result, uid: int, groups: set[int]) -> bool:
+    if uid == 0:
+        return True
+    if found.st_uid == uid:
+        return bool(found.st_mode & stat.S_IXUSR)
+    return bool(found.st_mode & (stat.S_IXGRP if found.st_gid in groups else stat.S_IXOTH))
+
+
 def _writes(found: os.stat_result, uid: int, groups: set[int]) -> bool:
     mode = 0 if stat.S_ISLNK(found.st_mode) else found.st_mode
     if uid == 0:

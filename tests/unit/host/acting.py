@@ -1,5 +1,6 @@
 """Host linux on the machine that runs the tests, with a user of the tests' own who has no rights."""
 
+import itertools
 import os
 import pwd
 import shutil
@@ -17,7 +18,7 @@ from elevate.model import Obligations
 from elevate.testing import ManualClock, SeededEntropy
 from tests.unit.host.emulating import Acting, requester_of
 
-Extra = tuple[tuple[str, str | int | bool | tuple[str, ...]], ...]
+_NUMBERS = itertools.count()
 
 
 @dataclass
@@ -67,7 +68,7 @@ def a_user() -> Iterator[pwd.struct_passwd]:
     """Make a user of the tests' own; skip where that can't be done."""
     if os.geteuid() != 0 or not Path("/usr/sbin/useradd").exists():
         pytest.skip("needs root and useradd")
-    name = f"elev-t{os.getpid()}"
+    name = f"elev-t{os.getpid()}-{next(_NUMBERS)}"
     subprocess.run(["/usr/sbin/useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True, capture_output=True)
     try:
         yield pwd.getpwnam(name)
@@ -78,8 +79,8 @@ def a_user() -> Iterator[pwd.struct_passwd]:
 @contextmanager
 def acting(folder: Path, launcher: Launcher, user: pwd.struct_passwd) -> Iterator[Linux]:
     """Open host linux; its account, folders and places are gone afterwards."""
-    homes = Path(f"/var/lib/elevate-admin-t{os.getpid()}")
-    place = Path(f"/srv/elevate-t{os.getpid()}")
+    homes = Path(f"/var/lib/elevate-admin-{user.pw_name}")
+    place = Path(f"/srv/elevate-{user.pw_name}")
     place.mkdir(parents=True)
     os.chown(place, user.pw_uid, user.pw_gid)
     host = LinuxHost.create(folder, launcher=launcher, clock=ManualClock(), entropy=SeededEntropy(), homes=homes)

@@ -307,4 +307,12 @@ def _cgroups(launcher: Launcher) -> list[str]:
 
 
 def _is_launcher(name: str) -> bool:
-    return all(b"program.py" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in cgroups.members(name))
+    """Say whether only a launcher is in there: one that waits, or one that is about to end."""
+    return all(not words or b"program.py" in words for words in map(_command_line, cgroups.members(name)))
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
