@@ -117,7 +117,7 @@ class Broker:
                 create(folder, policy=policy, simulated=True)
             broker = cls.open(folder, clock=clock, entropy=entropy)
             if fresh:
-                broker._enrol_owner(pin)  # noqa: SLF001 - our own
+                broker.enrol_owner(pin)
             stack.push(broker._cleanup.pop_all().__exit__)  # noqa: SLF001 - our own
             broker._cleanup = stack.pop_all()  # noqa: SLF001 - our own
         if prompter is not None:
@@ -170,6 +170,18 @@ class Broker:
         if terminal is None:
             return SensorPrompter(self.hello)
         return TerminalPrompter(self.hello, self.launcher, terminal)
+
+    def enrol_owner(self, pin: bytes = b"") -> None:
+        """Enrol this process's user with a PIN, a random one if not given, and with every sensor that is there.
+
+        Raises:
+            HelloError: The user is enrolled already, or the PIN breaks a rule.
+        """
+        user, _sid, _groups = self.parts.host.user_for(os.getuid())
+        pin = pin or str(10**8 + int.from_bytes(self.parts.entropy.token_bytes(6)) % 10**8).encode()
+        self.hello.enrol_pin(user, bytearray(pin))
+        for gesture in self.hello.vault.sensors:
+            self.hello.enrol(user, gesture, Proof(gesture="pin", secret=bytearray(pin)))
 
     def requester(self, facts: ProcessFacts) -> Requester:
         """Name who asks, from kernel facts and the machine's own list of users."""
@@ -339,13 +351,6 @@ class Broker:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-    def _enrol_owner(self, pin: bytes) -> None:
-        user, _sid, _groups = self.parts.host.user_for(os.getuid())
-        pin = pin or str(10**8 + int.from_bytes(self.parts.entropy.token_bytes(6)) % 10**8).encode()
-        self.hello.enrol_pin(user, bytearray(pin))
-        for gesture in self.hello.vault.sensors:
-            self.hello.enrol(user, gesture, Proof(gesture="pin", secret=bytearray(pin)))
 
     @contextmanager
     def _admitted(self, uid: int) -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from elevate import wire
+from elevate.broker import Broker
 from elevate.broker.home import DEFAULT_POLICY, Home, create
 from elevate.cli.doctor import examine
 from elevate.cli.show import AsJson, print_json
@@ -31,6 +32,9 @@ def init(
     *,
     state: State = None,
     policy: Annotated[str, typer.Option(help="Which shipped policy set to start with.")] = DEFAULT_POLICY,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="For tests: a scripted face, enrolled at once, answers every prompt.")
+    ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the broker's folder, log included.")] = False,
 ) -> None:
     """Make a broker of your own: its folder, a policy, an emulated machine."""
@@ -38,7 +42,10 @@ def init(
     if remove:
         _remove(folder)
         return
-    home = create(folder.absolute(), policy=policy)
+    home = create(folder.absolute(), policy=policy, simulated=simulated)
+    if simulated:
+        with Broker.open(home.folder) as broker:
+            broker.enrol_owner()
     rules = load(read_policy(home.policy)).rules
     typer.echo(f"made {escape(str(home.folder))} with the policy {policy}\n")
     typer.echo("what it allows, each task once and after your agreement:")
@@ -49,16 +56,17 @@ def init(
     for rule in rules:
         if rule.effect.value == "deny":
             typer.echo(f"  {rule.id}: {rule.why}")
-    typer.echo(_NEXT.format(policy=escape(str(home.policy)), serve=_serve(state)))
+    typer.echo(_NEXT.format(policy=escape(str(home.policy))))
+    typer.echo(_SIMULATED if simulated else _ENROL)
+    typer.echo(f"      {_serve(state):<23} start the broker\n      elevate run -- id       the first task")
 
 
 _NEXT = """
 to allow more: put a rule into a file in {policy},
   then: elevate policy check {policy} && elevate policy reload
-  a refused command prints the rule that would allow it
-next: elevate hello enrol     choose a PIN
-      {serve}           start the broker
-      elevate run -- id       the first task"""
+  a refused command prints the rule that would allow it"""
+_ENROL = "next: elevate hello enrol     choose a PIN"
+_SIMULATED = "a scripted face answers every prompt, and every token says so: for tests only\nnext:"
 
 
 def _serve(state: Path | None) -> str:
