@@ -37,7 +37,7 @@ class Screen:
 
     def machine(self, status: Mapping[str, Json], wheel: Path) -> None:
         """Say what there is to begin with."""
-        self.step("A throw-away machine with a policy, a user and a scripted face sensor")
+        self.step("A throw-away machine with a policy and a user who is enrolled")
         self.say(f"host      {status['host']} (emulated: no security boundary)")
         self.say(f"policy    {status['policy_rules']} rules, digest {str(status['policy'])[:16]}…")
         self.say(f"package   {wheel.name}, built just now")
