@@ -103,7 +103,7 @@ class Broker:
         Args:
             folder: Kept if given, and made if nothing is there; else a temporary one that goes with the broker.
             policy: Name of a shipped policy set, for a folder that is made.
-            pin: Of this process's user, for a folder that is made; if not given, a scripted face is enrolled.
+            pin: Of this process's user, for a folder that is made; a random one if not given. A scripted face is enrolled too.
             prompter: Makes each prompt; else the scripted sensor answers.
             clock: Instead of the machine's own.
             entropy: Instead of the machine's own.
@@ -114,7 +114,7 @@ class Broker:
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
             fresh = not Home(folder).exists()
             if fresh:
-                create(folder, policy=policy, simulated=not pin)
+                create(folder, policy=policy, simulated=True)
             broker = cls.open(folder, clock=clock, entropy=entropy)
             if fresh:
                 broker.enrol_owner(pin)

@@ -16,6 +16,7 @@ from pathlib import Path
 from elevate.audit import Outcome, parse, verify_chain
 from elevate.audit.chain import Anchor
 from elevate.broker import Broker, Grant
+from elevate.broker.home import create
 from elevate.canonical import Json
 from elevate.cli.demo_view import Screen
 from elevate.errors import DeniedError, HostError, NotEnrolledError, TokenSpentError
@@ -75,7 +76,10 @@ def _open(folder: Path, screen: Screen, stack: ExitStack, *, interactive: bool) 
         raise NotEnrolledError("there is no terminal to ask at", hint="leave --interactive out") from exc
     stack.callback(os.close, terminal)
     pin = getpass.getpass("Choose a PIN for the demo (at least 6 digits, not a simple row): ").encode()
-    return Broker.embedded(folder, pin=pin, prompter=lambda broker: broker.prompter(terminal))
+    create(folder)
+    broker = Broker.embedded(folder, prompter=lambda broker: broker.prompter(terminal))
+    broker.enrol_owner(pin)
+    return broker
 
 
 def _build_wheel(folder: Path) -> Path:
