@@ -67,6 +67,11 @@ class Home:
         """The emulated machine."""
         return self.folder / "machine"
 
+    @property
+    def accounts(self) -> Path:
+        """Host linux: which hidden admin account belongs to whom."""
+        return self.folder / "accounts"
+
     def exists(self) -> bool:
         """Say whether a broker lives here."""
         return self.settings.exists() and self.policy.is_dir()

@@ -12,6 +12,7 @@ from elevate.errors import NoBrokerError
 from elevate.hello import HelloSettings, SoftwareHello, UsbSecurityKeys, scripted_sensors
 from elevate.host.emulated import EmulatedHost
 from elevate.host.launcher import Launcher
+from elevate.host.linux import LinuxHost
 from elevate.ports import Clock, Entropy
 from elevate.store.sqlite import SqliteStore
 from elevate.token import TokenKey
@@ -39,8 +40,7 @@ def open_parts(
     stack.callback(store.close)
     launcher = Launcher()
     stack.callback(launcher.close)
-    make = EmulatedHost if home.machine.exists() else EmulatedHost.create
-    host = make(home.machine, launcher=launcher, clock=clock, entropy=entropy)
+    host = _open_host(home, settings, launcher, clock, entropy)
     stack.callback(host.close)
     rules = HelloSettings(allow_simulated_gestures=settings.allow_simulated_gestures)
     sensors = scripted_sensors(home.hello, clock=clock, entropy=entropy)
@@ -66,3 +66,12 @@ def open_parts(
         key=TokenKey.from_seed(entropy.token_bytes(KEY_BYTES)),
     )
     return parts, hello, launcher
+
+
+def _open_host(home: Home, settings: Settings, launcher: Launcher, clock: Clock, entropy: Entropy) -> EmulatedHost | LinuxHost:
+    """Open the machine that the settings name; make what it needs at the first start."""
+    if settings.host == "linux":
+        real = LinuxHost if home.accounts.exists() else LinuxHost.create
+        return real(home.accounts, launcher=launcher, clock=clock, entropy=entropy)
+    emulate = EmulatedHost if home.machine.exists() else EmulatedHost.create
+    return emulate(home.machine, launcher=launcher, clock=clock, entropy=entropy)

@@ -13,6 +13,7 @@ from elevate.errors import PolicyError
 MAX_BYTES = 65_536
 LEGACY = 1
 ADMINISTRATOR_PROTECTION = 2
+HOSTS = ("emulated", "linux")
 
 _ALLOWED: dict[str, tuple[int, ...]] = {
     "TypeOfAdminApprovalMode": (LEGACY, ADMINISTRATOR_PROTECTION),
@@ -30,6 +31,7 @@ class Settings:
         windows: Administrator protection's settings by their registry names.
         allow_simulated_gestures: A scripted sensor may satisfy rules here.
         remote: Requests from remote sessions are allowed.
+        host: ``emulated``, or ``linux``: this machine itself, for a broker that is root.
     """
 
     windows: dict[str, int] = field(
@@ -42,6 +44,7 @@ class Settings:
     )
     allow_simulated_gestures: bool = False
     remote: bool = False
+    host: str = "emulated"
 
     @property
     def protected(self) -> bool:
@@ -68,13 +71,14 @@ class Settings:
 
     @classmethod
     def _of(cls, members: dict[str, object]) -> Self:
-        unknown = members.keys() - {"windows", "allow_simulated_gestures", "remote"}
+        unknown = members.keys() - {"windows", "allow_simulated_gestures", "remote", "host"}
         if unknown:
             raise ValueError(f"unknown key {min(unknown)!r}")
         return cls(
             windows=cls().windows | _windows(members.get("windows", {})),
             allow_simulated_gestures=_flag(members, "allow_simulated_gestures"),
             remote=_flag(members, "remote"),
+            host=_host(members.get("host", HOSTS[0])),
         )
 
 
@@ -87,6 +91,12 @@ def _windows(table: object) -> dict[str, int]:
         if type(value) is not int or value not in _ALLOWED[name]:
             raise ValueError(f"{name} can be {' or '.join(map(str, _ALLOWED[name]))}")
     return table
+
+
+def _host(value: object) -> str:
+    if value not in HOSTS:
+        raise ValueError(f"host can be {' or '.join(HOSTS)}")
+    return str(value)
 
 
 def _flag(members: dict[str, object], name: str) -> bool:
