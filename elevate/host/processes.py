@@ -6,6 +6,7 @@ default. A parent that can't be read any more is shown as unknown; nothing is de
 Source: proc(5); attacks.md rows 22, 23 and 39.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ MAX_CHAIN = 16
 _PARENT, _START = 1, 19
 """Positions in /proc/PID/stat after the name: fields 4 and 22."""
 _NO_SESSION = 2**32 - 1
+ELSEWHERE = " (elsewhere)"
+"""Stands after the path of a program that is another file for us; no rule can name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,7 @@ class ProcessFacts:
     """One process, as the kernel knows it.
 
     Attributes:
-        executable: Real path of what it executes.
+        executable: Real path of what it executes; with `ELSEWHERE` where that path leads us to another file.
         chain: The process and its parents, nearest first, as they are shown: ``"bash (4711)"``.
         remote: It belongs to a session that came over a network.
     """
@@ -51,7 +54,7 @@ def read_process(pid: int) -> ProcessFacts:
     try:
         stat = _stat(pid)
         uid = _effective_uid(pid)
-        executable = str(Path(f"/proc/{pid}/exe").readlink())
+        executable = _executable(pid)
     except (OSError, ValueError, IndexError) as exc:
         raise HostError("the requesting process can't be looked at", detail=f"process {pid}: {exc}") from exc
     names, over_network = _parents(stat)
@@ -62,6 +65,20 @@ def read_process(pid: int) -> ProcessFacts:
         chain=(_shown(stat.name, pid), *names),
         remote=over_network or _remote_session(pid),
     )
+
+
+def _executable(pid: int) -> str:
+    """Give the path of what a process executes; marked where that path is another file for us.
+
+    SECURITY: in a mount namespace of its own a process can run anything under any path.
+    """
+    link = Path(f"/proc/{pid}/exe")
+    path = str(link.readlink())
+    try:
+        same = os.path.samestat(link.stat(), os.stat(path))
+    except OSError:
+        same = False
+    return path if same or path.endswith(" (deleted)") else path + ELSEWHERE
 
 
 def start_time(pid: int) -> int:
