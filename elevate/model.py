@@ -12,6 +12,7 @@ from typing import TypeAlias
 from elevate import canonical
 from elevate.errors import HostError, PolicyError, TaskInvalidError
 from elevate.tasks import MAX_TIME_LIMIT_SECONDS, Task
+from elevate.text import shell_words
 
 DIGEST_CHARS = 64
 MAX_TOKEN_SECONDS = 120
@@ -161,6 +162,18 @@ class InspectedTask:
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hexadecimal."""
         return canonical.digest(self.canonical())
+
+
+def environment_of(task: InspectedTask) -> str:
+    """Give the additions to the environment as a shell has them before a command; they are part of what is agreed to."""
+    pairs = dict(task.task.params).get("env", ())
+    return shell_words(tuple(f"{pair[0]}={pair[1]}" for pair in pairs)) if isinstance(pairs, tuple) else ""
+
+
+def mode_of(task: InspectedTask) -> str:
+    """Give the permission bits of a file that is to be written, in octal; empty for any other task."""
+    mode = dict(task.task.params).get("mode")
+    return f"{mode:04o}" if isinstance(mode, int) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

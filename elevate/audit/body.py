@@ -12,7 +12,18 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from elevate.canonical import Json
-from elevate.model import AdminIdentity, Allow, Decision, Ended, InspectedTask, ProcessIdentity, Requester, VerifiedGesture
+from elevate.model import (
+    AdminIdentity,
+    Allow,
+    Decision,
+    Ended,
+    InspectedTask,
+    ProcessIdentity,
+    Requester,
+    VerifiedGesture,
+    environment_of,
+    mode_of,
+)
 
 Body = dict[str, Json]
 
@@ -70,6 +81,8 @@ def task(inspected: InspectedTask, *, request_digest: str = "") -> Body:
         "digest": inspected.digest,
         "cwd": inspected.cwd,
     }
+    members |= {"environment": env} if (env := environment_of(inspected)) else {}
+    members |= {"mode": mode} if (mode := mode_of(inspected)) else {}
     if inspected.file:
         members["path"] = inspected.file.path
         members["sha256"] = inspected.file.sha256

@@ -6,6 +6,7 @@ from elevate.canonical import Json
 from elevate.text import escape
 
 COLOURED_LINES = 2
+DEFAULT_SECONDS = 3600
 _CHECK = " elevate: is it you? "
 _HEADS: Mapping[str, str] = {
     "grey": " elevate: allow this task to act as administrator? ",
@@ -36,6 +37,9 @@ def _parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     for name, member in (("program", "path"), ("command", "command"), ("publisher", "publisher"), ("sha256", "sha256")):
         yield name, str(view.get(member, ""))
     yield "directory", str(view.get("cwd", ""))
+    yield "with", str(view.get("environment", ""))
+    yield "mode", str(view.get("file_mode", ""))
+    yield "ends after", f"{asked} s" if (asked := view.get("asked_seconds")) not in {None, 0, DEFAULT_SECONDS} else ""
     yield "input", f"{view['input_bytes']} bytes, sha256 {view['input_sha256']}" if view.get("input_sha256") else ""
     yield from _requester(view["requester"])
     yield "reason", str(view.get("reason", ""))

@@ -9,7 +9,17 @@ Source: fidelity.md rows 18 and 19; attacks.md row 37.
 from collections.abc import Mapping
 
 from elevate.canonical import Json
-from elevate.model import Agreement, Fact, FactValue, InspectedTask, Outcome, Requester, request_digest
+from elevate.model import (
+    Agreement,
+    Fact,
+    FactValue,
+    InspectedTask,
+    Outcome,
+    Requester,
+    environment_of,
+    mode_of,
+    request_digest,
+)
 from elevate.ports import Offer
 from elevate.tasks import KINDS
 from elevate.text import escape, shell_words
@@ -100,9 +110,17 @@ def _task(task: InspectedTask) -> dict[str, Json]:
         "argv_more": max(0, len(task.argv) - MAX_ARGUMENTS),
         "command": _cut_escaped(shell_words(task.argv)),
         "cwd": _cut(task.cwd),
+        "environment": _cut_escaped(environment_of(task)),
+        "file_mode": mode_of(task),
+        "asked_seconds": _seconds(task),
         "input_sha256": task.payload.sha256 if task.payload else "",
         "input_bytes": task.payload.size if task.payload else 0,
     }
+
+
+def _seconds(task: InspectedTask) -> int:
+    asked = dict(task.task.params).get("time_limit_seconds")
+    return asked if isinstance(asked, int) else 0
 
 
 def _requester(requester: Requester) -> dict[str, Json]:
