@@ -14,7 +14,7 @@ from typing import Self
 from elevate import __version__
 from elevate.audit import body
 from elevate.audit.body import Body
-from elevate.broker import entries, recovery
+from elevate.broker import entries, recovery, windows
 from elevate.broker.cancel import Cancellation
 from elevate.broker.elevation import Ask, Terms, elevate
 from elevate.broker.grant import Grant
@@ -286,7 +286,9 @@ class Broker:
             "emulated": self.parts.host.emulated,
             "security_boundary": not self.parts.host.emulated,
             "protected": self.parts.settings.protected,
+            "inert": windows.inert(self.parts.settings.windows),
             "settings": dict(self.parts.settings.windows),
+            "pending_settings": dict(recovery.pending_settings(self.home, self.parts.settings)),
             "pending_restart": recovery.pending_restart(self.home, self.parts.settings),
             "allow_simulated_gestures": self.parts.settings.allow_simulated_gestures,
             "policy": self.parts.policy.current.digest,

@@ -24,6 +24,15 @@ def pending_restart(home: Home, settings: Settings) -> bool:
         return True
 
 
+def pending_settings(home: Home, settings: Settings) -> dict[str, int]:
+    """Give Windows' settings that have another value from the next start on; none where the file can't be read."""
+    try:
+        written = Settings.read(home.settings).windows
+    except PolicyError:
+        return {}
+    return {name: value for name, value in written.items() if value != settings.windows[name]}
+
+
 def _ending(record: Record, now: Instant) -> Step:
     match record.state:
         case State.REDEEMED | State.RUNNING:

@@ -8,19 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from elevate.broker import windows
 from elevate.errors import PolicyError
+from elevate.model import Requester
 
 MAX_BYTES = 65_536
-LEGACY = 1
-ADMINISTRATOR_PROTECTION = 2
 HOSTS = ("emulated", "linux")
-
-_ALLOWED: dict[str, tuple[int, ...]] = {
-    "TypeOfAdminApprovalMode": (LEGACY, ADMINISTRATOR_PROTECTION),
-    "ConsentPromptBehaviorEnhancedAdmin": (1, 2),
-    "EnableLUA": (0, 1),
-    "ValidateAdminCodeSignatures": (0, 1),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,26 +23,26 @@ class Settings:
     Attributes:
         windows: Administrator protection's settings by their registry names.
         allow_simulated_gestures: A scripted sensor may satisfy rules here.
-        remote: Requests from remote sessions are allowed.
+        remote: Requests from remote sessions are allowed, for everyone.
+        remote_listed: For these users and groups they are allowed even where ``remote`` is off.
         host: ``emulated``, or ``linux``: this machine itself, for a broker that is root.
     """
 
-    windows: dict[str, int] = field(
-        default_factory=lambda: {
-            "TypeOfAdminApprovalMode": ADMINISTRATOR_PROTECTION,
-            "ConsentPromptBehaviorEnhancedAdmin": 1,
-            "EnableLUA": 1,
-            "ValidateAdminCodeSignatures": 0,
-        }
-    )
+    windows: dict[str, int] = field(default_factory=lambda: dict(windows.DEFAULTS))
     allow_simulated_gestures: bool = False
     remote: bool = False
+    remote_listed: tuple[str, ...] = ()
     host: str = "emulated"
 
     @property
     def protected(self) -> bool:
         """Administrator protection is on and not inert."""
-        return self.windows["TypeOfAdminApprovalMode"] == ADMINISTRATOR_PROTECTION and self.windows["EnableLUA"] == 1
+        return not windows.inert(self.windows)
+
+    def admits(self, requester: Requester) -> bool:
+        """Say whether this one may elevate from where the request comes (fidelity.md row 25)."""
+        listed = {requester.user, *requester.groups} & set(self.remote_listed)
+        return not requester.remote or self.remote or bool(listed)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -71,13 +64,14 @@ class Settings:
 
     @classmethod
     def _of(cls, members: dict[str, object]) -> Self:
-        unknown = members.keys() - {"windows", "allow_simulated_gestures", "remote", "host"}
+        unknown = members.keys() - {"windows", "allow_simulated_gestures", "remote", "remote_listed", "host"}
         if unknown:
             raise ValueError(f"unknown key {min(unknown)!r}")
         return cls(
             windows=cls().windows | _windows(members.get("windows", {})),
             allow_simulated_gestures=_flag(members, "allow_simulated_gestures"),
             remote=_flag(members, "remote"),
+            remote_listed=_names(members, "remote_listed"),
             host=_host(members.get("host", HOSTS[0])),
         )
 
@@ -85,12 +79,10 @@ class Settings:
 def _windows(table: object) -> dict[str, int]:
     if not isinstance(table, dict):
         raise TypeError("windows is a table: [windows]")
-    for name, value in table.items():
-        if name not in _ALLOWED:
-            raise ValueError(f"unknown setting {name!r}; known are {', '.join(_ALLOWED)}")
-        if type(value) is not int or value not in _ALLOWED[name]:
-            raise ValueError(f"{name} can be {' or '.join(map(str, _ALLOWED[name]))}")
-    return table
+    checked = [windows.check(name, value) for name, value in table.items()]
+    if len(dict(checked)) < len(checked):
+        raise ValueError("a setting is named twice, by its registry name and its CSP name")
+    return dict(checked)
 
 
 def _host(value: object) -> str:
@@ -104,3 +96,10 @@ def _flag(members: dict[str, object], name: str) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{name} is true or false")
     return value
+
+
+def _names(members: dict[str, object], name: str) -> tuple[str, ...]:
+    value = members.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise TypeError(f"{name} is a list of names")
+    return tuple(value)

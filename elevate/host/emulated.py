@@ -29,12 +29,13 @@ from elevate.host.launcher import Launcher, Order, Report
 from elevate.host.machine import Machine
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
+from elevate.host.windows import tokens
 from elevate.model import AdminIdentity, Ended, Obligations, Requester
 from elevate.ports import Clock, Entropy, Inspection
 from elevate.tasks import Task
 
-MEDIUM_INTEGRITY = 8192
-HIGH_INTEGRITY = 12288
+MEDIUM_INTEGRITY = int(tokens.STANDARD.integrity)
+HIGH_INTEGRITY = int(tokens.ADMIN.integrity)
 CHORES = Path(__file__).with_name("chores.py")
 _NO_UID = 2**32 - 1
 _SESSION = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -153,6 +154,7 @@ class EmulatedHost:
         inspection.begin()
         scratch = self._make_scratch(session)
         env = self._environment(user, identity, session=session, scratch=scratch) | dict(inspection.additions)
+        env["ELEVATE_INTEGRITY"] = str(int(self._integrity(inspection)))
         before = snapshot.take(self._watched())
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
@@ -197,6 +199,11 @@ class EmulatedHost:
                 scratch.remove(session)
             return sum(name.strip(".").startswith(session) for name in os.listdir(scratch.fd))
 
+    def _integrity(self, inspection: EmulatedInspection) -> tokens.Integrity:
+        steps = self.machine.below_drive(inspection.program.fact.path) if inspection.program else None
+        label = self.machine.label(steps) if steps else None
+        return tokens.ADMIN.integrity if label is None else tokens.of_new_process(tokens.ADMIN.integrity, label)
+
     def _environment(self, user: EmulatedUser, identity: AdminIdentity, *, session: str, scratch: str) -> dict[str, str]:
         drive = self.machine.drive.path
         return {
@@ -216,7 +223,6 @@ class EmulatedHost:
             "ELEVATE_UID": str(user.uid),
             "ELEVATE_USER_SID": user.sid,
             "ELEVATE_ADMIN_SID": identity.sid,
-            "ELEVATE_INTEGRITY": str(HIGH_INTEGRITY),
             "ELEVATE_SESSION": session,
             "ELEVATE_MACHINE": self.name,
             "ELEVATE_DRIVE_C": drive,

@@ -16,6 +16,7 @@ from elevate.host.opening import Opened, find_command, open_directory, take_file
 from elevate.host.registry import MACHINE, SERVICES, UNINSTALL
 from elevate.host.windows import facts as windows
 from elevate.host.windows.detect import named_like_installer
+from elevate.host.windows.tokens import STANDARD, Integrity, may_write
 from elevate.model import Fact, FactValue, InspectedTask, Requester
 from elevate.tasks import Task
 
@@ -118,7 +119,7 @@ def _write(found: EmulatedInspection, task: Task, *_: object) -> None:
         fact = target_fact(found.target, steps[-1], path)
     except OSError as exc:
         raise TaskInvalidError("the file can't be written there: no such folder, or a link", detail=str(exc)) from exc
-    writable = _standard_user_writes(steps)
+    writable = _standard_user_writes(found.machine, steps)
     found.task = replace(found.task, file=fact, facts=(("path", found.machine.rule_path(path)), ("writable", writable)))
     found.chore = ("write", steps[-1], f"{task['mode']:o}")
 
@@ -158,12 +159,13 @@ def _protect(machine: Machine, file: Opened) -> None:
     """On the machine's drive its own access lists count, not the real ones; a copy was made all the same."""
     steps = machine.below_drive(file.fact.path)
     if steps is not None:
-        file.writable = _standard_user_writes(steps)
+        file.writable = _standard_user_writes(machine, steps)
 
 
-def _standard_user_writes(steps: tuple[str, ...]) -> bool:
+def _standard_user_writes(machine: Machine, steps: tuple[str, ...]) -> bool:
     admins = steps[0] == "Users" and steps[1:2] and steps[1].startswith(SMAA_PREFIX)
-    return steps[0] not in {"Windows", "Program Files"} and not admins
+    label = machine.label(steps) or Integrity.MEDIUM
+    return steps[0] not in {"Windows", "Program Files"} and not admins and may_write(STANDARD.integrity, label)
 
 
 def _describe(launcher: Launcher, package: int) -> tuple[str, str]:

@@ -20,6 +20,8 @@ from typing import Any, Self
 from elevate.errors import HostError, TaskInvalidError
 from elevate.host.folders import Folder, FolderError
 from elevate.host.registry import MACHINE, PROFILES, SERVICES, Registry, user_hive
+from elevate.host.windows import known_folders, tokens
+from elevate.host.windows.tokens import Integrity
 from elevate.model import AdminIdentity
 from elevate.ports import Entropy
 
@@ -30,21 +32,8 @@ GROUPS = ("Administrators", "Users")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DRIVE = re.compile(r"[Cc]:[\\/]")
 _OTHER_DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_LIBRARIES = ("Desktop", "Documents", "Downloads", "AppData")
 _FOLDERS = ("Windows", "Windows/System32", "Program Files", "ProgramData", "Users")
 _SERVICES = {"Spooler": "Print Spooler", "W32Time": "Windows Time", "wuauserv": "Windows Update"}
-
-_WHOAMI = r"""#!/bin/sh
-# The emulated whoami: prints the identity that the task was started with.
-case "${1:-}" in
-'') printf '%s\n' "$USERNAME" ;;
-/user) printf '%s %s\n' "$USERNAME" "$ELEVATE_ADMIN_SID" ;;
-/groups)
-    printf 'BUILTIN\\Administrators S-1-5-32-544\n'
-    printf 'Mandatory Label\\High Mandatory Level S-1-16-%s\n' "$ELEVATE_INTEGRITY" ;;
-*) printf 'whoami: unknown option %s\n' "$1" >&2; exit 1 ;;
-esac
-"""
 
 
 class Machine:
@@ -160,6 +149,18 @@ class Machine:
             raise TaskInvalidError("the emulated machine has only drive C:")
         return path
 
+    def label(self, steps: tuple[str, ...], level: Integrity | None = None) -> Integrity | None:
+        """Give the integrity label of what lies on drive C:, its own or that of the nearest folder above; or set it.
+
+        What has none is written as if it were medium, and lowers no process, as on Windows.
+        """
+        if level is not None:
+            with self._changing() as state:
+                state.setdefault("labels", {})["/".join(steps)] = int(level)
+        labels = self._load().get("labels", {})
+        found = next((labels[key] for size in range(len(steps), 0, -1) if (key := "/".join(steps[:size])) in labels), None)
+        return None if found is None else Integrity(found)
+
     def below_drive(self, path: str) -> tuple[str, ...] | None:
         """Give the steps from drive C: to a real path; None where it is not on the drive."""
         start = self.drive.path + "/"
@@ -172,9 +173,11 @@ class Machine:
 
     def _make_profile(self, name: str, sid: str) -> None:
         with self.drive.enter("Users") as users, users.make(name) as profile:
-            for library in _LIBRARIES:
-                profile.make(library).close()
+            for *above, folder in known_folders.places():
+                with profile.walk_to(tuple(above)) as parent:
+                    parent.make(folder).close()
         self.registry.create(user_hive(sid))
+        self.registry.write(user_hive(sid), known_folders.SHELL_FOLDERS, dict(known_folders.values(name)))
         self.registry.write(MACHINE, rf"{PROFILES}\{sid}", {"ProfileImagePath": rf"C:\Users\{name}"})
 
     def _next_sid(self, state: dict[str, Any]) -> str:
@@ -211,7 +214,7 @@ def _make_drive(drive: Folder) -> None:
         with drive.walk_to(tuple(above)) as parent:
             parent.make(name, 0o755).close()
     with drive.walk_to(("Windows", "System32")) as system:
-        system.replace("whoami", _WHOAMI.encode(), mode=0o755)
+        system.replace("whoami", tokens.whoami().encode(), mode=0o755)
 
 
 def _make_hives(registry: Registry) -> None:

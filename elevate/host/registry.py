@@ -52,6 +52,23 @@ class Registry:
             keys.setdefault(name, {}).update(values)
             self._save(hive, keys)
 
+    def all(self, hive: str) -> dict[str, Values]:
+        """Give a whole hive: keys to values."""
+        return self._load(hive)
+
+    def remove(self, hive: str, key: str, name: str | None = None) -> None:
+        """Remove one value, or without ``name`` a key and all keys below it; what is not there is no error."""
+        low = key.lower()
+        with self._folder.locked():
+            keys = self._load(hive)
+            if name is None:
+                keys = {known: values for known, values in keys.items() if not f"{known.lower()}\\".startswith(f"{low}\\")}
+            for known, values in keys.items():
+                if known.lower() == low and name is not None:
+                    found = next((one for one in values if one.lower() == name.lower()), None)
+                    values.pop(found or name, None)
+            self._save(hive, keys)
+
     def _load(self, hive: str) -> dict[str, Values]:
         keys: dict[str, Values] = json.loads(self._folder.read(f"{hive}.json"))["keys"]
         return keys
