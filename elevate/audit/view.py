@@ -102,6 +102,8 @@ def _task(entry: Entry) -> str:
     display = member(entry.body, "task", "display")
     if not isinstance(display, str):
         return ""
+    # A task's display form is escaped where it is made; what is not was written by somebody else.
+    display = display if display.isprintable() else escape(display)
     return display if len(display) <= _WHAT_CHARS else display[: _WHAT_CHARS - 1] + "…"
 
 

@@ -7,15 +7,18 @@ for people, into a pipe JSON lines.
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from elevate.audit import Entry
+from elevate.audit import Entry, opened
 from elevate.audit.view import Line, line, timeline
-from elevate.cli.audit_common import Json, State, as_json, json_line, ledger_path
+from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, ledger_path, line_text
+from elevate.cli.audit_export import export, html, publish
+from elevate.cli.audit_keep import cosign, erase, prune, rotate_key
+from elevate.cli.audit_search import report, search
 from elevate.cli.audit_verify import check, key, prove, verify
+from elevate.store.proving import ticks
 from elevate.store.reader import LedgerReader
 
 FOLLOW_SECONDS = 0.3
@@ -25,6 +28,15 @@ app.command()(verify)
 app.command()(prove)
 app.command()(check)
 app.command()(key)
+app.command()(search)
+app.command()(report)
+app.command()(export)
+app.command()(html)
+app.command()(publish)
+app.command()(erase)
+app.command()(prune)
+app.command("rotate-key")(rotate_key)
+app.command()(cosign)
 
 
 @app.command()
@@ -57,19 +69,16 @@ def show(
     """Show one token's life, from the request to its end."""
     with LedgerReader(ledger_path(state)) as reader:
         request = reader.find(name)
-        found = reader.opened_of(request)
+        pairs = reader.pairs_of(request)
+        found = [opened(data, openings) for data, openings in pairs]
+        proven = ticks(reader.connection, [(entry.seq, data) for entry, (data, _) in zip(found, pairs, strict=True)])
     if as_json(json=json):
         for entry in found:
             sys.stdout.write(json_line(entry_json(entry)))
         return
     sys.stdout.write(f"request {request}\n")
-    for number, shown in enumerate(timeline(found, [None] * len(found))):
+    for number, shown in enumerate(timeline(found, proven)):
         sys.stdout.write(timeline_text(shown, first=number == 0))
-
-
-def entry_json(entry: Entry) -> dict[str, object]:
-    """Give an entry as it is printed as JSON."""
-    return asdict(entry)
 
 
 def show_entries(entries: Iterable[Entry], *, json: bool) -> None:
@@ -79,11 +88,6 @@ def show_entries(entries: Iterable[Entry], *, json: bool) -> None:
     )
     for entry in entries:
         sys.stdout.write(text(entry))
-
-
-def line_text(shown: Line) -> str:
-    """Give one line of ``tail``."""
-    return f"{shown.seq:>8}  {shown.at}  {shown.request[:8]:8}  {shown.event:16} {shown.who:16} {shown.what}".rstrip() + "\n"
 
 
 def timeline_text(shown: Line, *, first: bool) -> str:

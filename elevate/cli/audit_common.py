@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ import orjson
 import typer
 
 from elevate import wire
+from elevate.audit.entry import Entry
+from elevate.audit.view import Line
 from elevate.errors import AuditError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
@@ -36,3 +39,13 @@ def as_json(*, json: bool) -> bool:
 def json_line(value: object) -> str:
     """Give one line of JSON."""
     return orjson.dumps(value).decode() + "\n"
+
+
+def entry_json(entry: Entry) -> dict[str, object]:
+    """Give an entry as it is printed as JSON."""
+    return asdict(entry)
+
+
+def line_text(shown: Line) -> str:
+    """Give one line of ``tail``."""
+    return f"{shown.seq:>8}  {shown.at}  {shown.request[:8]:8}  {shown.event:16} {shown.who:16} {shown.what}".rstrip() + "\n"

@@ -16,6 +16,7 @@ from elevate.errors import AuditError
 from elevate.lifecycle import TRANSITIONS
 from elevate.ports import Draft, Instant
 from elevate.store import logkey
+from elevate.store.searching import index_path
 from elevate.store.sqlite_file import PERSONAL_SCHEMA
 from elevate.store.sqlite_ledger import Ledger
 from elevate.store.tree import TILE
@@ -81,6 +82,7 @@ def erase(ledger: Ledger, subject: str, at: Instant) -> Erased:
     counts = {"entries": entries, "requests": len(requests)}
     ledger.log.write(Draft(event="erased", request="", at=at, body={"erasure": {**counts}}))
     ledger.empty_wal = True
+    index_path(ledger.path).unlink(missing_ok=True)
     return Erased(entries=entries, requests=len(requests))
 
 

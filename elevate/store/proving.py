@@ -1,9 +1,11 @@
 """Proofs from a stored tree, for whoever has a connection to read with."""
 
+from collections.abc import Sequence
+
 import apsw
 
 from elevate.audit import merkle
-from elevate.audit.notes import Checkpoint, Note
+from elevate.audit.notes import Checkpoint, Note, VerifierKey
 from elevate.audit.proof import Proof
 from elevate.errors import AuditError
 from elevate.store.tree import TileReader
@@ -35,6 +37,34 @@ def prove(connection: apsw.Connection, position: int, note: str) -> str:
         raise AuditError(f"the entry {position} is in an archive", hint="look for it in the files that prune wrote")
     known = openings if isinstance(openings, bytes) else b""
     return Proof(index=position, hashes=hashes, note=note, entry=data, openings=known).text()
+
+
+def ticks(connection: apsw.Connection, entries: Sequence[tuple[int, bytes]]) -> list[bool | None]:
+    """Say of each entry whether the last checkpoint proves it; None where none covers it yet.
+
+    Args:
+        connection: Reads the ledger.
+        entries: Positions and bytes.
+    """
+    found = connection.execute("SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchall()
+    if not found:
+        return [None] * len(entries)
+    size, note = int(str(found[0][0])), Note.parse(str(found[0][1]))
+    keys = [str(key) for (key,) in connection.execute("SELECT value FROM meta WHERE name IN ('first_key', 'key')")]
+    keys += [str(key) for (key,) in connection.execute("SELECT new FROM rotations")]
+    if not any(note.signed_by(key) and note.verify(key) == 0 for key in map(VerifierKey.parse, keys)):
+        return [False] * len(entries)
+    tree, checkpoint = TileReader(connection, size), Checkpoint.parse(note.text)
+    return [_proven(tree, position, data, checkpoint) if position < size else None for position, data in entries]
+
+
+def _proven(tree: TileReader, position: int, data: bytes, checkpoint: Checkpoint) -> bool:
+    proof = merkle.inclusion(tree.subtree, position, checkpoint.size)
+    try:
+        merkle.check_inclusion(merkle.leaf(data), position, checkpoint.size, proof, checkpoint.root)
+    except AuditError:
+        return False
+    return True
 
 
 def prove_consistency(connection: apsw.Connection, old: int, new: int) -> list[bytes]:

@@ -64,21 +64,29 @@ class LedgerReader:
             yield from (as_bytes(data) for _, data in page)
             last = page[-1][0]
 
+    def pairs(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Give entries in order with their openings, as stored."""
+        last, stop = start - 1, 2**62 if stop is None else stop
+        while page := self.rows(_OPENED, last, stop, PAGE_ENTRIES):
+            yield from ((as_bytes(data), as_bytes(openings)) for _, data, openings in page)
+            last = page[-1][0]
+
     def opened(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
         """Give entries in order with what is still open of them.
 
         Raises:
             AuditError: An entry or an opening is damaged.
         """
-        last, stop = start - 1, 2**62 if stop is None else stop
-        while page := self.rows(_OPENED, last, stop, PAGE_ENTRIES):
-            yield from (opened(as_bytes(data), as_bytes(openings)) for _, data, openings in page)
-            last = page[-1][0]
+        return (opened(data, openings) for data, openings in self.pairs(start, stop))
 
     def opened_of(self, request: str) -> list[Entry]:
         """Give one request's entries in order with what is still open of them."""
+        return [opened(data, openings) for data, openings in self.pairs_of(request)]
+
+    def pairs_of(self, request: str) -> list[tuple[bytes, bytes]]:
+        """Give one request's entries in order with their openings, as stored; archived ones are left out."""
         found = (self.rows(_OPENED, position - 1, position + 1, 1) for position in positions_of(self.connection, request))
-        return [opened(as_bytes(data), as_bytes(openings)) for rows in found for _, data, openings in rows]
+        return [(as_bytes(data), as_bytes(openings)) for rows in found for _, data, openings in rows]
 
     def note(self) -> str:
         """Give the last checkpoint that the broker signed.

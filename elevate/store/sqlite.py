@@ -146,6 +146,10 @@ class SqliteStore:
         """
         return self._writer.submit(lambda ledger: keeping.erase(ledger, subject, at), settles=True).result()
 
+    def prunable(self, before: int) -> int:
+        """Give how far `prune` would go."""
+        return self._writer.submit(lambda ledger: keeping.prunable(ledger, before)).result()
+
     def prune(self, before: int, at: Instant) -> int:
         """Take out entries that were archived; give the position at which the log now begins."""
         return self._writer.submit(lambda ledger: keeping.prune(ledger, before, at), settles=True).result()

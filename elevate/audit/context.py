@@ -1,0 +1,45 @@
+"""What is known of a request by the time of one of its entries: later entries do not repeat what earlier ones said."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+
+from elevate.audit.entry import Entry
+from elevate.canonical import Json
+
+MAX_REQUESTS = 10_000
+
+Look = Callable[[str], Iterable[Entry]]
+"""Gives the entries of a request, opened."""
+
+
+class Context:
+    """Merges the bodies of each request's entries, for entries that come in order.
+
+    Args:
+        look: Asked once for a request that was not met before; entries from the one at hand on are left out.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._known: OrderedDict[str, dict[str, Json]] = OrderedDict()
+
+    def feed(self, entry: Entry) -> Mapping[str, Json]:
+        """Take in an entry; give all that its request has said up to it."""
+        if not entry.request:
+            return entry.body
+        if entry.request not in self._known:
+            self._known[entry.request] = {}
+            for earlier in self._look(entry.request):
+                if earlier.seq < entry.seq:
+                    _merge(self._known[entry.request], earlier.body)
+            if len(self._known) > MAX_REQUESTS:
+                self._known.popitem(last=False)
+        known = self._known[entry.request]
+        _merge(known, entry.body)
+        return known
+
+
+def _merge(known: dict[str, Json], body: Mapping[str, Json]) -> None:
+    for part, value in body.items():
+        before = known.get(part)
+        known[part] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value

@@ -1,0 +1,130 @@
+"""``elevate audit export``, ``html`` and ``publish``: the log for others."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elevate.audit.context import Context
+from elevate.audit.entry import leaf_hash, opened
+from elevate.audit.export import HEADERS, WRITERS
+from elevate.audit.page import page
+from elevate.audit.report import report
+from elevate.cli.audit_common import State, ledger_path
+from elevate.cli.audit_search import HEARTBEAT_US, stretch
+from elevate.cli.audit_verify import run
+from elevate.errors import AuditError, StoreUnwritableError
+from elevate.store.checking import Plan
+from elevate.store.publishing import publish as publish_tiles
+from elevate.store.reader import LedgerReader
+
+FOLLOW_SECONDS = 0.3
+BATCH = 1000
+
+Format = Annotated[str, typer.Option("--format", "-F", help=f"One of {', '.join(WRITERS)}.")]
+
+
+def export(
+    form: Format = "jsonl",
+    *,
+    start: Annotated[int, typer.Option("--from", min=0, help="First position.")] = 0,
+    cursor: Annotated[
+        Path | None, typer.Option(help="File that remembers the next position; the export goes on there.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
+    state: State = None,
+) -> None:
+    """Write entries for other programs. What was exported is out of reach of a later erasure."""
+    if form not in WRITERS:
+        raise AuditError(f"there is no format {form!r}", hint=f"the formats are {', '.join(WRITERS)}")
+    position = read_cursor(cursor) if cursor else start
+    sys.stdout.write(HEADERS.get(form, "") if position == 0 else "")
+    with LedgerReader(ledger_path(state)) as reader:
+        context = Context(reader.opened_of)
+        while True:
+            for text, after in lines(reader, context, form, position):
+                sys.stdout.write(text)
+                sys.stdout.flush()
+                position = after
+                if cursor:
+                    # Written after the lines: a crash in between repeats lines and never leaves one out.
+                    write_cursor(cursor, position)
+            if not follow:
+                return
+            time.sleep(FOLLOW_SECONDS)
+
+
+def html(
+    file: Annotated[Path, typer.Argument(help="The page to write.")],
+    words: Annotated[list[str] | None, typer.Argument(help="As for search; since:7d where nothing is given.")] = None,
+    *,
+    state: State = None,
+) -> None:
+    """Write one page that needs nothing else: timeline, heat map of users by hour, outcomes, and the state of the proof."""
+    path = ledger_path(state)
+    verdict = run(Plan(path))
+    with LedgerReader(path) as reader:
+        found = list(stretch(reader, words))
+        text = page(found, report(found, heartbeat_us=HEARTBEAT_US), verdict, reader.meta("first_key"))
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise StoreUnwritableError(f"the page can't be written: {exc.strerror}: {file}") from exc
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Where the tiles go.")],
+    *,
+    state: State = None,
+) -> None:
+    """Write the log as C2SP tlog-tiles, up to its last checkpoint."""
+    with LedgerReader(ledger_path(state)) as reader:
+        count = publish_tiles(reader, folder, reader.note())
+    sys.stdout.write(f"{count} files written to {folder}\n")
+
+
+def lines(reader: LedgerReader, context: Context, form: str, start: int) -> Iterator[tuple[str, int]]:
+    """Give the lines of what is there, in batches, each with the position to go on at."""
+    batch: list[str] = []
+    position = start
+    for data, openings in reader.pairs(start):
+        entry = opened(data, openings)
+        batch.append(WRITERS[form](entry, context.feed(entry), leaf_hash(data)))
+        position = entry.seq + 1
+        if len(batch) == BATCH:
+            yield "".join(batch), position
+            batch = []
+    if batch:
+        yield "".join(batch), position
+
+
+def read_cursor(path: Path) -> int:
+    """Give the position that a cursor file remembers; 0 where there is no such file yet.
+
+    Raises:
+        AuditError: It holds something else.
+    """
+    try:
+        text = path.read_text("ascii").strip()
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError) as exc:
+        raise AuditError(f"the cursor can't be read: {path}") from exc
+    if not text.isdecimal():
+        raise AuditError(f"the cursor holds no position: {path}", hint="remove the file to export from the beginning")
+    return int(text)
+
+
+def write_cursor(path: Path, position: int) -> None:
+    """Remember a position, durably."""
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{position}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,79 @@
+"""``elevate audit search`` and ``report``: what is asked of the log."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from elevate.audit.entry import Entry
+from elevate.audit.query import parse
+from elevate.audit.report import Report
+from elevate.audit.report import report as make_report
+from elevate.audit.view import line
+from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, ledger_path, line_text
+from elevate.store.reader import LedgerReader
+from elevate.store.searching import search as search_log
+from elevate.store.searching import search_found
+
+HEARTBEAT_US = 300_000_000
+TOP = 10
+
+
+def search(
+    words: Annotated[list[str], typer.Argument(help="As user:alice outcome:denied since:24h -rule:x, or a text.")],
+    *,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=0, help="At most so many; 0 gives all.")] = 0,
+    before: Annotated[int | None, typer.Option(min=0, help="Go on below this position.")] = None,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Find entries, the newest first. Keys: user, event, outcome, rule, kind, code, method, since, until."""
+    query = parse(" ".join(words), time.time_ns() // 1000)
+    last, count = -1, 0
+    with LedgerReader(ledger_path(state)) as reader:
+        for entry in search_log(reader, query, before=before):
+            if limit and count == limit:
+                sys.stderr.write(f"elevate: hint: there is more: --before {last}\n")
+                break
+            last, count = entry.seq, count + 1
+            sys.stdout.write(json_line(entry_json(entry)) if as_json(json=json) else line_text(line(entry)))
+
+
+def report(
+    words: Annotated[list[str] | None, typer.Argument(help="As for search; since:7d where nothing is given.")] = None,
+    *,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Count outcomes per day, user and rule, and name what a person should look at. Hours are UTC."""
+    with LedgerReader(ledger_path(state)) as reader:
+        found = make_report(stretch(reader, words), heartbeat_us=HEARTBEAT_US)
+    sys.stdout.write(json_line(asdict(found)) if as_json(json=json) else report_text(found))
+
+
+def stretch(reader: LedgerReader, words: list[str] | None) -> Iterator[tuple[Entry, str]]:
+    """Give the entries that words mean, the oldest first, each with its user."""
+    query = parse(" ".join(words or ["since:7d"]), time.time_ns() // 1000)
+    for entry, terms in search_found(reader, query):
+        yield entry, next((term.removeprefix("user:") for term in sorted(terms) if term.startswith("user:")), "")
+
+
+def report_text(found: Report) -> str:
+    """Give a report for people."""
+    parts = [f"{found.entries} entries\n"]
+    for title, counted in (("outcome", found.outcomes), ("day", found.days), ("user", found.users), ("rule", found.rules)):
+        parts.append(_counted(title, counted))
+    parts.append(f"\nto look at ({len(found.anomalies)})\n")
+    parts += [f"  {one.at}  {one.kind:22} {one.user:12} {one.text}  [{one.position}]\n" for one in found.anomalies]
+    return "".join(parts)
+
+
+def _counted(title: str, counted: "Counter[str]") -> str:
+    most = max(counted.values(), default=1)
+    chosen = sorted(counted.items()) if title == "day" else counted.most_common(TOP)
+    rows = [f"  {name or '-':24} {count:>8}  {'█' * max(count * 30 // most, 1)}\n" for name, count in chosen]
+    return f"\n{title}\n" + "".join(rows)
