@@ -15,6 +15,7 @@ from elevate.audit.view import line
 from elevate.text import escape
 
 MAX_ROWS = 500
+MAX_ANOMALIES = 100
 HOURS = 24
 TOP = 12
 
@@ -117,7 +118,7 @@ def _anomalies(found: Report) -> str:
     rows = "".join(
         f"<tr><th>{_show(one.at)}</th><td>{_show(one.kind)}</td><td>{_show(one.user)}</td><td>{_show(one.text)}</td>"
         f"<td>{one.position}</td></tr>"
-        for one in found.anomalies[-MAX_ROWS:]
+        for one in found.anomalies[-MAX_ANOMALIES:]
     )
     return f"<section><h2>To look at ({len(found.anomalies)})</h2><table>{rows}</table></section>"
 

@@ -125,7 +125,8 @@ def _post(url: str, body: bytes) -> str:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the same
             return str(answer.read(MAX_ANSWER).decode())
     except urllib.error.HTTPError as exc:
-        said = exc.read(MAX_ANSWER).decode(errors="replace").strip()
+        with exc:
+            said = exc.read(MAX_ANSWER).decode(errors="replace").strip()
         if exc.code == 409 and said.isdecimal():  # noqa: PLR2004 - Conflict
             raise Conflict(int(said)) from exc
         raise AuditError(f"the witness refused: {exc.code} {said[:200]}") from exc

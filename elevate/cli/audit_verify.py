@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from elevate.audit import Verdict
+from elevate.audit import Verdict, parse
 from elevate.audit.notes import Checkpoint, Note, VerifierKey
 from elevate.audit.proof import HEADER, Proof
 from elevate.audit.proof import check as check_proof
@@ -52,13 +52,17 @@ def verify(
 def prove(
     name: Annotated[str, typer.Argument(metavar="POSITION", help="Position of the entry, as tail and show print it.")],
     *,
+    archive: Annotated[Path | None, typer.Option(help="Archive that prune wrote, where the entry is there.")] = None,
+    note: Annotated[Path | None, typer.Option(help="Checkpoint to prove against, as one that a witness cosigned.")] = None,
     state: State = None,
 ) -> None:
     """Print a proof that one entry is in the log, against the last checkpoint; it holds without the log."""
     if not name.isdecimal():
         raise AuditError("an entry is named by its position", hint="elevate audit show ID prints the positions in brackets")
     with LedgerReader(ledger_path(state)) as reader:
-        sys.stdout.write(prove_entry(reader.connection, int(name), reader.note()))
+        against = _read(note) if note else reader.note()
+        data = _archived(archive, int(name)) if archive else None
+        sys.stdout.write(prove_entry(reader.connection, int(name), against, data=data))
 
 
 def check(
@@ -99,13 +103,32 @@ def read_anchor(text: str) -> Known:
     if size.isdecimal() and len(root) == ROOT_CHARS and not set(root) - set("0123456789abcdef"):
         return Known(size=int(size), root=bytes.fromhex(root), source="the anchor")
     try:
-        with Path(text).open(encoding="utf-8") as file:
-            content = file.read(MAX_ANCHOR_BYTES)
-    except (OSError, ValueError) as exc:
+        content = _read(Path(text))
+    except AuditError as exc:
         raise AuditError(f"an anchor is a file or SIZE:ROOT, not {text!r}", hint="verify --json prints size and root") from exc
     note = Proof.parse(content).note if content.startswith(HEADER) else content
     checkpoint = Checkpoint.parse(Note.parse(note).text)
     return Known(size=checkpoint.size, root=checkpoint.root, source=Path(text).name)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_ANCHOR_BYTES)
+    except (OSError, ValueError) as exc:
+        raise AuditError(f"can't be read: {path}") from exc
+
+
+def _archived(path: Path, position: int) -> bytes:
+    """Give an entry from an archive; that it is the right one, the proof shows."""
+    mark = f'"seq":{position},'.encode()
+    try:
+        with path.open("rb") as file:
+            found = next((line.rstrip(b"\n") for line in file if mark in line), b"")
+    except OSError as exc:
+        raise AuditError(f"can't be read: {path}") from exc
+    parse(found)
+    return found
 
 
 def run(plan: Plan) -> Verdict:

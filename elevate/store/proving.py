@@ -18,23 +18,26 @@ def positions_of(connection: apsw.Connection, request: str) -> list[int]:
     return sorted(int(word) for word in [*linked.split(), *(str(seq) for (seq,) in loose)])
 
 
-def prove(connection: apsw.Connection, position: int, note: str) -> str:
+def prove(connection: apsw.Connection, position: int, note: str, *, data: bytes | None = None) -> str:
     """Prove that an entry is in the tree of a checkpoint.
 
     Args:
         connection: Reads the ledger.
         position: The entry's.
         note: A signed checkpoint of this log that covers it.
+        data: The entry, where it was archived.
 
     Raises:
         AuditError: There is no such entry, or it was moved to an archive.
     """
     size = Checkpoint.parse(Note.parse(note).text).size
-    hashes = merkle.inclusion(TileReader(connection, size).subtree, position, size)
-    data = connection.execute("SELECT data FROM entries WHERE seq = ?", (position,)).get
+    tree = TileReader(connection, size)
+    hashes = merkle.inclusion(tree.subtree, position, size)
+    data = data or connection.execute("SELECT data FROM entries WHERE seq = ?", (position,)).get
     openings = connection.execute("SELECT data FROM openings WHERE seq = ?", (position,)).get
     if not isinstance(data, bytes):
         raise AuditError(f"the entry {position} is in an archive", hint="look for it in the files that prune wrote")
+    merkle.check_inclusion(merkle.leaf(data), position, size, hashes, tree.root())
     known = openings if isinstance(openings, bytes) else b""
     return Proof(index=position, hashes=hashes, note=note, entry=data, openings=known).text()
 

@@ -1,6 +1,7 @@
 """Proofs from a stored log hold without it; checkpoints come by themselves; the key stays and is rotated by an entry."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from elevate.errors import AuditError, StoreError
 from elevate.store import SqliteStore
 from elevate.store.proving import prove_consistency
 from elevate.store.reader import LedgerReader
+from elevate.store.sqlite_ledger import Ledger
 from elevate.store.tree import TileReader
 from elevate.testing import SeededEntropy
 from tests.ledgers import draft
@@ -28,8 +30,15 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def grow(store: SqliteStore, size: int) -> None:
-    for number in range(store.head()[0], size):
-        store.append(draft(f"e{number}"))
+    """Many in one commit; still no more than a group has, so that checkpoints come as they do in life."""
+    for first in range(store.head()[0], size, 100):
+        numbers = range(first, min(first + 100, size))
+        store._writer.submit(partial(_append, numbers=numbers)).result()
+
+
+def _append(ledger: Ledger, *, numbers: range) -> None:
+    for number in numbers:
+        ledger.append(draft(f"e{number}"))
 
 
 def checkpoint(note: str) -> Checkpoint:

@@ -1,0 +1,1 @@
+"""Programs of others read what elevate writes."""
