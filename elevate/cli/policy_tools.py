@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ import typer
 from elevate.canonical import Json
 from elevate.cli.audit_common import ledger_path
 from elevate.errors import PolicyError
-from elevate.policy import Policy, run_tests
+from elevate.policy import Policy, Source, load, run_tests
 from elevate.policy.cedar import export as export_cedar
 from elevate.policy.dangerous import Danger, read_gtfobins
 from elevate.policy.fmt import format_rules
+from elevate.policy.importers import Imported, import_appcontrol, import_applocker, import_sudoers
 from elevate.policy.lint import Context, Severity, lint
 from elevate.policy.replay import Change, Recorded, diff, questions_from, recorded, replay
 from elevate.policy.schema import json_schema
@@ -25,6 +27,7 @@ from elevate.store.files import load_place, read_sources
 from elevate.store.reader import LedgerReader
 
 FOUND = 1
+CVTSUDOERS = "/usr/bin/cvtsudoers"
 
 Place = Annotated[Path, typer.Argument(help="A folder with rule files, or one rule file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
@@ -41,6 +44,7 @@ def register(app: typer.Typer) -> None:
     app.command("diff")(compare)
     app.command("replay")(replay_log)
     app.command("suggest")(suggest_rules)
+    app.command("import")(import_rules)
 
 
 def print_json(value: Json) -> None:
@@ -206,3 +210,54 @@ def _records(state: Path | None) -> Iterator[Recorded]:
             if one is not None:
                 seen.add(entry.request)
                 yield one
+
+
+def import_rules(
+    form: Annotated[
+        str, typer.Argument(help="What the file is: sudoers (or the JSON of cvtsudoers), applocker or appcontrol.")
+    ],
+    file: Annotated[Path, typer.Argument(help="The file.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Print rules from another system, never wider than there; what was narrowed or left out is told."""
+    imported = _imported(form, file)
+    load([Source(name="imported.toml", data=imported.toml().encode())])
+    for note in imported.notes:
+        typer.echo(note.render(), err=True)
+    if as_json:
+        notes: list[Json] = [note.json() for note in imported.notes]
+        print_json({"toml": imported.toml(), "notes": notes})
+    else:
+        typer.echo(imported.toml(), nl=False)
+
+
+def _imported(form: str, file: Path) -> Imported:
+    try:
+        data = file.read_bytes()
+    except OSError as exc:
+        raise PolicyError(f"{file} can't be read: {exc.strerror}", hint="give the file to translate") from exc
+    match form:
+        case "sudoers":
+            return import_sudoers(data if data.lstrip()[:1] == b"{" else cvtsudoers(file), resolve=os.path.realpath)
+        case "applocker":
+            return import_applocker(data)
+        case "appcontrol":
+            return import_appcontrol(data)
+        case _:
+            raise PolicyError(f"no importer for {form}", hint="there are sudoers, applocker and appcontrol")
+
+
+def cvtsudoers(file: Path) -> bytes:
+    """Let sudo's own tool read a sudoers file.
+
+    Raises:
+        PolicyError: The tool is not there, or refuses the file.
+    """
+    try:
+        done = subprocess.run([CVTSUDOERS, "-f", "json", str(file)], capture_output=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise PolicyError(f"{CVTSUDOERS} can't be run", hint="install sudo, or give the JSON of: cvtsudoers -f json") from exc
+    if done.returncode != 0:
+        raise PolicyError(f"cvtsudoers refuses the file: {done.stderr.decode(errors='replace').strip()[:400]}")
+    return done.stdout

@@ -159,3 +159,46 @@ def test_suggest_gives_rules_with_their_evidence(state: Path, place: Path) -> No
         ("denied", "credential"),
         ("credential", "credential"),
     }
+
+
+SUDOERS = (
+    '{"User_Specs":[{"User_List":[{"username":"a"}],"Host_List":[{"hostname":"ALL"}],'
+    '"Cmnd_Specs":[{"Commands":[{"command":"/x/y"}]}]}]}'
+)
+
+
+def test_import_prints_rules_and_tells_every_line(place: Path) -> None:
+    """Rules on standard output, the report on standard error."""
+    place.write_text(SUDOERS)
+
+    result = run.invoke(app, ["import", "sudoers", str(place)])
+
+    assert result.exit_code == 0
+    assert 'task = { kind = "process.run", path = "/x/y" }' in result.stdout
+    assert result.stderr == "translated: a ALL = /x/y\n"
+    told = json.loads(run.invoke(app, ["import", "--json", "sudoers", str(place)]).stdout)
+    assert told["notes"] == [{"fate": "translated", "source": "a ALL = /x/y", "why": ""}]
+
+
+@pytest.mark.parametrize(("form", "text"), [("sudoers", "{"), ("applocker", "x"), ("appcontrol", "<a/>"), ("polkit", "")])
+def test_import_of_what_can_not_be_read_is_one_error(place: Path, form: str, text: str) -> None:
+    """An unknown form, too."""
+    place.write_text(text)
+
+    assert isinstance(run.invoke(app, ["import", form, str(place)]).exception, PolicyError)
+    assert isinstance(run.invoke(app, ["import", form, str(place) + "x"]).exception, PolicyError)
+
+
+@pytest.mark.service
+def test_import_reads_a_sudoers_file_through_cvtsudoers(place: Path) -> None:
+    """What it refuses is told in its own words."""
+    if not Path("/usr/bin/cvtsudoers").exists():
+        pytest.skip("needs cvtsudoers")
+    place.write_text("alice ALL = /x/y\n")
+    good = run.invoke(app, ["import", "sudoers", str(place)])
+    place.write_text("alice ALL\n")
+    bad = run.invoke(app, ["import", "sudoers", str(place)])
+
+    assert 'path = "/x/y"' in good.stdout
+    assert isinstance(bad.exception, PolicyError)
+    assert "syntax error" in bad.exception.message
