@@ -201,11 +201,14 @@ class Running(Protocol):
         pid: Process id of the task's first process; 0 where none could be started.
         stdout: Read end of a pipe; the reader owns it.
         stderr: Read end of a pipe; the reader owns it.
+        terminal: The other end of the task's own terminal, which the reader owns; -1 where it has pipes. Where there is one,
+            the two pipes are empty, and reading fails with EIO at its end.
     """
 
     pid: int
     stdout: int
     stderr: int
+    terminal: int
 
     def wait(self) -> Ended:
         """Wait until the whole tree has ended, end what is left of it, and check."""
@@ -260,6 +263,7 @@ class Host(Protocol):
         session: str,
         time_limit_seconds: int,
         obligations: Obligations | None = None,
+        window: tuple[int, int] | None = None,
     ) -> Running:
         """Start the inspected task as ``identity``. The one way to an admin process.
 
@@ -269,6 +273,7 @@ class Host(Protocol):
             session: A new id; never used before.
             time_limit_seconds: The tree is ended after this.
             obligations: What the decision demands; a host that is a boundary refuses what it can't keep.
+            window: Rows and columns of a terminal of the task's own; None gives it pipes. A rule must say interactive.
 
         Raises:
             HostError: It could not be started; nothing of it runs.

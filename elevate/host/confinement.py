@@ -31,7 +31,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Capabilities of what the machine does itself."""
 
-_KEPT = frozenset({"identity", "capabilities", "network", "read_only"})
+_KEPT = frozenset({"identity", "capabilities", "network", "read_only", "interactive"})
 _BROKERS = frozenset({"approvals", "approver_groups", "approver_users", "ticket", "gesture_age_seconds"})
 
 

@@ -25,6 +25,7 @@ from elevate.errors import HostError
 from elevate.host import running, snapshot
 from elevate.host.environment import SYSTEM_PATH
 from elevate.host.inspecting import EmulatedInspection, Looking, inspect
+from elevate.host.inspection import check_window
 from elevate.host.launcher import Launcher, Order, Report
 from elevate.host.machine import Machine
 from elevate.host.running import TreeRunning
@@ -143,7 +144,8 @@ class EmulatedHost:
         *,
         session: str,
         time_limit_seconds: int,
-        obligations: Obligations | None = None,  # noqa: ARG002 - capabilities and the like mean nothing without a boundary
+        obligations: Obligations | None = None,
+        window: tuple[int, int] | None = None,
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, in a session that has never been. See `elevate.ports.Host.start`."""
         if not isinstance(inspection, EmulatedInspection) or inspection.machine is not self.machine:
@@ -151,6 +153,8 @@ class EmulatedHost:
         user = next((user for user in self.users() if user.smaa == identity), None)
         if user is None or user.name != inspection.user:
             raise HostError("the identity is not the requester's hidden account")
+        # Capabilities and the like mean nothing on a machine that is no boundary.
+        check_window(inspection, obligations or Obligations(), window)
         inspection.begin()
         scratch = self._make_scratch(session)
         env = self._environment(user, identity, session=session, scratch=scratch) | dict(inspection.additions)
@@ -159,7 +163,7 @@ class EmulatedHost:
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
             order = partial(_order, inspection, env, stdin, time_limit_seconds)
-            return running.start(self._launcher, order, partial(self._finish, before, session))
+            return running.start(self._launcher, order, partial(self._finish, before, session), window=window)
         except BaseException:
             self._remove_scratch(session)
             raise

@@ -9,8 +9,10 @@ from elevate.errors import HostError, TaskInvalidError
 from elevate.host.folders import Folder
 from elevate.host.opening import Opened
 from elevate.host.sealed import check_sealed, digest_of, seal
-from elevate.model import Fact, FactValue, FileFact, InspectedTask
+from elevate.model import Fact, FactValue, FileFact, InspectedTask, Obligations
 from elevate.tasks import Task
+
+MAX_WINDOW = 0xFFFF
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,3 +107,19 @@ def file_facts(file: Opened) -> dict[str, FactValue]:
 def in_order(facts: Mapping[str, FactValue]) -> tuple[tuple[str, FactValue], ...]:
     """Give facts as pairs in name order."""
     return tuple(sorted(facts.items()))
+
+
+def check_window(inspection: HostInspection, obligations: Obligations, window: tuple[int, int] | None) -> None:
+    """Check that a task may have a terminal.
+
+    Raises:
+        HostError: No rule says interactive, or the task's input was declared, or the size is none.
+    """
+    if window is None:
+        return
+    program = inspection.task.task.kind == "process.run" and inspection.payload is None
+    # SECURITY: standard input is empty unless the rule says interactive (attacks.md rows 26 and 27).
+    if dict(obligations.extra).get("interactive") is not True or not program:
+        raise HostError("the task may not use a terminal", hint="a rule must say: interactive = true")
+    if not all(0 <= size <= MAX_WINDOW for size in window):
+        raise HostError("the terminal's size is none")

@@ -26,7 +26,7 @@ from elevate.host.confinement import jail_for
 from elevate.host.dpkg import PackageIndex
 from elevate.host.environment import SYSTEM_PATH
 from elevate.host.folders import Folder
-from elevate.host.inspection import target_fact
+from elevate.host.inspection import check_window, target_fact
 from elevate.host.launcher import Jail, Launcher, Order, Report
 from elevate.host.looking import PACKAGE_FD, Eyes, LinuxInspection, inspect
 from elevate.host.running import TreeRunning
@@ -129,6 +129,7 @@ class LinuxHost:
         session: str,
         time_limit_seconds: int,
         obligations: Obligations | None = None,
+        window: tuple[int, int] | None = None,
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, or as uid 0 in its name. See `elevate.ports.Host.start`."""
         if not isinstance(inspection, LinuxInspection) or not 0 < len(session) <= _MAX_SESSION:
@@ -136,14 +137,16 @@ class LinuxHost:
         account = self.accounts.find(inspection.user)
         if account is None or self._identity(account) != identity:
             raise HostError("the identity is not the requester's admin account")
-        jail = jail_for(inspection.task.task.kind, account, obligations or Obligations())
+        obligations = obligations or Obligations()
+        check_window(inspection, obligations, window)
+        jail = jail_for(inspection.task.task.kind, account, obligations)
         inspection.begin()
         env = self._environment(account, jail, session) | dict(inspection.additions)
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
             plan = _plan(inspection, stdin)
             order = partial(_order, plan, {**env, **plan.env}, jail, time_limit_seconds)
-            return running.start(self._launcher, order, partial(self._finish, inspection))
+            return running.start(self._launcher, order, partial(self._finish, inspection), window=window)
         finally:
             for fd in stdin:
                 os.close(fd)

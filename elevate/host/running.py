@@ -1,9 +1,13 @@
-"""A started task: its two pipes, and what is checked and cleaned when its tree has ended."""
+"""A started task: its two pipes or its terminal, and what is checked and cleaned when its tree has ended."""
 
+import fcntl
 import os
 import signal as signals
+import struct
+import termios
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from elevate.host.launcher import Launched, Launcher, Order, Report
 from elevate.model import Ended
@@ -12,10 +16,9 @@ from elevate.model import Ended
 class TreeRunning:
     """A `elevate.ports.Running` over one launched tree."""
 
-    def __init__(self, launched: Launched, stdout: int, stderr: int, finish: Callable[[Report], Ended]) -> None:
+    def __init__(self, launched: Launched, ends: tuple[int, int, int], finish: Callable[[Report], Ended]) -> None:
         self.pid = launched.pid
-        self.stdout = stdout
-        self.stderr = stderr
+        self.stdout, self.stderr, self.terminal = ends
         self._launched = launched
         self._finish = finish
         self._ended: Ended | None = None
@@ -42,21 +45,44 @@ class TreeRunning:
         self._launched.kill(number)
 
 
-def start(launcher: Launcher, order: Callable[[int, int], Order], finish: Callable[[Report], Ended]) -> TreeRunning:
-    """Launch an order made for the write ends of two new pipes.
+def start(
+    launcher: Launcher,
+    order: Callable[[int, int], Order],
+    finish: Callable[[Report], Ended],
+    *,
+    window: tuple[int, int] | None = None,
+) -> TreeRunning:
+    """Launch an order made for the write ends of two new pipes, or for a new terminal of that many rows and columns.
 
     Raises:
         ElevateError: As `Launcher.launch`; nothing runs, no descriptor is left.
     """
     stdout, write_out = os.pipe()
     stderr, write_err = os.pipe()
+    master, slave = _terminal(window) if window else (-1, -1)
     try:
-        launched = launcher.launch(order(write_out, write_err))
+        if window:
+            made = order(slave, slave)
+            made = replace(made, fds={**made.fds, 0: slave}, controlling_terminal=True)
+        else:
+            made = order(write_out, write_err)
+        launched = launcher.launch(made)
     except BaseException:
-        os.close(stdout)
-        os.close(stderr)
+        _close(stdout, stderr, master)
         raise
     finally:
-        os.close(write_out)
-        os.close(write_err)
-    return TreeRunning(launched, stdout, stderr, finish)
+        _close(write_out, write_err, slave)
+    return TreeRunning(launched, (stdout, stderr, master), finish)
+
+
+def _terminal(window: tuple[int, int]) -> tuple[int, int]:
+    """Make a terminal that belongs to nobody yet."""
+    master, slave = os.openpty()
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *window, 0, 0))
+    return master, slave
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            os.close(descriptor)

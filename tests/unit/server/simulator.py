@@ -21,6 +21,7 @@ class SimulatedTask:
 
     def __init__(self) -> None:
         self.pid = 1
+        self.terminal = -1
         self.stdout, self.out = os.pipe()
         self.stderr, self.err = os.pipe()
         self.signals: list[int] = []
