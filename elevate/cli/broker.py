@@ -27,8 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def explain(words: Words = None, *, kind: Kind = "process.run", as_json: AsJson = False) -> None:
     """Say which rules decide about a task, and which nearly would; nobody is asked."""
+    task = task_of(kind, words or [])
     with connect() as broker:
-        found = broker.explain(task_of(kind, words or []))
+        found = broker.explain(task)
     text = str(found.pop("text", ""))
     if as_json:
         print_json(found)
