@@ -116,7 +116,7 @@ def _redeem(call: Call) -> None:
     redeem_id = call.parameters.text("redeem_id", max_chars=64)
     descriptors = call.parameters.flag("descriptors")
     call.parameters.end()
-    grant = call.connection.grants.get(request)
+    grant = call.connection.use(request)
     if grant is None:
         raise DeniedError("this connection holds no such grant", hint="ask for a new one; a grant ends with its connection")
     _redeem_grant(call, grant, redeem_id, descriptors=descriptors)

@@ -34,7 +34,7 @@ class Connection:
         hangup: Thrown when the client has left, or says so.
         busy: A call is under way.
         queue: Calls that wait for it, oldest first, each with its descriptors.
-        grants: What this connection may redeem, by request.
+        grants: What this connection may redeem, by request; the last few that it used stay, so that a second use is told.
         deadline_ns: Monotonic time at which an unfinished frame is too slow; 0 where none is unfinished.
     """
 
@@ -50,6 +50,7 @@ class Connection:
         self.ended = False
         self.deadline_ns = 0
         self._fds: list[int] = []
+        self._used: deque[str] = deque()
         self._running: dict[str, Running] = {}
         self._sending = threading.Lock()
         self._lock = threading.Lock()
@@ -138,11 +139,21 @@ class Connection:
             BusyError: It holds too many.
         """
         with self._lock:
-            if len(self.grants) < MAX_GRANTS and not self.hangup.cancelled():
+            if len(self.grants) - len(self._used) < MAX_GRANTS and not self.hangup.cancelled():
                 self.grants[grant.request] = grant
                 return
         grant.release()
         raise BusyError("too many grants are open on this connection", hint="use or drop one first")
+
+    def use(self, request: str) -> Grant | None:
+        """Give a grant of this connection to use it; None where it holds none of this id."""
+        with self._lock:
+            grant = self.grants.get(request)
+            if grant is not None and request not in self._used:
+                self._used.append(request)
+                if len(self._used) > MAX_GRANTS:
+                    del self.grants[self._used.popleft()]
+            return grant
 
     @contextlib.contextmanager
     def running(self, request: str, running: Running) -> Iterator[None]:

@@ -158,7 +158,7 @@ def test_wrong_pins_lock_the_pin(tmp_path: Path) -> None:
             assert person.finish() == LockedOutError.exit_code
         with Terminal(own.argv("true")) as person:
             assert person.finish() == LockedOutError.exit_code
-        assert "locked" in person.shown
+        assert "too many wrong PINs" in person.shown
         assert PIN.decode() not in person.shown
 
 

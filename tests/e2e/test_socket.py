@@ -36,6 +36,16 @@ def test_library_elevates_and_the_second_use_is_refused(daemon: Daemon) -> None:
         assert broker.receipt(grant.request) == outcome.receipt
 
 
+def test_one_connection_serves_many_tasks(daemon: Daemon) -> None:
+    """Used grants make room for new ones."""
+    with daemon.connect() as broker:
+        for number in range(20):
+            with broker.elevate(Task.run(["sh", "-c", f"exit {number}"]), interactive=False) as grant:
+                assert grant.run().exit_status == number
+                with pytest.raises(TokenSpentError):
+                    grant.run()
+
+
 def test_library_sends_a_payload(daemon: Daemon) -> None:
     """Declared input goes along as a sealed copy."""
     task = Task.run(["cat"], stdin=b"declared")
