@@ -35,7 +35,7 @@ class Daemon:
         self.state = folder / "state"
         self.socket = folder / "run" / "broker.sock"
         if sensor:
-            Broker.embedded(self.state, pin=PIN).close()
+            Broker.embedded(self.state).close()
         else:
             enrol_pin_only(self.state)
         self.process = self._start()
