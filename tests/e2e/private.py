@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 
 _APART = ("--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc")
-_ENTER = 'mount -t tmpfs tmpfs /run && mkdir -p -m 700 /run/user/0 && mount --bind "$0" /etc/passwd && exec "$@"'
+# The whole of /etc is replaced, by links to what it was and a user database of our own: a mount over the one file would be
+# undone in the middle of a test by whoever adds a user to the machine.
+_ENTER = """
+mount -t tmpfs tmpfs /run && mkdir -p -m 700 /run/user/0 /run/etc &&
+mount --bind /etc /run/etc && mount --bind "$0" /etc && exec "$@"
+"""
 
 
 def inside(folder: Path, argv: Sequence[str]) -> list[str]:
@@ -29,9 +34,18 @@ def inside(folder: Path, argv: Sequence[str]) -> list[str]:
     home = folder / "home"
     home.mkdir(exist_ok=True)
     home.chmod(0o700)
-    users = folder / "passwd"
-    users.write_text(f"root:x:0:0:root:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
-    return [*_unshare(), "/bin/sh", "-c", _ENTER, str(users), *argv]
+    return [*_unshare(), "/bin/sh", "-c", _ENTER, str(_etc(folder, home)), *argv]
+
+
+def _etc(folder: Path, home: Path) -> Path:
+    etc = folder / "etc"
+    if not etc.exists():
+        etc.mkdir()
+        for entry in Path("/etc").iterdir():
+            (etc / entry.name).symlink_to(f"/run/etc/{entry.name}")
+        (etc / "passwd").unlink()
+        (etc / "passwd").write_text(f"root:x:0:0:root:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    return etc
 
 
 def _unshare() -> list[str]:
