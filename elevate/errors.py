@@ -17,7 +17,10 @@
     │   ├── BusyError                  too many prompts, requests or connections
     │   ├── PolicyChangedError         between prompt and run
     │   ├── GestureError               the proof of the person does not verify
-    │   │   └── PhraseNeededError      after wrong PINs a phrase is typed first
+    │   │   ├── PhraseNeededError      after wrong PINs a phrase is typed first
+    │   │   ├── DeviceAbsentError      the sensor or security key is not there
+    │   │   └── DeviceBusyError        somebody else uses it
+    │   ├── GestureDisabledError       a setting of the machine's owner rules this gesture out
     │   └── TokenError                 the token does not verify
     │       ├── TokenSpentError
     │       ├── TokenExpiredError
@@ -188,6 +191,27 @@ class PhraseNeededError(GestureError):
 
     code = "phrase-needed"
     hint = "type the phrase that is shown, then the PIN"
+
+
+class DeviceAbsentError(GestureError):
+    """The sensor or security key is not there."""
+
+    code = "device-absent"
+    hint = "connect it, or use the PIN"
+
+
+class DeviceBusyError(GestureError):
+    """The sensor is in use."""
+
+    code = "device-busy"
+    hint = "try again in a moment, or use the PIN"
+
+
+class GestureDisabledError(RefusedError):
+    """The machine's owner has ruled this gesture out."""
+
+    code = "gesture-disabled"
+    hint = "use another gesture; elevate hello test shows what is allowed"
 
 
 class TokenError(RefusedError):

@@ -6,6 +6,8 @@ import threading
 from typing import Protocol
 
 from elevate.errors import ElevateError
+from elevate.hello.settings import HelloSettings
+from elevate.hello.signals import TrustedSignal
 from elevate.hello.vault import Stop
 from elevate.ports import Assertion, Hello
 
@@ -17,6 +19,14 @@ class StoppableHello(Hello, Protocol):
         self, user: str, gesture: str, challenge: bytes, *, secret: bytearray | None = None, stop: Stop = bool
     ) -> Assertion:
         """Make the gesture."""
+
+    @property
+    def settings(self) -> HelloSettings:
+        """The machine's."""
+
+    @property
+    def signal(self) -> TrustedSignal | None:
+        """Something near that prompts depend on."""
 
     def type_phrase(self, user: str, text: str) -> bool:
         """Take the phrase."""

@@ -16,6 +16,8 @@ from elevate.canonical import Json
 from elevate.errors import CancelledError, DeclinedError, GestureError, LockedOutError, NotEnrolledError, PhraseNeededError
 from elevate.hello.container import CONSENT, PIN, SECURITY_KEY, SENSED
 from elevate.hello.pins import wipe
+from elevate.hello.settings import HelloSettings
+from elevate.hello.signals import WhileNear
 from elevate.ports import Assertion, Cancel, Hello, Offer
 
 _STRONGER: Mapping[str, frozenset[str]] = {
@@ -42,9 +44,11 @@ class TerminalPrompter:
     def ask(self, view: Mapping[str, Json], user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
         """Ask once; a wrong PIN is asked for again as long as tries are left. See `elevate.ports.Prompter.ask`."""
         offer = self._hello.offer(user)
-        usable = _strong_enough(offer, view)
+        usable = _usable(offer, view, self._hello.settings)
         with ExitStack() as stack:
-            prompt = stack.enter_context(OpenPrompt(self._launcher, self._terminal, cancel))
+            near = stack.enter_context(WhileNear(cancel, self._hello.signal))
+            seconds = self._hello.settings.prompt_seconds
+            prompt = stack.enter_context(OpenPrompt(self._launcher, self._terminal, near, seconds=seconds))
             prompt.show(view, phrase=offer.phrase)
             looks = Looks(self._hello, user, challenge, [name for name in usable if name in _BESIDE])
             stack.callback(looks.stop)
@@ -66,7 +70,7 @@ class TerminalPrompter:
         if view.get("mode") == CONSENT:
             return self._consent(prompt, user, challenge, message)
         offer = self._offer(user, prompt)
-        if PIN not in _strong_enough(offer, view):
+        if PIN not in _usable(offer, view, self._hello.settings):
             answer = prompt.ask("make the gesture, or press Ctrl-C to decline: ", message=message)
         elif offer.pin_phrase:
             answer = prompt.ask(f"several PINs were wrong; type {offer.pin_phrase} to go on: ", message=message, echo=True)
@@ -129,7 +133,7 @@ class SensorPrompter:
 
     def ask(self, view: Mapping[str, Json], user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
         """Look once with each sensor; see `elevate.ports.Prompter.ask`."""
-        sensed = [gesture for gesture in _strong_enough(self._hello.offer(user), view) if gesture in _BESIDE]
+        sensed = [gesture for gesture in _usable(self._hello.offer(user), view, self._hello.settings) if gesture in _BESIDE]
         if not sensed:
             raise NotEnrolledError(
                 "there is no terminal for a PIN, and no sensor is enrolled", hint="run it from a terminal, or enrol a sensor"
@@ -171,14 +175,18 @@ class ScriptedPrompter:
         return self.hello.sign(user, self.gesture, challenge, secret=secret)
 
 
-def _strong_enough(offer: Offer, view: Mapping[str, Json]) -> list[str]:
-    """Give the gestures that satisfy the rule; what would be refused afterwards is not asked for."""
+def _usable(offer: Offer, view: Mapping[str, Json], settings: HelloSettings) -> list[str]:
+    """Give the gestures that satisfy the rule, here; what would be refused afterwards is not asked for.
+
+    A sensor and a security key see who is at this machine, which is nobody of a session that came over a network.
+    """
     wanted = _STRONGER.get(str(view.get("min_strength", "any")))
-    found = [name for name in offer.gestures if wanted is None or name in wanted]
+    requester = view.get("requester")
+    remote = isinstance(requester, dict) and requester.get("remote") is True and not settings.allow_remote_gestures
+    found = [name for name in offer.gestures if (wanted is None or name in wanted) and not (remote and name in _BESIDE)]
     if not found and view.get("mode") != CONSENT:
-        raise NotEnrolledError(
-            f"this task needs a gesture of strength {view['min_strength']}", hint="enrol one: elevate hello enrol"
-        )
+        here = "over a network " * remote
+        raise NotEnrolledError(f"no enrolled gesture will do {here}for this task", hint="see: elevate hello list")
     return found
 
 

@@ -137,14 +137,19 @@ class Container:
         """Give a gesture's protector; None where the person has not enrolled it."""
         return next((held for held in self.protectors if held.gesture == gesture), None)
 
+    def of(self, gesture: str) -> tuple[Protector, ...]:
+        """Give all protectors of a gesture: several for the fingers of a hand, else one or none."""
+        return tuple(held for held in self.protectors if held.gesture == gesture)
+
     def with_protector(self, new: Protector) -> Self:
-        """Give the container with ``new`` in place of that gesture's old one."""
-        rest = tuple(held for held in self.protectors if held.gesture != new.gesture)
-        return replace(self, protectors=(*rest, new))
+        """Give the container with ``new`` in place of that gesture's old one, or beside the other fingers."""
+        kept = tuple(held for held in self.protectors if held.gesture != new.gesture or _other_finger(held, new))
+        return replace(self, protectors=(*kept, new))
 
     def without(self, gesture: str) -> Self:
         """Give the container without a gesture."""
-        return replace(self, protectors=tuple(held for held in self.protectors if held.gesture != gesture))
+        left = tuple(held for held in self.protectors if held.gesture != gesture)
+        return replace(self, protectors=left, security_keys=() if gesture == SECURITY_KEY else self.security_keys)
 
     def encode(self) -> bytes:
         """Give the bytes of the file; members are only ever appended."""
@@ -190,6 +195,10 @@ def _members(found: Json, owner: str) -> dict[str, object]:
     devices = found.get("security_keys", [])
     credentials = tuple(map(SecurityKeyCredential.from_json, devices if isinstance(devices, list) else ()))
     return {**found, **binary, "protectors": protectors, "security_keys": credentials}
+
+
+def _other_finger(held: Protector, new: Protector) -> bool:
+    return new.gesture == FINGERPRINT and held.template != new.template
 
 
 def owner_of(user: str) -> str:

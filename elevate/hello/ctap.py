@@ -15,7 +15,7 @@ from fido2.ctap import STATUS, CtapDevice, CtapError
 from fido2.ctap2.base import Ctap2
 from fido2.hid import CTAPHID
 
-from elevate.errors import ElevateError, GestureError, LockedOutError, NotEnrolledError, PinExpiredError
+from elevate.errors import DeviceAbsentError, ElevateError, GestureError, LockedOutError, NotEnrolledError, PinExpiredError
 from elevate.hello import cbor, keys, webauthn
 from elevate.hello.cbor import Cbor
 from elevate.hello.container import PIN, SecurityKeyCredential
@@ -86,7 +86,7 @@ class CtapSecurityKey:
     def _device(self, failed: str) -> Iterator[CtapDevice]:
         device = next(self._devices(), None)
         if device is None:
-            raise GestureError("no security key is plugged in", hint="plug one in, and try again")
+            raise DeviceAbsentError("no security key is plugged in", hint="plug one in, and try again")
         try:
             with device:
                 yield device

@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Required, TypedDict, Unpack
 
 from elevate.canonical import Json
-from elevate.errors import HelloError, PinRefusedError
+from elevate.errors import GestureDisabledError, HelloError, NotEnrolledError, PinRefusedError
 from elevate.hello import history
-from elevate.hello.container import IV_BYTES, KEY_BYTES, PIN, SECURITY_KEY, SENSED, Container
+from elevate.hello.container import FINGERPRINT, IV_BYTES, KEY_BYTES, PIN, SECURITY_KEY, SENSED, Container
 from elevate.hello.keystore import KeyStore
 from elevate.hello.pins import check_new_pin, wipe
 from elevate.hello.secrets import DeviceSecrets, FileSecrets
 from elevate.hello.security_key import SecurityKey
 from elevate.hello.sensors import Sensor, Sight
-from elevate.hello.settings import HelloSettings
+from elevate.hello.settings import AntiSpoofing, HelloSettings
+from elevate.hello.signals import TrustedSignal
 from elevate.hello.vault import Proof, Vault
 from elevate.hello.webauthn import b64
 from elevate.ports import Clock, Entropy
 
 MAX_USERS = 10
+MAX_FINGERS = 10
 MAX_TEXT = 64
 
 
@@ -37,6 +39,7 @@ class Parts(TypedDict, total=False):
     secrets: DeviceSecrets | None
     store: KeyStore | None
     security_key: SecurityKey | None
+    signal: TrustedSignal | None
 
 
 class Enrolments:
@@ -51,12 +54,14 @@ class Enrolments:
         secrets: Where device secrets are kept; files beside the containers where not given.
         store: Where keys are made and used; in software where not given.
         security_key: Talks to security keys that are plugged in; None where this broker takes none.
+        signal: Something near that the machine trusts; for two factors, and for prompts that end when it is lost.
     """
 
     def __init__(self, folder: Path, **parts: Unpack[Parts]) -> None:
         self.settings = parts.get("settings") or HelloSettings()
         self._clock, self._entropy = parts["clock"], parts["entropy"]
         self._security_key = parts.get("security_key")
+        self.signal = parts.get("signal")
         self.vault = Vault(
             folder,
             clock=self._clock,
@@ -92,6 +97,8 @@ class Enrolments:
     def check_may_enrol(self, user: str, *, root: bool) -> None:
         """Refuse what `enrol_pin` would refuse, before a PIN is asked for."""
         self._need_root("the first enrolment", root=root)
+        if self.settings.require_security_device and not self.vault.store.hardware:
+            raise NotEnrolledError("keys must be in hardware here, and there is none", hint="use a machine with a TPM")
         if self.vault.find(user):
             raise HelloError(f"{user} has a PIN already", hint="elevate hello change-pin changes it")
         if self.vault.users() >= MAX_USERS:
@@ -106,7 +113,7 @@ class Enrolments:
                 "kind": "sensor",
                 "state": "ready" if sensor.state() is Sight.MATCH else sensor.state().value,
                 "simulated": sensor.simulated,
-                "usable": allowed or not sensor.simulated,
+                "usable": self._allows(sensor) and (allowed or not sensor.simulated),
                 "note": "scripted: no proof of a person" if sensor.simulated else "",
             }
             for gesture, sensor in self.vault.sensors.items()
@@ -152,7 +159,7 @@ class Enrolments:
                 self.vault.save(changed)
         finally:
             wipe(proof.secret)
-        return next(found for found in self.list(user) if found["gesture"] == gesture)
+        return [found for found in self.list(user) if found["gesture"] == gesture][-1]
 
     def list(self, user: str) -> list[dict[str, Json]]:
         """Give the person's gestures, as data; empty where there is none."""
@@ -185,9 +192,11 @@ class Enrolments:
             return
         if gesture not in SENSED:
             raise HelloError(f"{gesture[:40]!r} can't be enrolled here", hint="see: elevate hello test")
-        if held.protector(gesture):
-            raise HelloError(f"{gesture} is enrolled already", hint="remove it first")
-        self.vault.sensor(gesture)
+        most = MAX_FINGERS if gesture == FINGERPRINT else 1
+        if len(held.of(gesture)) >= most:
+            raise HelloError(f"{gesture} is enrolled already{' ten times' * (most > 1)}", hint="remove it first")
+        if not self._allows(self.vault.sensor(gesture)):
+            raise GestureDisabledError(f"{gesture} is ruled out on this machine")
 
     def _with_security_key(self, held: Container, label: str) -> Container:
         if self._security_key is None:
@@ -215,10 +224,16 @@ class Enrolments:
         sensed = tuple(
             one.gesture
             for one in held.protectors
-            if one.gesture == PIN or (one.gesture in self.vault.sensors and (allowed or not one.simulated))
+            if one.gesture == PIN or (self._allows(self.vault.sensors.get(one.gesture)) and (allowed or not one.simulated))
         )
         keyed = self._security_key is not None and any(allowed or not one.simulated for one in held.security_keys)
         return (*sensed, SECURITY_KEY) if keyed else sensed
+
+    def _allows(self, sensor: Sensor | None) -> bool:
+        """Say whether the machine's settings let a sensor be used."""
+        if sensor is None or not self.settings.use_biometrics:
+            return False
+        return sensor.anti_spoofing or self.settings.anti_spoofing is not AntiSpoofing.REQUIRED
 
     def _need_root(self, what: str, *, root: bool) -> None:
         if self.settings.root_broker and not root:

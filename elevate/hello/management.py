@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from elevate.canonical import Json
 from elevate.errors import NotEnrolledError, PinExpiredError
-from elevate.hello.container import PIN, Container
+from elevate.hello.container import PIN, SECURITY_KEY, Container
 from elevate.hello.enrolments import Enrolments, plain
 from elevate.hello.pins import check_new_pin, wipe
 from elevate.hello.vault import Proof
@@ -70,19 +70,22 @@ class Management(Enrolments):
         try:
             with self.vault.changing(user):
                 held = self.vault.load(user)
-                found = held.protector(gesture)
-                if found is None:
+                if not held.of(gesture) and not (gesture == SECURITY_KEY and held.security_keys):
                     raise NotEnrolledError(f"{user} has not enrolled {gesture}")
                 with self.vault.unlocked(held, proof) as opened:
                     self.vault.counter(held.owner).succeed(opened.charged)
-                if gesture == PIN:
-                    self.vault.destroy_owner(held.owner)
-                else:
-                    self.vault.save(held.without(gesture))
-                    self.vault.forget(found)
+                self._take_away(held, gesture)
             return self.list(user)
         finally:
             wipe(proof.secret)
+
+    def _take_away(self, held: Container, gesture: str) -> None:
+        if gesture == PIN:
+            self.vault.destroy_owner(held.owner)
+            return
+        self.vault.save(held.without(gesture))
+        for one in held.of(gesture):
+            self.vault.forget(one)
 
     def reset(self, user: str, *, root: bool = False) -> None:
         """Destroy everything of a person: all keys and gestures; what was signed before verifies no more.

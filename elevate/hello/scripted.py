@@ -32,6 +32,7 @@ class Script:
         seed: Of the draws; they are not secret.
         false_accept: How often an impostor is taken for the owner.
         false_reject: How often the owner is not known.
+        anti_spoofing: Whether it says that it can tell a picture from a person.
     """
 
     sights: tuple[Sight, ...] = (Sight.MATCH,)
@@ -40,6 +41,7 @@ class Script:
     seed: int = 0
     false_accept: float = 1e-5
     false_reject: float = 0.05
+    anti_spoofing: bool = True
 
 
 class ScriptedSensor:
@@ -68,6 +70,7 @@ class ScriptedSensor:
     ) -> None:
         self.gesture = gesture
         self.script = script or Script()
+        self.anti_spoofing = self.script.anti_spoofing
         self._clock, self._entropy, self._wait, self._vault = clock, entropy, wait, vault
         self._draws = random.Random(self.script.seed)  # noqa: S311 - a simulation's draws, repeatable on purpose
         self._looks = 0

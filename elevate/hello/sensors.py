@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from elevate import canonical
-from elevate.errors import GestureError
+from elevate.errors import DeviceAbsentError, DeviceBusyError, GestureError
 from elevate.ports import Instant
 
 REPLY_SECONDS = 5
@@ -66,10 +66,12 @@ class Sensor(Protocol):
     Attributes:
         gesture: ``face`` or ``fingerprint``.
         simulated: It is driven by a script.
+        anti_spoofing: It can tell a picture from a person.
     """
 
     gesture: str
     simulated: bool
+    anti_spoofing: bool
 
     def enrol(self, owner: str) -> Enrolment:
         """Take a template of the person who is there, for the container ``owner``."""
@@ -98,7 +100,7 @@ def open_reply(reply: Reply, channel: bytes, *, owner: str, nonce: bytes, now: I
         GestureError: No match, another nonce, older than 5 s or from the future, or not sealed for this container.
     """
     if reply.sight is not Sight.MATCH:
-        raise GestureError(_SEEN[reply.sight], detail=f"sensor: {reply.sight}")
+        raise _ERRORS.get(reply.sight, GestureError)(_SEEN[reply.sight], detail=f"sensor: {reply.sight}")
     age = now.mono_ns - reply.at_ns
     if reply.nonce != nonce or not 0 <= age <= REPLY_SECONDS * _NS:
         raise GestureError(_SEEN[Sight.NO_MATCH], detail="sensor: an answer to another question, or too old")
@@ -117,6 +119,8 @@ _SEEN: Mapping[Sight, str] = {
     Sight.ABSENT: "the sensor is not connected",
     Sight.ERROR: "the sensor failed",
 }
+
+_ERRORS: Mapping[Sight, type[GestureError]] = {Sight.ABSENT: DeviceAbsentError, Sight.BUSY: DeviceBusyError}
 
 
 def _context(owner: str, nonce: bytes, at_ns: int) -> bytes:

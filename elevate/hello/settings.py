@@ -8,6 +8,7 @@ from enum import IntEnum
 
 MIN_PIN = 4
 MAX_PIN = 127
+TRUSTED_SIGNAL = "trusted-signal"
 
 
 class Characters(IntEnum):
@@ -16,6 +17,41 @@ class Characters(IntEnum):
     ALLOWED = 0
     REQUIRED = 1
     NOT_ALLOWED = 2
+
+
+class AntiSpoofing(IntEnum):
+    """Whether a face sensor must be able to tell a picture from a person: the three states of the policy."""
+
+    NOT_CONFIGURED = 0
+    REQUIRED = 1
+    NOT_REQUIRED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiFactor:
+    """Two gestures for every assertion: one of each list, and never the same for both.
+
+    Attributes:
+        second: May name ``trusted-signal`` too: something near that the machine knows.
+
+    Source: Windows, multi-factor unlock; hello.md row 28.
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse lists that lock everyone out, or that one gesture could fill."""
+        if "pin" not in {*self.first, *self.second}:
+            raise ValueError("the PIN must be in one of the two lists")
+        if TRUSTED_SIGNAL in self.first:
+            raise ValueError("a trusted signal can only be the second factor")
+        if not any(one != other for one in self.first for other in self.second):
+            raise ValueError("the two lists need different gestures")
+
+    def satisfied_by(self, gestures: tuple[str, ...]) -> bool:
+        """Say whether two different ones of ``gestures`` fill the two lists."""
+        return any(one in self.first and other in self.second and one != other for one in gestures for other in gestures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +93,7 @@ class LockoutRules:
         phrase_after: Wrong PINs in a row after which the phrase must be typed; 0 switches phrase and restart rule off.
         phrase: What must be typed.
         restart_waits: Seconds to wait after the first, second and any further restart that a wrong PIN made necessary.
+        wrong_per_minute: More wrong PINs in a minute are turned away before they count; 0 turns none away.
     """
 
     max_failures: int = 32
@@ -65,6 +102,7 @@ class LockoutRules:
     phrase_after: int = 3
     phrase: str = "A1B2C3"
     restart_waits: tuple[int, ...] = (60, 120, 600)
+    wrong_per_minute: int = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +139,11 @@ class HelloSettings:
         allow_simulated_gestures: A scripted sensor counts. The emulated machine sets it; on host ``linux`` only root's setting.
         algorithm: COSE number of new keys: -7 (ES256) or -8 (EdDSA with Ed25519).
         prompt_seconds: How long a prompt waits for an answer.
+        use_biometrics: ``UseBiometrics``.
+        require_security_device: ``RequireSecurityDevice``: keys in software are not made.
+        anti_spoofing: ``FacialFeaturesUseEnhancedAntiSpoofing``.
+        allow_remote_gestures: A session over a network may use this machine's sensors and security keys.
+        multi_factor: None asks for one gesture.
     """
 
     pin: PinRules = field(default_factory=PinRules)
@@ -111,3 +154,8 @@ class HelloSettings:
     allow_simulated_gestures: bool = False
     algorithm: int = -7
     prompt_seconds: int = 120
+    use_biometrics: bool = True
+    require_security_device: bool = False
+    anti_spoofing: AntiSpoofing = AntiSpoofing.NOT_CONFIGURED
+    allow_remote_gestures: bool = False
+    multi_factor: MultiFactor | None = None

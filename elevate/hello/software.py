@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from elevate.errors import GestureError, NotEnrolledError
+from elevate.errors import GestureDisabledError, GestureError, NotEnrolledError
 from elevate.hello import keys, party, uvm, webauthn
-from elevate.hello.container import CONSENT, PIN, SECURITY_KEY, Container
+from elevate.hello.container import CONSENT, PIN, SECURITY_KEY, SENSED, Container
 from elevate.hello.enrolments import Parts
 from elevate.hello.management import Management
 from elevate.hello.party import Challenges, Credential
 from elevate.hello.pins import wipe
+from elevate.hello.settings import TRUSTED_SIGNAL
 from elevate.hello.tries import locked_out
 from elevate.hello.vault import Proof, Stop
 from elevate.hello.webauthn import AuthenticatorData, b64
@@ -92,8 +93,7 @@ class SoftwareHello(Management):
             if gesture == CONSENT:
                 return self._consent(challenge)
             held = self.vault.load(user)
-            if gesture not in self._usable(held):
-                raise NotEnrolledError(f"{user} can't use {gesture} here")
+            self._refuse_unusable(held, gesture)
             client = webauthn.client_data(challenge, self.settings.party.origins[0])
             return self._assert(held, Proof(gesture=gesture, secret=secret, stop=stop), client)
         finally:
@@ -109,7 +109,8 @@ class SoftwareHello(Management):
         with self.vault.unlocked(held, proof) as opened:
             count = self.vault.counter(held.owner).succeed(opened.charged)
             self._refuse_expired(held, proof.gesture)
-            data = self._data(proof.gesture, count=count, hardware=self.vault.store.hardware)
+            made = (proof.gesture, *self._second_factor(held, proof))
+            data = self._data(made, count=count, hardware=self.vault.store.hardware)
             signature = self.vault.store.sign(held.algorithm, held.key_blob, opened.key, data + client_data_hash)
         return held.credential, data, signature
 
@@ -128,14 +129,15 @@ class SoftwareHello(Management):
         held = None if assertion.gesture == CONSENT else self.vault.load(user)
         data, public_key = self._check(held, assertion, challenge)
         gesture = assertion.gesture
-        simulated = self._check_gesture(held, gesture, data, credential=assertion.credential)
+        made = (gesture,) if gesture == SECURITY_KEY else uvm.decode(data.extensions)
+        simulated = self._check_gestures(held, made, assertion)
         hardware = held is not None and (not simulated if gesture == SECURITY_KEY else self.vault.store.hardware)
         if held and held.last_used != gesture:
             self._remember(user, gesture)
         return VerifiedGesture(
-            method=gesture,
-            amr=uvm.amr(gesture, simulated=simulated, hardware=hardware),
-            acr=uvm.acr(gesture, hardware=hardware),
+            method=uvm.strongest(made),
+            amr=uvm.amr(made, simulated=simulated, hardware=hardware),
+            acr=uvm.acr(uvm.strongest(made), hardware=hardware),
             credential=assertion.credential,
             auth_time=now.unix,
             simulated=simulated,
@@ -174,17 +176,17 @@ class SoftwareHello(Management):
     def _consent(self, challenge: bytes) -> Assertion:
         with self._guard:
             self._presence_count += 1
-            data = self._data(CONSENT, count=self._presence_count, hardware=False)
+            data = self._data((CONSENT,), count=self._presence_count, hardware=False)
         client = webauthn.client_data(challenge, self.settings.party.origins[0])
         signature = keys.sign(self._presence, webauthn.signed_bytes(data, client))
         return Assertion(credential=CONSENT, gesture=CONSENT, authenticator_data=data, client_data=client, signature=signature)
 
-    def _data(self, gesture: str, *, count: int, hardware: bool) -> bytes:
+    def _data(self, gestures: tuple[str, ...], *, count: int, hardware: bool) -> bytes:
         return AuthenticatorData(
             rp_id_hash=webauthn.rp_id_hash(self.settings.party.rp_id),
-            flags=webauthn.UP | webauthn.ED | (0 if gesture == CONSENT else webauthn.UV),
+            flags=webauthn.UP | webauthn.ED | (0 if gestures == (CONSENT,) else webauthn.UV),
             sign_count=count,
-            extensions=uvm.encode(gesture, hardware=hardware),
+            extensions=uvm.encode(gestures, hardware=hardware),
         ).encode()
 
     def _check(self, held: Container | None, assertion: Assertion, challenge: bytes) -> tuple[AuthenticatorData, bytes]:
@@ -204,16 +206,39 @@ class SoftwareHello(Management):
             slot.write({**slot.record, name: data.sign_count}, sync=False)
         return data, public_key
 
-    def _check_gesture(self, held: Container | None, gesture: str, data: AuthenticatorData, *, credential: str) -> bool:
-        if gesture != SECURITY_KEY and uvm.decode(data.extensions) != gesture:
-            raise GestureError("the gesture does not verify", detail=f"not signed as {gesture}")
+    def _check_gestures(self, held: Container | None, made: tuple[str, ...], assertion: Assertion) -> bool:
+        """Refuse gestures that are not as signed, not enrolled, not allowed or too few; say whether one is simulated."""
+        if made[0] != assertion.gesture:
+            raise GestureError("the gesture does not verify", detail=f"not signed as {assertion.gesture}")
         if held is None:
             return False
-        if gesture not in self._usable(held):
-            raise GestureError("the gesture does not verify", detail=f"{gesture} is not enrolled, or not allowed here")
-        if gesture == SECURITY_KEY:
-            return any(one.simulated for one in held.security_keys if one.credential == credential)
-        return any(one.simulated for one in held.protectors if one.gesture == gesture)
+        usable = {*self._usable(held), TRUSTED_SIGNAL}
+        rules = self.settings.multi_factor
+        if not usable.issuperset(made) or (rules and not rules.satisfied_by(made)):
+            raise GestureError("the gesture does not verify", detail=f"{made}: not enrolled, not allowed or too few")
+        if SECURITY_KEY in made:
+            return any(one.simulated for one in held.security_keys if one.credential == assertion.credential)
+        return any(one.simulated for one in held.protectors if one.gesture in made)
+
+    def _refuse_unusable(self, held: Container, gesture: str) -> None:
+        if gesture in self._usable(held):
+            return
+        if gesture in SENSED and held.protector(gesture) and not self._allows(self.vault.sensors.get(gesture)):
+            raise GestureDisabledError(f"{gesture} is ruled out on this machine")
+        raise NotEnrolledError(f"{held.user} can't use {gesture} here")
+
+    def _second_factor(self, held: Container, proof: Proof) -> tuple[str, ...]:
+        """Make the other gesture that two factors need: a sensor that looks now, or the trusted signal."""
+        rules = self.settings.multi_factor
+        if rules is None:
+            return ()
+        if rules.satisfied_by((proof.gesture, TRUSTED_SIGNAL)) and self.signal is not None and self.signal.present():
+            return (TRUSTED_SIGNAL,)
+        for other in self._usable(held):
+            if other in SENSED and rules.satisfied_by((proof.gesture, other)):
+                with self.vault.unlocked(held, Proof(gesture=other, stop=proof.stop)):
+                    return (other,)
+        raise GestureError("two gestures are needed here, and the other one was not made")
 
     def _remember(self, user: str, gesture: str) -> None:
         with self.vault.changing(user):

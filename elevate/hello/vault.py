@@ -18,6 +18,7 @@ from elevate.hello import container as box
 from elevate.hello import private
 from elevate.hello.container import PIN, Container, Protector
 from elevate.hello.keystore import KeyStore, SoftwareStore
+from elevate.hello.pace import Pace
 from elevate.hello.pins import wipe
 from elevate.hello.secrets import DeviceSecrets
 from elevate.hello.sensors import Sensor, open_reply
@@ -80,6 +81,7 @@ class Vault:
         self.store = store or SoftwareStore(entropy)
         self._folder, self._clock, self._entropy, self._settings = folder / "users", clock, entropy, settings
         self._one_kdf = threading.Lock()
+        self._pace = Pace(clock, settings.lockout.wrong_per_minute)
 
     def counter(self, owner: str) -> Counter:
         """Give a container's counter."""
@@ -212,17 +214,31 @@ class Vault:
         """
         key: bytearray | None = None
         try:
-            found = held.protector(proof.gesture)
-            if found is None:
+            if not held.of(proof.gesture):
                 raise NotEnrolledError(f"{held.user} has not enrolled {proof.gesture}")
-            charged = self.counter(held.owner).charge() if proof.gesture == PIN else None
-            key = self._open(held, found, proof)
+            charged = self._charge(held.owner) if proof.gesture == PIN else None
+            key = self._open_any(held, proof)
             if key is None:
+                self._pace.wrong(held.owner)
                 raise _wrong(charged)
             yield Unlocked(key=key, charged=charged)
         finally:
             wipe(proof.secret)
             wipe(key)
+
+    def _charge(self, owner: str) -> Charged:
+        self._pace.check(owner)
+        return self.counter(owner).charge()
+
+    def _open_any(self, held: Container, proof: Proof) -> bytearray | None:
+        """Open the one protector of a gesture, or that of whichever finger is on the sensor."""
+        *others, last = held.of(proof.gesture)
+        for finger in others:
+            with suppress(GestureError):
+                key = self._open(held, finger, proof)
+                if key is not None:
+                    return key
+        return self._open(held, last, proof)
 
     def _open(self, held: Container, found: Protector, proof: Proof) -> bytearray | None:
         device = self.secrets.get(found.secret)

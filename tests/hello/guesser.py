@@ -24,7 +24,9 @@ class Guesser:
 
     def __init__(self, folder: Path, *, limit: int) -> None:
         self.folder = folder
-        self.settings = HelloSettings(kdf=CHEAPEST, lockout=LockoutRules(phrase_after=0, max_failures=limit))
+        self.settings = HelloSettings(
+            kdf=CHEAPEST, lockout=LockoutRules(phrase_after=0, wrong_per_minute=0, max_failures=limit)
+        )
         self.evaluated = os.open(folder / "evaluated", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.answered = os.open(folder / "answered", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 

@@ -25,7 +25,7 @@ USER = "alice"
 PIN = b"271828"
 WRONG = b"314159"
 CHEAPEST = KdfRules(memory_kib=64, passes=1)
-TPM_ONLY = LockoutRules(phrase_after=0)
+TPM_ONLY = LockoutRules(phrase_after=0, wrong_per_minute=0)
 SETTINGS = HelloSettings(kdf=CHEAPEST, allow_simulated_gestures=True)
 
 

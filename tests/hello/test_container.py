@@ -233,6 +233,24 @@ def test_40_the_eleventh_person_is_refused(machine: Machine) -> None:
         hello.enrol_pin("user10", bytearray(PIN))
 
 
+def test_40_the_eleventh_finger_is_refused(machine: Machine) -> None:
+    """Ten fingers, each of which opens; they are removed together."""
+    sensor = machine.sensor("fingerprint")
+    hello = machine.enrolled()
+    for number in range(10):
+        told = hello.enrol(USER, "fingerprint", pin_proof(), label=f"finger {number}")
+        assert told["label"] == f"finger {number}"
+    with pytest.raises(HelloError, match="ten times"):
+        hello.enrol(USER, "fingerprint", pin_proof())
+    templates = sensor._templates
+    sensor._templates = dict(list(templates.items())[4:5])
+    assert sign(machine, hello, gesture="fingerprint").gesture == "fingerprint"
+    sensor._templates = {}
+    with pytest.raises(GestureError):
+        sign(machine, hello, gesture="fingerprint")
+    assert [one["gesture"] for one in hello.remove(USER, "fingerprint", pin_proof())] == ["pin"]
+
+
 def test_a_sensor_script_is_read_from_its_file(machine: Machine) -> None:
     """Templates outlive a restart; a script that can't be is one clear error."""
     machine.hello()

@@ -1,7 +1,7 @@
 """The prompt on a terminal: a real program on a real pseudo-terminal, started by the real launcher."""
 
 import os
-import signal
+import signal as signals
 import termios
 import threading
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ import pytest
 from elevate.broker.prompting import TerminalPrompter
 from elevate.errors import CancelledError, DeclinedError, GestureError, LockedOutError, NotEnrolledError
 from elevate.hello import Sight, SoftwareHello, prompt_view
+from elevate.hello.signals import ScriptedSignal
 from elevate.host.launcher import Launched, Launcher, Order
 from elevate.model import Fact, Outcome
 from elevate.ports import Assertion
@@ -182,7 +183,7 @@ def test_a_prompt_that_is_killed_leaves_the_terminal_as_it_was(desk: Desk) -> No
     asking = desk.asks()
     desk.person.sees("PIN: ")
     assert termios.tcgetattr(desk.person.terminal) != desk.person.before
-    os.kill(desk.launcher.started[0][1].pid, signal.SIGKILL)
+    os.kill(desk.launcher.started[0][1].pid, signals.SIGKILL)
     with pytest.raises(CancelledError):
         asking.result()
     assert termios.tcgetattr(desk.person.terminal) == desk.person.before
@@ -245,7 +246,7 @@ def test_37_consent_takes_a_yes_and_nothing_else(desk: Desk, keys: bytes, gestur
 
 def test_a_rule_that_wants_more_than_a_pin_does_not_ask_for_one(desk: Desk) -> None:
     """What would be refused afterwards is refused before."""
-    with pytest.raises(NotEnrolledError, match="biometric"):
+    with pytest.raises(NotEnrolledError, match="no enrolled gesture"):
         desk.asks({**VIEW, "min_strength": "biometric"}).result()
 
 
@@ -309,3 +310,30 @@ def test_fidelity_17_attack_25_the_client_gets_nothing_of_it(desk: Desk) -> None
     desk.person.types(b"\x03")
     with pytest.raises(DeclinedError):
         asking.result()
+
+
+def test_38_the_prompt_is_a_process_of_the_brokers_own(desk: Desk) -> None:
+    """In a session of its own, with a parent that is no client's, and not dumpable: its memory files are root's."""
+    asking = desk.asks()
+    desk.person.sees("PIN: ")
+    pid = desk.launcher.started[0][1].pid
+    folder = Path(f"/proc/{pid}")
+    session = int((folder / "stat").read_text().rsplit(") ", 1)[1].split()[3])
+    assert session != os.getsid(0)
+    assert (folder / "mem").stat().st_uid == 0
+    assert "NoNewPrivs:\t1" in (folder / "status").read_text()
+    desk.person.types(b"\x03")
+    with pytest.raises(DeclinedError):
+        asking.result()
+
+
+def test_41_a_signal_that_is_lost_ends_an_open_prompt(desk: Desk) -> None:
+    """The person has gone: nobody answers in that person's place."""
+    signal = ScriptedSignal()
+    desk.hello.signal = signal
+    asking = desk.asks()
+    desk.person.sees("PIN: ")
+    signal.lose()
+    with pytest.raises(CancelledError):
+        asking.result()
+    desk.person.sees("nothing was done")

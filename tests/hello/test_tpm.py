@@ -46,7 +46,7 @@ def store(chip: Swtpm) -> Iterator[TpmStore]:
 
 def owner(machine: Machine, store: TpmStore) -> SoftwareHello:
     # The device's own lock-out is what is tested; ours beside it would be quicker.
-    rules = replace(SETTINGS, lockout=LockoutRules(phrase_after=0, max_failures=1_000))
+    rules = replace(SETTINGS, lockout=LockoutRules(phrase_after=0, wrong_per_minute=0, max_failures=1_000))
     return SoftwareHello(
         machine.folder, clock=machine.clock, entropy=machine.entropy(), settings=rules, store=store, sensors=machine.sensors
     )
