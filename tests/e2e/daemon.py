@@ -34,10 +34,7 @@ class Daemon:
         """
         self.state = folder / "state"
         self.socket = folder / "run" / "broker.sock"
-        if sensor:
-            Broker.embedded(self.state).close()
-        else:
-            enrol_pin_only(self.state)
+        enrol(self.state, sensor=sensor)
         self.process = self._start()
 
     def _start(self) -> "subprocess.Popen[str]":
@@ -113,12 +110,11 @@ class Daemon:
         return command(words, cwd=cwd, given=given)
 
 
-def enrol_pin_only(state: Path) -> None:
-    """Make a broker's folder whose owner has a PIN and no sensor."""
-    create(state)
+def enrol(state: Path, *, sensor: bool) -> None:
+    """Make a broker's folder whose owner has a PIN, and a scripted face beside it where there is to be a sensor."""
+    create(state, simulated=sensor)
     with Broker.open(state) as broker:
-        user, _, _ = broker.parts.host.user_for(os.getuid())
-        broker.hello.enrol_pin(user, bytearray(PIN))
+        broker.enrol_owner(PIN)
 
 
 def command(
