@@ -9,7 +9,7 @@ from elevate.broker.settings import Settings
 from elevate.broker.system import SystemClock, SystemEntropy
 from elevate.broker.turns import Turns
 from elevate.errors import NoBrokerError
-from elevate.hello import HelloSettings, SoftwareHello, UsbSecurityKeys, scripted_sensors
+from elevate.hello import SoftwareHello, UsbSecurityKeys, scripted_sensors
 from elevate.host.emulated import EmulatedHost
 from elevate.host.launcher import Launcher
 from elevate.host.linux import LinuxHost
@@ -42,14 +42,13 @@ def open_parts(
     stack.callback(launcher.close)
     host = _open_host(home, settings, launcher, clock, entropy)
     stack.callback(host.close)
-    rules = HelloSettings(allow_simulated_gestures=settings.allow_simulated_gestures)
     sensors = scripted_sensors(home.hello, clock=clock, entropy=entropy)
     hello = SoftwareHello(
         home.hello,
         clock=clock,
         entropy=entropy,
         sensors=sensors,
-        settings=rules,
+        settings=settings.hello,
         security_key=UsbSecurityKeys(),
     )
     parts = Parts(

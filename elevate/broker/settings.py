@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Self
 
 from elevate.broker import windows
-from elevate.errors import PolicyError
+from elevate.errors import HelloError, PolicyError
+from elevate.hello import HelloSettings
+from elevate.hello.windows import from_windows
 from elevate.model import Requester
 
 MAX_BYTES = 65_536
@@ -25,6 +27,7 @@ class Settings:
         allow_simulated_gestures: A scripted sensor may satisfy rules here.
         remote: Requests from remote sessions are allowed, for everyone.
         remote_listed: For these users and groups they are allowed even where ``remote`` is off.
+        hello: Settings of gestures by their Windows names, as `elevate.hello.windows` reads them.
         host: ``emulated``, or ``linux``: this machine itself, for a broker that is root.
     """
 
@@ -33,6 +36,7 @@ class Settings:
     remote: bool = False
     remote_listed: tuple[str, ...] = ()
     host: str = "emulated"
+    hello: HelloSettings = field(default_factory=HelloSettings)
 
     @property
     def protected(self) -> bool:
@@ -64,12 +68,13 @@ class Settings:
 
     @classmethod
     def _of(cls, members: dict[str, object]) -> Self:
-        unknown = members.keys() - {"windows", "allow_simulated_gestures", "remote", "remote_listed", "host"}
+        unknown = members.keys() - {"windows", "allow_simulated_gestures", "remote", "remote_listed", "host", "hello"}
         if unknown:
             raise ValueError(f"unknown key {min(unknown)!r}")
         return cls(
             windows=cls().windows | _windows(members.get("windows", {})),
             allow_simulated_gestures=_flag(members, "allow_simulated_gestures"),
+            hello=_hello(members),
             remote=_flag(members, "remote"),
             remote_listed=_names(members, "remote_listed"),
             host=_host(members.get("host", HOSTS[0])),
@@ -89,6 +94,18 @@ def _host(value: object) -> str:
     if value not in HOSTS:
         raise ValueError(f"host can be {' or '.join(HOSTS)}")
     return str(value)
+
+
+def _hello(members: dict[str, object]) -> HelloSettings:
+    table = members.get("hello", {})
+    if not isinstance(table, dict) or not all(type(value) is int for value in table.values()):
+        raise TypeError("hello is a table of numbers: [hello]")
+    host = _host(members.get("host", HOSTS[0]))
+    base = HelloSettings(allow_simulated_gestures=_flag(members, "allow_simulated_gestures"), root_broker=host == "linux")
+    try:
+        return from_windows(table, base)
+    except HelloError as exc:
+        raise ValueError(f"hello: {exc.message}") from exc
 
 
 def _flag(members: dict[str, object], name: str) -> bool:

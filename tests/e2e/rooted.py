@@ -80,7 +80,7 @@ def make_state(folder: Path, uid: int) -> None:
     (home.policy / "rules.toml").chmod(0o600)
     with Broker.open(folder) as broker:
         user, _, _ = broker.parts.host.user_for(uid)
-        broker.hello.enrol_pin(user, bytearray(b"274913"))
+        broker.hello.enrol_pin(user, bytearray(b"274913"), root=True)
         broker.hello.enrol(user, "face", Proof(gesture="pin", secret=bytearray(b"274913")))
 
 
