@@ -11,7 +11,9 @@ Every folder and file is entered by descriptor; a link in place of one is an err
 """
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,16 +57,6 @@ class Machine:
         Raises:
             HostError: It is there, or can't be made.
         """
-        try:
-            path.mkdir(mode=0o700, parents=True)
-            folder = Folder.open(path)
-            folder.make("scratch").close()
-            with folder.make("drive_c", 0o755) as drive:
-                _make_drive(drive)
-            with folder.make("registry") as registry:
-                _make_hives(Registry(registry))
-        except OSError as exc:
-            raise HostError("the machine's folder can't be made", detail=str(exc)) from exc
         parts = [int.from_bytes(entropy.token_bytes(4), "big") for _ in range(3)]
         state = {
             "version": VERSION,
@@ -73,8 +65,20 @@ class Machine:
             "next_rid": FIRST_RID,
             "users": {},
         }
-        _save(folder, state)
-        return cls(folder)
+        # Whole or not at all: a machine that a crash or a full disk left half made could never be opened.
+        draft = path.with_name(f".{path.name}.new-{state['name']}")
+        try:
+            if os.path.lexists(path):
+                raise FileExistsError(str(path))
+            draft.mkdir(mode=0o700, parents=True)
+            with Folder.open(draft) as folder:
+                _furnish(folder)
+                _save(folder, state)
+            draft.rename(path)
+        except OSError as exc:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise HostError("the machine's folder can't be made", detail=str(exc)) from exc
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -105,9 +109,8 @@ class Machine:
         with self._changing() as state:
             known: dict[str, Any] | None = state["users"].get(name)
             if known is None:
-                known = {"name": name, "uid": uid, "sid": self._next_sid(state), "groups": list(GROUPS)}
+                known = {"name": name, "uid": uid, "sid": self._make_profile(state, name), "groups": list(GROUPS)}
                 state["users"][name] = known
-                self._make_profile(name, known["sid"])
         if known["uid"] != uid:
             raise HostError("the machine knows this user's name with another uid")
         return known
@@ -123,9 +126,8 @@ class Machine:
             if record is None or ("smaa" not in record and made_at is None):
                 raise HostError("the machine has no admin account for this user")
             if "smaa" not in record:
-                sid = self._next_sid(state)
                 name = f"{SMAA_PREFIX}{user}"
-                self._make_profile(name, sid)
+                sid = self._make_profile(state, name)
                 record["smaa"] = {"name": name, "sid": sid, "made_at": made_at}
         found = record["smaa"]
         return AdminIdentity(name=found["name"], sid=found["sid"], uid=record["uid"], home=self.home_of(found["name"]))
@@ -171,14 +173,26 @@ class Machine:
         steps = self.below_drive(path)
         return path if steps is None else "/".join(["/C:", *steps])
 
-    def _make_profile(self, name: str, sid: str) -> None:
-        with self.drive.enter("Users") as users, users.make(name) as profile:
-            for *above, folder in known_folders.places():
-                with profile.walk_to(tuple(above)) as parent:
-                    parent.make(folder).close()
-        self.registry.create(user_hive(sid))
+    def _make_profile(self, state: dict[str, Any], name: str) -> str:
+        """Make profile and hive and give their SID; what a crash or a full disk broke off is taken up again.
+
+        SECURITY: a profile that is there though nobody was making it is somebody else's (attacks.md row 12).
+        """
+        making: dict[str, str] = state.setdefault("making", {})
+        with self.drive.enter("Users") as users:
+            if name not in making:
+                if users.exists(name):
+                    raise FolderError(f"{name} has a profile already")
+                making[name] = self._next_sid(state)
+                _save(self.folder, state)
+            with users.enter(name) if users.exists(name) else users.make(name) as profile:
+                _make_known_folders(profile)
+        sid = making.pop(name)
+        if not self.registry_folder.exists(f"{user_hive(sid)}.json"):
+            self.registry.create(user_hive(sid))
         self.registry.write(user_hive(sid), known_folders.SHELL_FOLDERS, dict(known_folders.values(name)))
         self.registry.write(MACHINE, rf"{PROFILES}\{sid}", {"ProfileImagePath": rf"C:\Users\{name}"})
+        return sid
 
     def _next_sid(self, state: dict[str, Any]) -> str:
         rid = state["next_rid"]
@@ -206,6 +220,21 @@ class Machine:
 
 def _save(folder: Folder, state: dict[str, Any]) -> None:
     folder.replace("machine.json", json.dumps(state, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def _furnish(folder: Folder) -> None:
+    folder.make("scratch").close()
+    with folder.make("drive_c", 0o755) as drive:
+        _make_drive(drive)
+    with folder.make("registry") as registry:
+        _make_hives(Registry(registry))
+
+
+def _make_known_folders(profile: Folder) -> None:
+    for *above, folder in known_folders.places():
+        with profile.walk_to(tuple(above)) as parent:
+            if not parent.exists(folder):
+                parent.make(folder).close()
 
 
 def _make_drive(drive: Folder) -> None:

@@ -17,6 +17,7 @@ from elevate.host.sealed import digest_of, reopen, seal_copy
 from elevate.model import FileFact, Requester
 
 MAX_COPY_BYTES = 256 * 2**20
+MAX_FILE_BYTES = 8 * 2**30
 _MAX_LINE = 256
 
 
@@ -95,6 +96,9 @@ def take_file(path_fd: int, requester: Requester) -> Opened:
         found = os.fstat(path_fd)
         if not stat.S_ISREG(found.st_mode):
             raise CommandNotExecutableError("it is not a plain file")
+        # SECURITY: the kernel's own files are plain ones of no size, or of endless ones: reading may block, or never end.
+        if not 0 < found.st_size <= MAX_FILE_BYTES:
+            raise CommandNotExecutableError(f"the file is empty, or over {MAX_FILE_BYTES} bytes")
         path = real_path(path_fd)
         fd = reopen(path_fd)
     except OSError as exc:

@@ -112,7 +112,7 @@ def test_failed_upgrade_keeps_the_old(machine: Emulated, tmp_path: Path) -> None
     assert entry_of(machine, "notes")["DisplayVersion"] == "1.0"
 
 
-@pytest.mark.parametrize("data", [b"", b"text", b"PK\x03\x04broken", b"\x1f\x8bbroken"])
+@pytest.mark.parametrize("data", [b"text", b"PK\x03\x04broken", b"\x1f\x8bbroken"])
 def test_file_that_is_no_package(machine: Emulated, tmp_path: Path, data: bytes) -> None:
     """Anything else is refused before anybody is asked."""
     (tmp_path / "x.whl").write_bytes(data)
