@@ -63,6 +63,11 @@ class KindSpec:
     params: Mapping[str, ParamSpec]
     payload: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse a kind that a prompt could not name (Windows: a COM class without a display name never elevates)."""
+        if not self.name or not self.display_name.strip():
+            raise TaskInvalidError("a task kind has a name and a display name", hint="give both")
+
 
 _CWD = ParamSpec(type=ParamType.PATH)
 _TIME = ParamSpec(type=ParamType.SECONDS, default=DEFAULT_TIME_LIMIT_SECONDS)

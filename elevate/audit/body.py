@@ -27,6 +27,9 @@ from elevate.model import (
 
 Body = dict[str, Json]
 
+MEDIUM_INTEGRITY, HIGH_INTEGRITY = 8192, 12288
+"""Windows' integrity levels: of whoever asks, and of the hidden account's task."""
+
 PUBLIC: Mapping[str, frozenset[str]] = {
     "task": frozenset({"kind"}),
     "decision": frozenset({"outcome", "rules", "policy"}),
@@ -58,6 +61,7 @@ def actor(requester: Requester, *, session: str = "", audit_uid: int = -1, execu
             "user": requester.user,
             "uid": process.uid,
             "sid": requester.sid,
+            "integrity": MEDIUM_INTEGRITY,
             "machine": requester.machine,
             "session": session,
             "audit_uid": audit_uid,
@@ -120,7 +124,7 @@ def token(jti: str, *, expires_at: int, audience: str, epoch: str, binding: Proc
 
 def process(identity: AdminIdentity, *, pid: int = 0, ended: Ended | None = None) -> Body:
     """Say what ran, as whom, and how it ended."""
-    members: Body = {"pid": pid, "identity": {"name": identity.name, "sid": identity.sid, "uid": identity.uid}}
+    members: Body = {"pid": pid, "identity": _identity(identity)}
     if ended is not None:
         members |= {
             "exit_status": ended.exit_status,
@@ -130,6 +134,10 @@ def process(identity: AdminIdentity, *, pid: int = 0, ended: Ended | None = None
             "duration_ms": ended.duration_ms,
         }
     return {"process": members}
+
+
+def _identity(identity: AdminIdentity) -> Json:
+    return {"name": identity.name, "sid": identity.sid, "uid": identity.uid, "integrity": HIGH_INTEGRITY}
 
 
 def reason(code: str, text: str = "") -> Body:
