@@ -179,6 +179,24 @@ def test_11_folder_swapped_after_the_check(linux: Linux, secret: Path) -> None:
     assert secret.read_text() == "evil"
 
 
+def test_11_folder_swapped_while_it_is_looked_up(linux: Linux, secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that becomes a link after its real path was found is not entered."""
+    folder = linux.place / "sub"
+    linux.as_attacker(["mkdir", "-p", str(folder)])
+    look_up = os.path.realpath
+
+    def look_up_and_lose(path: str) -> str:
+        found = look_up(path)
+        linux.as_attacker(["/bin/sh", "-c", f"cd {linux.place} && mv sub moved && ln -s {secret.parent} sub"])
+        return found
+
+    # The race is won for the attacker: the swap comes at the worst moment.
+    monkeypatch.setattr("elevate.host.looking.os.path.realpath", look_up_and_lose)
+    with pytest.raises(TaskInvalidError):
+        linux.host.inspect(Task.write(str(folder / secret.name), b"evil"), linux.requester)
+    assert (folder / secret.name).read_text() == "kept"
+
+
 def test_12_user_can_not_make_the_scratch_home_in_advance(linux: Linux) -> None:
     """The places are the broker's own; what is mounted there is empty, whatever lies below."""
     home = Path(linux.host.provision(linux.requester).home)
