@@ -6,7 +6,7 @@ import typer
 
 from elevate.canonical import Json
 from elevate.cli import policy_tools
-from elevate.cli.policy_tools import FOUND, AsJson, Legacy, Place, print_json
+from elevate.cli.policy_tools import FOUND, AsJson, Legacy, OnePlace, Place, print_json
 from elevate.errors import PolicyError
 from elevate.policy import Question, Settings, parse_sources, question, run_tests
 from elevate.policy.problems import MAX_SHOWN, RefusedValue
@@ -66,7 +66,7 @@ def run_file_tests(
 
 @app.command()
 def explain(  # noqa: PLR0913 - one for each fact that a rule can ask for
-    place: Place,
+    place: OnePlace,
     arguments: Annotated[list[str] | None, typer.Argument(help="The program's arguments, after --.")] = None,
     *,
     user: Annotated[str, typer.Option(help="Who asks.")] = "",

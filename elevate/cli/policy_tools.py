@@ -11,6 +11,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from elevate import wire
 from elevate.canonical import Json
 from elevate.cli.audit_common import ledger_path
 from elevate.errors import PolicyError
@@ -20,6 +21,7 @@ from elevate.policy.dangerous import Danger, read_gtfobins
 from elevate.policy.fmt import format_rules
 from elevate.policy.importers import Imported, import_appcontrol, import_applocker, import_sudoers
 from elevate.policy.lint import Context, Severity, lint
+from elevate.policy.reference import reference
 from elevate.policy.replay import Change, Recorded, diff, questions_from, recorded, replay
 from elevate.policy.schema import json_schema
 from elevate.policy.suggest import suggest
@@ -29,7 +31,18 @@ from elevate.store.reader import LedgerReader
 FOUND = 1
 CVTSUDOERS = "/usr/bin/cvtsudoers"
 
-Place = Annotated[Path, typer.Argument(help="A folder with rule files, or one rule file.")]
+_PLACE = "A folder with rule files, or one rule file"
+
+
+def own_policy() -> Path:
+    """Give the policy folder of the caller's own broker."""
+    return Path(wire.home(os.getuid())) / ".local/share/elevate/policy"
+
+
+Place = Annotated[
+    Path, typer.Argument(default_factory=own_policy, help=f"{_PLACE}; your own broker's by default.", show_default=False)
+]
+OnePlace = Annotated[Path, typer.Argument(help=f"{_PLACE}.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 Legacy = Annotated[bool, typer.Option("--legacy", help="Not Administrator protection: rules may act with no person.")]
 State = Annotated[Path | None, typer.Option("--state", help="Folder of the broker; your own by default.", show_default=False)]
@@ -130,8 +143,11 @@ def _replace(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def schema() -> None:
-    """Print the JSON Schema of rule files, for editors."""
+def schema(*, markdown: Annotated[bool, typer.Option("--markdown", help="For people.")] = False) -> None:
+    """Print the JSON Schema of rule files, for editors; or the reference."""
+    if markdown:
+        typer.echo(reference(), nl=False)
+        return
     typer.echo(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode())
 
 
@@ -150,8 +166,8 @@ def export(
 
 
 def compare(
-    before: Place,
-    after: Annotated[Path, typer.Argument(help="The same, changed.")],
+    before: OnePlace,
+    after: OnePlace,
     *,
     log: Annotated[bool, typer.Option("--log", help="Ask what the log has recorded, not what the rules suggest.")] = False,
     state: State = None,

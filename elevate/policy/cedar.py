@@ -16,7 +16,6 @@ from elevate.policy.conditions import (
     UNSIGNED,
     ArgumentsAre,
     Below,
-    Between,
     EnvWithin,
     IsFlag,
     NotWritable,
@@ -27,6 +26,7 @@ from elevate.policy.conditions import (
 )
 from elevate.policy.engine import facts_of
 from elevate.policy.rule import Condition, Effect, Question, Rule, Who
+from elevate.policy.times import Between
 
 END = "\x1f"
 """Ends each argument in ``context.arguments``."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from elevate.canonical import Json
-from elevate.policy.conditions import ArgumentsAre, Below, Between, EnvWithin, IsFlag, OneOf
+from elevate.policy.conditions import ArgumentsAre, Below, EnvWithin, IsFlag, OneOf
 from elevate.policy.covers import below, covers, overlap
 from elevate.policy.dangerous import CODE, ENVIRONMENT, INSIDE, Danger, danger_of
 from elevate.policy.engine import Policy
 from elevate.policy.rule import By, Effect, Rule
+from elevate.policy.times import Between
 from elevate.policy.toml import rule_toml
 from elevate.policy.write import table_of
 

@@ -7,26 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
-from elevate.policy.arguments import Arguments
 from elevate.policy.conditions import (
     ArgumentsAre,
-    Below,
     EnvWithin,
-    IsFlag,
     NotWritable,
-    OneOf,
-    VersionIn,
 )
-from elevate.policy.problems import Path, RefusedValue, similar
+from elevate.policy.parts import SELECTORS, condition_of, has_selector, names_in, plain_value, unknown_fix
+from elevate.policy.problems import Path, RefusedValue
 from elevate.policy.rule import By, Condition, Effect, Rule, ServiceIdentity, Settings, Value, Who
 from elevate.policy.schema import ALL_KINDS, RULE, RUN, SERVICE, TABLES, TASK, THEN, Key
-from elevate.policy.versions import Range
 from elevate.policy.windows import read_when
 
 Say: TypeAlias = Callable[[Path, str, str], None]
 T = TypeVar("T")
 
-_SELECTORS = tuple((by.value, by) for by in (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.PATH, By.DIRECTORY))
 _RANKS = {By.SHA256: 7, By.SIGNER: 5, By.PACKAGE: 4, By.SERVICE: 4, By.PATH: 3, By.DIRECTORY: 2, By.ANY: 1}
 _RELEASE_RANK = 6
 _BY_PLACE = frozenset({By.PACKAGE, By.PATH, By.DIRECTORY})
@@ -100,7 +94,7 @@ class Reader:
         known = {*RULE, *TABLES}
         for name in table:
             if name not in known:
-                self._bad((*path, name), f"unknown key {name!r} in a rule", _unknown_fix(name, known))
+                self._bad((*path, name), f"unknown key {name!r} in a rule", unknown_fix(name, known))
         head = {name: value for name, value in table.items() if name in RULE}
         for name, example in (("id", '"my-rule"'), ("effect", '"allow"'), ("task", "{ kind = … }; {} is every task")):
             if name not in table:
@@ -115,7 +109,7 @@ class Reader:
         for name, value in table.items():
             key = keys.get(name)
             if key is None:
-                self._bad((*path, name), f"unknown key {name!r}", _unknown_fix(name, keys))
+                self._bad((*path, name), f"unknown key {name!r}", unknown_fix(name, keys))
                 continue
             try:
                 values[name] = key.type.read(value)
@@ -134,7 +128,7 @@ class Reader:
             return None
         before = self._wrong
         value = self._fresh(name, table, effect, path)
-        if self._wrong == before and not (name == "task" and _is_unique(table)):
+        if self._wrong == before and not (name == "task" and has_selector(table)):
             self._shared[known] = value
         return value
 
@@ -160,11 +154,11 @@ class Reader:
 
     def _who(self, values: Mapping[str, object]) -> Who:
         return Who(
-            user=_names(values.get("user")),
-            group=_names(values.get("group")),
-            sid=_names(values.get("sid")),
-            service=_names(values.get("service")),
-            machine=_names(values.get("machine")),
+            user=names_in(values.get("user")),
+            group=names_in(values.get("group")),
+            sid=names_in(values.get("sid")),
+            service=names_in(values.get("service")),
+            machine=names_in(values.get("machine")),
             remote=values.get("remote") is True if "remote" in values else None,
         )
 
@@ -182,9 +176,9 @@ class Reader:
         for name, needs in (("product", ("signer",)), ("version", ("signer", "package"))):
             if name in values and not any(need in values for need in needs):
                 self._bad((*path, name), f"{name} alone says nothing", f"add {' or '.join(needs)}")
-        by_name, by = next((one for one in _SELECTORS if one[0] in values), ("", By.ANY))
+        by_name, by = next((one for one in SELECTORS if one[0] in values), ("", By.ANY))
         rank = _RELEASE_RANK if by is By.SIGNER and {"product", "version"} <= values.keys() else _RANKS[by]
-        selected = _names(values.pop(by_name, None))
+        selected = names_in(values.pop(by_name, None))
         conditions = self._conditions(values)
         if effect is Effect.ALLOW and by in _BY_PLACE:
             conditions = (*conditions, self._one("not-writable", NotWritable()))
@@ -217,7 +211,7 @@ class Reader:
     def _conditions(self, values: Mapping[str, object]) -> tuple[Condition, ...]:
         if len(values) == ("kind" in values):
             return ()
-        found = tuple(_condition(name, value) for name, value in sorted(values.items()) if name != "kind")
+        found = tuple(condition_of(name, value) for name, value in sorted(values.items()) if name != "kind")
         return self._one(f"conditions{found!r}", found)
 
     def _then(self, values: dict[str, object], effect: Effect | None, path: Path) -> tuple[tuple[str, Value], ...]:
@@ -227,7 +221,7 @@ class Reader:
             self._bad(path, "a require that demands nothing", 'add what it demands, as then = { reason = "required" }')
         if values.get("prompt") == "approval" and effect is Effect.ALLOW and "approvals" not in values:
             values["approvals"] = 1
-        return tuple((name, _plain(name, values[name])) for name in THEN if name in values)
+        return tuple((name, plain_value(name, values[name])) for name in THEN if name in values)
 
     def _build(self, head: Mapping[str, object], effect: Effect, parts: Mapping[str, object], place: tuple[str, int]) -> Rule:
         who, task, then = parts["who"], parts["task"], parts["then"]
@@ -241,7 +235,7 @@ class Reader:
             raise TypeError("a part that was not read")  # pragma: no cover - what was refused does not come here
         conditions = task.conditions + when
         if effect is Effect.ALLOW and "process.run" in task.kinds:
-            names = frozenset(_names(dict(then).get("env")))
+            names = frozenset(names_in(dict(then).get("env")))
             conditions = (*conditions, self._one(f"env{sorted(names)}", EnvWithin(names)))
         return Rule(
             id=str(head["id"]),
@@ -273,43 +267,3 @@ class Reader:
         if not pinned and not (rule.by is By.SERVICE and rule.kinds == ("service.control",)):
             fix = "name the program's sha256, or its path with the exact arguments"
             self._bad((*path, "task"), "what a service identity may do must be pinned", fix)
-
-
-def _is_unique(table: Mapping[str, object]) -> bool:
-    return any(name in table for name, _ in _SELECTORS)
-
-
-def _unknown_fix(name: str, known: Mapping[str, object] | set[str]) -> str:
-    if name.lower() in {"not", "except", "unless", "exclude"}:
-        return 'there is no negation: write a further rule with effect = "deny"'
-    if name == "include":
-        return "there are no includes: every file in the policy folder is read"
-    return similar(name, known)
-
-
-def _names(value: object) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()
-
-
-def _plain(name: str, value: object) -> Value:
-    if name == "reason":
-        return value == "required"
-    if isinstance(value, str | bool | int | tuple):
-        return value
-    raise TypeError(name)  # pragma: no cover - the tables have no other type
-
-
-def _condition(name: str, value: object) -> Condition:
-    match value:
-        case Range():
-            return VersionIn(value)
-        case Arguments():
-            return ArgumentsAre(value)
-        case bool():
-            return IsFlag(name, value)
-        case tuple() if name == "directory":
-            return Below(value)
-        case tuple():
-            return OneOf(name, value)
-        case _:
-            raise TypeError(name)  # pragma: no cover - the tables have no other type

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from elevate.canonical import Json, encode
 from elevate.model import Allow, Decision
 from elevate.policy.cases import DENIED, MIDDAY, given, question
-from elevate.policy.conditions import ArgumentsAre, Below, Between, InHours, IsFlag, OneOf, VersionIn, selector_of
+from elevate.policy.conditions import ArgumentsAre, Below, IsFlag, OneOf, VersionIn, selector_of
 from elevate.policy.engine import Policy
 from elevate.policy.obligations import OUTCOMES
 from elevate.policy.problems import RefusedValue
 from elevate.policy.rule import Condition, Question, Rule
+from elevate.policy.times import Between, InHours
 
 MEMBER = "question"
 """Member of an entry's body that holds the question."""

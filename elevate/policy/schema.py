@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from elevate.canonical import Json
-from elevate.policy.conditions import DAYS
 from elevate.policy.fields import ArgumentsField, Choice, Field, Flag, Many, Name, PathText, Text, VersionRange, Whole
 from elevate.policy.obligations import CHILDREN, IDENTITIES, OUTCOMES, STRENGTHS
 from elevate.policy.rule import Effect
+from elevate.policy.times import DAYS
 from elevate.tasks import KINDS, MAX_TIME_LIMIT_SECONDS
 
 ALL_KINDS = tuple(KINDS)

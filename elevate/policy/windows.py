@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from elevate.policy.conditions import DAYS, Between, InHours
 from elevate.policy.problems import RefusedValue
 from elevate.policy.rule import Condition
+from elevate.policy.times import DAYS, Between, InHours
 
 _DAY_MINUTES = 24 * 60
 

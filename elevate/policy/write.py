@@ -2,20 +2,10 @@
 
 from datetime import UTC, datetime
 
-from elevate.policy.conditions import (
-    DAYS,
-    ArgumentsAre,
-    Below,
-    Between,
-    EnvWithin,
-    InHours,
-    IsFlag,
-    NotWritable,
-    OneOf,
-    VersionIn,
-)
+from elevate.policy.conditions import ArgumentsAre, Below, EnvWithin, IsFlag, NotWritable, OneOf, VersionIn
 from elevate.policy.rule import By, Condition, Rule, Value
 from elevate.policy.schema import ALL_KINDS
+from elevate.policy.times import DAYS, Between, InHours
 from elevate.policy.toml import rule_toml
 
 Table = dict[str, object]
