@@ -16,6 +16,12 @@ def main() -> None:
         from elevate.server.main import main as serve
 
         sys.exit(serve(words[1:]))
+    if words[:1] == ["audit"]:
+        # A group of its own, so that showing one token's life does not load the broker.
+        from elevate.cli.audit import app
+        from elevate.cli.running import run as command
+
+        sys.exit(command(app, words[1:], "elevate audit"))
     from elevate.cli.app import main as command_line
 
     sys.exit(command_line(words))

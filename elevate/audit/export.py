@@ -5,7 +5,6 @@ Every format but CSV carries the entry's position and hash, so that what was exp
 
 import json
 from collections.abc import Callable, Mapping
-from xml.sax.saxutils import quoteattr
 
 from elevate.audit.entry import Entry
 from elevate.audit.view import member, when
@@ -136,14 +135,14 @@ def windows(entry: Entry, known: Known, digest: str) -> str:
         "AuthenticationMethod": _text(known, "authentication", "method"),
         "EntryHash": digest,
     }
-    fields = "".join(f"<Data Name={quoteattr(name)}>{_xml(value)}</Data>" for name, value in data.items())
+    fields = "".join(f"<Data Name={_quoted(name)}>{_xml(value)}</Data>" for name, value in data.items())
     system = (
         f'<Provider Name="{LUA_PROVIDER}" Guid="{LUA_GUID}"/><EventID>{number}</EventID><Version>0</Version>'
         f"<Level>{4 if number == APPROVED_EVENT else 3}</Level>"
         f'<TimeCreated SystemTime="{when(entry.unix_us)}"/><EventRecordID>{entry.seq}</EventRecordID>'
-        f"<Correlation ActivityID={quoteattr(escape(entry.request))}/>"
+        f"<Correlation ActivityID={_quoted(entry.request)}/>"
         f"<Channel>{LUA_PROVIDER}/Operational</Channel><Computer>{_xml(entry.machine)}</Computer>"
-        f"<Security UserID={quoteattr(escape(_text(known, 'actor', 'sid')))}/>"
+        f"<Security UserID={_quoted(_text(known, 'actor', 'sid'))}/>"
     )
     space = "http://schemas.microsoft.com/win/2004/08/events/event"
     return f'<Event xmlns="{space}"><System>{system}</System><EventData>{fields}</EventData></Event>\n'
@@ -239,6 +238,10 @@ def _param(value: str) -> str:
 
 def _xml(value: str) -> str:
     return escape(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _quoted(value: str) -> str:
+    return '"' + _xml(value).replace('"', "&quot;") + '"'
 
 
 WRITERS: Mapping[str, Writer] = {"jsonl": jsonl, "ocsf": ocsf, "rfc5424": syslog, "windows": windows, "csv": table}

@@ -23,7 +23,14 @@ from elevate.store.reader import LedgerReader
 
 FOLLOW_SECONDS = 0.3
 
-app = typer.Typer(help="Read the log and check it.", no_args_is_help=True)
+app = typer.Typer(
+    help="Read the log and check it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.command()(verify)
 app.command()(prove)
 app.command()(check)

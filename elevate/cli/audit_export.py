@@ -5,27 +5,24 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from elevate.audit.context import Context
 from elevate.audit.entry import leaf_hash, opened
-from elevate.audit.export import HEADERS, WRITERS
-from elevate.audit.page import page
-from elevate.audit.report import report
 from elevate.cli.audit_common import State, ledger_path
 from elevate.cli.audit_search import HEARTBEAT_US, stretch
 from elevate.cli.audit_verify import run
 from elevate.errors import AuditError, StoreUnwritableError
-from elevate.store.checking import Plan
-from elevate.store.publishing import publish as publish_tiles
 from elevate.store.reader import LedgerReader
+
+if TYPE_CHECKING:
+    from elevate.audit.context import Context
 
 FOLLOW_SECONDS = 0.3
 BATCH = 1000
 
-Format = Annotated[str, typer.Option("--format", "-F", help=f"One of {', '.join(WRITERS)}.")]
+Format = Annotated[str, typer.Option("--format", "-F", help="One of jsonl, ocsf, rfc5424, windows, csv.")]
 
 
 def export(
@@ -39,6 +36,9 @@ def export(
     state: State = None,
 ) -> None:
     """Write entries for other programs. What was exported is out of reach of a later erasure."""
+    from elevate.audit.context import Context
+    from elevate.audit.export import HEADERS, WRITERS
+
     if form not in WRITERS:
         raise AuditError(f"there is no format {form!r}", hint=f"the formats are {', '.join(WRITERS)}")
     position = read_cursor(cursor) if cursor else start
@@ -65,6 +65,10 @@ def html(
     state: State = None,
 ) -> None:
     """Write one page that needs nothing else: timeline, heat map of users by hour, outcomes, and the state of the proof."""
+    from elevate.audit.page import page
+    from elevate.audit.report import report
+    from elevate.store.checking import Plan
+
     path = ledger_path(state)
     verdict = run(Plan(path))
     with LedgerReader(path) as reader:
@@ -82,13 +86,17 @@ def publish(
     state: State = None,
 ) -> None:
     """Write the log as C2SP tlog-tiles, up to its last checkpoint."""
+    from elevate.store.publishing import publish as publish_tiles
+
     with LedgerReader(ledger_path(state)) as reader:
         count = publish_tiles(reader, folder, reader.note())
     sys.stdout.write(f"{count} files written to {folder}\n")
 
 
-def lines(reader: LedgerReader, context: Context, form: str, start: int) -> Iterator[tuple[str, int]]:
+def lines(reader: LedgerReader, context: "Context", form: str, start: int) -> Iterator[tuple[str, int]]:
     """Give the lines of what is there, in batches, each with the position to go on at."""
+    from elevate.audit.export import WRITERS
+
     batch: list[str] = []
     position = start
     for data, openings in reader.pairs(start):

@@ -5,23 +5,22 @@ The first three write the ledger, so that the broker must be stopped meanwhile: 
 
 import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from elevate.audit.notes import VerifierKey
 from elevate.audit.witness import Conflict, request_body, with_cosignature
-from elevate.broker.system import SystemClock, SystemEntropy
 from elevate.cli.audit_common import State, ledger_path
 from elevate.errors import AuditError, StoreUnwritableError
-from elevate.store import SqliteStore
-from elevate.store.proving import prove_consistency
 from elevate.store.reader import LedgerReader
+
+if TYPE_CHECKING:
+    from elevate.ports import Instant
+    from elevate.store import SqliteStore
 
 TIMEOUT_SECONDS = 10
 MAX_ANSWER = 65_536
@@ -34,7 +33,7 @@ def erase(
 ) -> None:
     """Delete what opens a person's entries. Entries and proofs stay; copies that were exported before are out of reach."""
     with owned(state) as store:
-        gone = store.erase(subject, SystemClock().read())
+        gone = store.erase(subject, _now())
     sys.stdout.write(f"erased: {gone.entries} entries of {gone.requests} requests can no longer be opened\n")
 
 
@@ -48,14 +47,14 @@ def prune(
     with owned(state) as store:
         stop = store.prunable(before)
         write_archive(archive, (data for data in store.entries(0, stop)))
-        began = store.prune(stop, SystemClock().read())
+        began = store.prune(stop, _now())
     sys.stdout.write(f"the log begins at entry {began}; those before it are in {archive}\n")
 
 
 def rotate_key(*, state: State = None) -> None:
     """Hand over to a new log key by an entry that the old one signs."""
     with owned(state) as store:
-        sys.stdout.write(f"now: {store.rotate_key(SystemClock().read())}\n")
+        sys.stdout.write(f"now: {store.rotate_key(_now())}\n")
 
 
 def cosign(
@@ -66,6 +65,8 @@ def cosign(
     state: State = None,
 ) -> None:
     """Have a witness cosign the last checkpoint (C2SP tlog-witness)."""
+    from elevate.store.proving import prove_consistency
+
     key = VerifierKey.parse(witness)
     with LedgerReader(ledger_path(state)) as reader:
         note = reader.note()
@@ -87,17 +88,26 @@ def cosign(
 
 
 @contextmanager
-def owned(state: Path | None) -> Iterator[SqliteStore]:
+def owned(state: Path | None) -> "Iterator[SqliteStore]":
     """Own the ledger for a moment.
 
     Raises:
         StoreError: A broker owns it.
     """
+    from elevate.broker.system import SystemEntropy
+    from elevate.store import SqliteStore
+
     store = SqliteStore(ledger_path(state), entropy=SystemEntropy())
     try:
         yield store
     finally:
         store.close()
+
+
+def _now() -> "Instant":
+    from elevate.broker.system import SystemClock
+
+    return SystemClock().read()
 
 
 def write_archive(path: Path, entries: Iterator[bytes]) -> None:
@@ -118,6 +128,9 @@ def write_archive(path: Path, entries: Iterator[bytes]) -> None:
 
 
 def _post(url: str, body: bytes) -> str:
+    import urllib.error
+    import urllib.request
+
     if not url.startswith(("http://", "https://")):
         raise AuditError("a witness is an http or https address")
     request = urllib.request.Request(url.rstrip("/") + "/add-checkpoint", data=body, method="POST")  # noqa: S310 - checked above

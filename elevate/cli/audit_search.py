@@ -5,19 +5,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from elevate.audit.entry import Entry
-from elevate.audit.query import parse
-from elevate.audit.report import Report
-from elevate.audit.report import report as make_report
 from elevate.audit.view import line
 from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, ledger_path, line_text
 from elevate.store.reader import LedgerReader
-from elevate.store.searching import search as search_log
-from elevate.store.searching import search_found
+
+if TYPE_CHECKING:
+    from elevate.audit.report import Report
 
 HEARTBEAT_US = 300_000_000
 TOP = 10
@@ -32,6 +30,9 @@ def search(
     state: State = None,
 ) -> None:
     """Find entries, the newest first. Keys: user, event, outcome, rule, kind, code, method, since, until."""
+    from elevate.audit.query import parse
+    from elevate.store.searching import search as search_log
+
     query = parse(" ".join(words), time.time_ns() // 1000)
     last, count = -1, 0
     with LedgerReader(ledger_path(state)) as reader:
@@ -50,6 +51,8 @@ def report(
     state: State = None,
 ) -> None:
     """Count outcomes per day, user and rule, and name what a person should look at. Hours are UTC."""
+    from elevate.audit.report import report as make_report
+
     with LedgerReader(ledger_path(state)) as reader:
         found = make_report(stretch(reader, words), heartbeat_us=HEARTBEAT_US)
     sys.stdout.write(json_line(asdict(found)) if as_json(json=json) else report_text(found))
@@ -57,12 +60,15 @@ def report(
 
 def stretch(reader: LedgerReader, words: list[str] | None) -> Iterator[tuple[Entry, str]]:
     """Give the entries that words mean, the oldest first, each with its user."""
+    from elevate.audit.query import parse
+    from elevate.store.searching import search_found
+
     query = parse(" ".join(words or ["since:7d"]), time.time_ns() // 1000)
     for entry, terms in search_found(reader, query):
         yield entry, next((term.removeprefix("user:") for term in sorted(terms) if term.startswith("user:")), "")
 
 
-def report_text(found: Report) -> str:
+def report_text(found: "Report") -> str:
     """Give a report for people."""
     parts = [f"{found.entries} entries\n"]
     for title, counted in (("outcome", found.outcomes), ("day", found.days), ("user", found.users), ("rule", found.rules)):

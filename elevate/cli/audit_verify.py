@@ -1,25 +1,24 @@
 """``elevate audit verify``, ``prove``, ``check`` and ``key``: what can be shown of the log, and to whom."""
 
-import multiprocessing
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from elevate.audit import Verdict, parse
 from elevate.audit.notes import Checkpoint, Note, VerifierKey
-from elevate.audit.proof import HEADER, Proof
-from elevate.audit.proof import check as check_proof
-from elevate.audit.verify import Known
 from elevate.cli.audit_common import Json, State, as_json, json_line, ledger_path
 from elevate.errors import AuditError
-from elevate.store.checking import Part, Plan
-from elevate.store.proving import prove as prove_entry
 from elevate.store.reader import LedgerReader
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from elevate.audit.verify import Known
+    from elevate.store.checking import Part, Plan
 
 PROCESSES = 2
 ALONE = 20_000
@@ -42,6 +41,8 @@ def verify(
     state: State = None,
 ) -> None:
     """Check the whole log. Exit status: 0 verified, 1 tampered, 2 incomplete."""
+    from elevate.store.checking import Plan
+
     known = [read_anchor(text) for text in anchor or ()]
     plan = Plan(ledger_path(state), since=since, known=known, key=VerifierKey.parse(log_key) if log_key else None)
     verdict = run(plan)
@@ -57,6 +58,8 @@ def prove(
     state: State = None,
 ) -> None:
     """Print a proof that one entry is in the log, against the last checkpoint; it holds without the log."""
+    from elevate.store.proving import prove as prove_entry
+
     if not name.isdecimal():
         raise AuditError("an entry is named by its position", hint="elevate audit show ID prints the positions in brackets")
     with LedgerReader(ledger_path(state)) as reader:
@@ -75,6 +78,8 @@ def check(
     json: Json = False,
 ) -> None:
     """Check a proof, with nothing but the log's key."""
+    from elevate.audit.proof import check as check_proof
+
     keys = [VerifierKey.parse(text) for text in witness or ()]
     proven = check_proof(file.read(MAX_ANCHOR_BYTES), VerifierKey.parse(log_key), witnesses=keys)
     if as_json(json=json):
@@ -93,15 +98,19 @@ def key(*, json: Json = False, state: State = None) -> None:
     sys.stdout.write(json_line(keys) if as_json(json=json) else f"first: {keys['first']}\nnow:   {keys['now']}\n")
 
 
-def read_anchor(text: str) -> Known:
+def read_anchor(text: str) -> "Known":
     """Read what was kept outside: a checkpoint, a proof, or ``SIZE:ROOT``.
 
     Raises:
         AuditError: It is none of these.
     """
+    from elevate.audit.verify import Known
+
     size, _, root = text.partition(":")
     if size.isdecimal() and len(root) == ROOT_CHARS and not set(root) - set("0123456789abcdef"):
         return Known(size=int(size), root=bytes.fromhex(root), source="the anchor")
+    from elevate.audit.proof import HEADER, Proof
+
     try:
         content = _read(Path(text))
     except AuditError as exc:
@@ -131,8 +140,10 @@ def _archived(path: Path, position: int) -> bytes:
     return found
 
 
-def run(plan: Plan) -> Verdict:
+def run(plan: "Plan") -> Verdict:
     """Check a log, a long one with several processes, and show how far it is where somebody looks on."""
+    import multiprocessing
+
     parts = plan.ranges(PROCESSES if plan.size - plan.start > ALONE else 1)
     bar = _Bar(plan.size - plan.start)
     context = multiprocessing.get_context("fork")
@@ -152,14 +163,14 @@ def run(plan: Plan) -> Verdict:
     return plan.verdict(found)
 
 
-def _work(plan: Plan, part: int, parts: Sequence[tuple[int, int]], answer: "Connection[Part | str, None]") -> None:
+def _work(plan: "Plan", part: int, parts: Sequence[tuple[int, int]], answer: "Connection[Part | str, None]") -> None:
     try:
         answer.send(plan.check(part, parts, lambda _: None))
     except Exception as exc:  # noqa: BLE001 - the other process must hear of whatever it was
         answer.send(str(exc))
 
 
-def _receive(answer: "Connection[None, Part | str]") -> Part:
+def _receive(answer: "Connection[None, Part | str]") -> "Part":
     try:
         found = answer.recv()
     except EOFError as exc:

@@ -1,0 +1,176 @@
+"""The log's figures, on a generated log of 100,000 entries; of a million with ``ELEVATE_SOAK=1``.
+
+The peer of the verification is ``journalctl --verify`` on a journal of the same events, made in the same run where the tools
+are there; it is scaled to the same number of entries.
+"""
+
+import atexit
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from elevate.audit.notes import VerifierKey
+from elevate.audit.proof import check
+from elevate.cli.audit_verify import run
+from elevate.ports import Draft
+from elevate.store import SqliteStore
+from elevate.store.checking import Plan
+from elevate.store.reader import LedgerReader
+from elevate.store.searching import SearchIndex, index_path
+from elevate.testing import SeededEntropy
+from tests.bench.figure import Figure, median
+from tests.biglog import LIFE, life, make_log
+from tests.ledgers import request_id
+
+MILLION = 1_000_000
+ENTRIES = MILLION if os.environ.get("ELEVATE_SOAK") == "1" else 100_000
+APPENDS = {1: 400, 64: 12_800}
+JOURNAL = "/lib/systemd/systemd-journal-remote"
+CALLS = 200
+SAMPLES = 50_000
+
+
+@cache
+def log() -> Path:
+    """Make the log once for all figures; a slow reader's folder is removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="elevate-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    make_log(folder / "ledger.sqlite", ENTRIES * 20 // 19).close()
+    return folder / "ledger.sqlite"
+
+
+def size() -> int:
+    with LedgerReader(log()) as reader:
+        return reader.size()
+
+
+def append_1() -> Figure:
+    """One caller: median of one durable append, in ms."""
+    return Figure(name="append_1", value=_append(1)[1], unit="ms")
+
+
+def append_64() -> Figure:
+    """64 callers: durable appends per second."""
+    return Figure(name="append_64", value=_append(64)[0], unit="/s")
+
+
+def _append(callers: int) -> tuple[float, float]:
+    """Give entries per second and the median of one in ms."""
+    entry = next(one for one in life(0, step_us=1) if isinstance(one, Draft))
+    draft = Draft(event=entry.event, request="", at=entry.at, body=entry.body)
+    took: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "ledger", entropy=SeededEntropy())
+
+        def caller() -> None:
+            for _ in range(APPENDS[callers] // callers):
+                begun = time.perf_counter()
+                store.append(draft)
+                took.append(time.perf_counter() - begun)
+
+        threads = [threading.Thread(target=caller) for _ in range(callers)]
+        begun = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.perf_counter() - begun
+        store.close()
+    return len(took) / seconds, statistics.median(took) * 1000
+
+
+def verify() -> Figure:
+    """Strict, two processes, ledger rows and checkpoints included; scaled to a million entries."""
+    scale = MILLION / size()
+    seconds = median(lambda: _seconds(lambda: run(Plan(log()))), runs=3) * scale
+    peer = _journal()
+    return Figure(
+        name="log_verify_1m",
+        value=seconds,
+        unit=f"s, of {size():,} entries",
+        peer="journalctl --verify" if peer else "",
+        peer_value=peer * MILLION / min(SAMPLES, size()) if peer else None,
+    )
+
+
+def timeline() -> Figure:
+    """One token's life out of the whole log, median in ms."""
+    numbers = range(0, ENTRIES // LIFE, max(ENTRIES // LIFE // CALLS, 1))
+    with LedgerReader(log()) as reader:
+        took = [_seconds(lambda number=number: reader.opened_of(request_id(number))) for number in numbers]  # type: ignore[misc]
+    return Figure(name="timeline_1m", value=statistics.median(took) * 1000, unit="ms")
+
+
+def show() -> Figure:
+    """The command from the shell, ms."""
+    command = [sys.executable, "-m", "elevate", "audit", "show", request_id(ENTRIES // LIFE // 2), "--state", str(log().parent)]
+    seconds = median(lambda: _seconds(lambda: subprocess.run(command, check=True, capture_output=True)), runs=9)
+    return Figure(name="show_command", value=seconds * 1000, unit="ms")
+
+
+def proof() -> Figure:
+    """Making a proof of one entry with a new reader, median in ms."""
+    store = SqliteStore(log(), entropy=SeededEntropy())
+    store.checkpoint()
+    took = [_seconds(lambda number=number: store.prove(number * 7 % ENTRIES)) for number in range(CALLS)]  # type: ignore[misc]
+    store.close()
+    return Figure(name="proof", value=statistics.median(took) * 1000, unit="ms")
+
+
+def proof_check() -> Figure:
+    """Checking a proof, signature included, median in µs."""
+    store = SqliteStore(log(), entropy=SeededEntropy())
+    key, text = VerifierKey.parse(store.verifier_key), store.prove(size() // 3)
+    store.close()
+    took = [_seconds(lambda: check(text, key)) for _ in range(CALLS * 5)]
+    return Figure(name="proof_check", value=statistics.median(took) * 1_000_000, unit="µs")
+
+
+def index_bytes() -> Figure:
+    """What the search index and the tree take per entry, in bytes."""
+    with LedgerReader(log()) as reader:
+        SearchIndex(reader).close()
+        tree = int(reader.rows("SELECT sum(length(hashes) + length(root)) FROM tiles")[0][0])
+    return Figure(name="index_bytes", value=(index_path(log()).stat().st_size + tree) / size(), unit="bytes per entry")
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _journal() -> float:
+    """Verify a journal of the same events; 0 where journald's tools are not there."""
+    if not Path(JOURNAL).exists() or not shutil.which("journalctl"):
+        return 0.0
+    with tempfile.TemporaryDirectory() as folder, LedgerReader(log()) as reader:
+        target = Path(folder) / "peer.journal"
+        events = "".join(
+            f"__REALTIME_TIMESTAMP={entry.unix_us}\n__MONOTONIC_TIMESTAMP={entry.mono_us}\n_BOOT_ID={'b' * 32}\n"
+            f"SEQ={entry.seq}\nEVENT={entry.event}\nREQUEST={entry.request}\nHASH={entry.was}\nMESSAGE={dict(entry.body)}\n\n"
+            for entry in reader.opened(0, SAMPLES)
+        )
+        subprocess.run([JOURNAL, "--output", str(target), "-"], input=events, text=True, check=True, capture_output=True)
+        command = ["journalctl", "--verify", "--file", str(target)]
+        return median(lambda: _seconds(lambda: subprocess.run(command, check=True, capture_output=True)), runs=3)
+
+
+FIGURES = {
+    "append_1": append_1,
+    "append_64": append_64,
+    "log_verify_1m": verify,
+    "timeline_1m": timeline,
+    "show_command": show,
+    "proof": proof,
+    "proof_check": proof_check,
+    "index_bytes": index_bytes,
+}
