@@ -101,7 +101,10 @@ def target_fact(folder: Folder, name: str, path: str) -> FileFact:
 
 def file_facts(file: Opened) -> dict[str, FactValue]:
     """Give what rules may ask of any file."""
-    return {"path": file.fact.path, "sha256": file.fact.sha256, "signer": Fact.ABSENT, "writable": file.writable}
+    facts: dict[str, FactValue] = {"path": file.fact.path, "sha256": file.fact.sha256, "signer": Fact.ABSENT}
+    if file.name != file.fact.path:
+        facts["real_path"] = file.fact.path
+    return {**facts, "writable": file.writable}
 
 
 def in_order(facts: Mapping[str, FactValue]) -> tuple[tuple[str, FactValue], ...]:

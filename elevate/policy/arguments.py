@@ -2,11 +2,12 @@
 
 Patterns are no regular expressions, so that a rule stays open to lint and can't be slow: ``*`` is any run of characters without
 ``/``, ``?`` is one of them, and ``/**`` at the end is everything below.
-SECURITY: a wildcard never stands for a leading ``-`` (an option), for a ``..`` between slashes, or for a control character.
+SECURITY: a wildcard never surely stands for a leading ``-`` (an option), for a ``..`` between slashes, or for a control
+character. There the answer is a doubt (None), which helps no allow and stops no deny.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,20 +20,61 @@ MAX_POSITIONS = 256
 
 _WILD = re.compile(r"[*?]")
 _UNSAFE = re.compile(r"(?:^|/)\.\.(?:/|$)|[\x00-\x1f\x7f]")
+_UNPLAIN = re.compile(r"/(?:\.{0,2})(?:/|$)")
 
 
 @lru_cache(maxsize=8192)
-def matches(pattern: str, argument: str) -> bool:
-    """Say whether one argument is as the pattern says."""
-    if not _WILD.search(pattern):
-        return pattern == argument
-    if len(argument) > MAX_WILD_CHARS or _UNSAFE.search(argument):
-        return False
-    if argument.startswith("-") and pattern[0] in "*?":
-        return False
-    if pattern == "**":
-        return True
-    return _segments(pattern.split("/"), argument.split("/"))
+def matches(pattern: str, argument: str) -> bool | None:
+    """Say whether one argument is as the pattern says; None for a doubt.
+
+    A doubt is a wildcard that would stand for what it never should, an argument that is too long to look at, and one that is as
+    the pattern says only in its plain form (``/etc//shadow``, ``/tmp/../etc/shadow``).
+    """
+    wild = _WILD.search(pattern) is not None
+    if wild and len(argument) > MAX_WILD_CHARS:
+        return None
+    if _reads(pattern, argument):
+        return None if wild and _doubtful(pattern, argument) else True
+    return None if _UNPLAIN.search(argument) and _reads(pattern, _plain(argument)) else False
+
+
+def _doubtful(pattern: str, argument: str) -> bool:
+    return _UNSAFE.search(argument) is not None or (argument.startswith("-") and pattern[0] in "*?")
+
+
+def _reads(pattern: str, argument: str) -> bool:
+    return pattern in {"**", argument} or _segments(pattern.split("/"), argument.split("/"))
+
+
+def _plain(path: str) -> str:
+    """Give a path without ``//``, ``.`` and ``..``, as far as that can be said without looking at links."""
+    steps: list[str] = []
+    for step in path.split("/"):
+        if step == ".." and steps and steps[-1] not in {"", ".."}:
+            steps.pop()
+        elif not steps or (step not in {"", "."} and (step != ".." or steps != [""])):
+            steps.append(step)
+    return "/".join(steps)
+
+
+def _all(answers: Iterable[bool | None]) -> bool | None:
+    """Join answers of which each must be yes."""
+    doubt = False
+    for answer in answers:
+        if answer is False:
+            return False
+        doubt = doubt or answer is None
+    return None if doubt else True
+
+
+def _any(answers: Iterable[bool | None]) -> bool | None:
+    """Join answers of which one yes will do."""
+    doubt = False
+    for answer in answers:
+        if answer:
+            return True
+        doubt = doubt or answer is None
+    return None if doubt else False
 
 
 def _segments(wanted: list[str], given: list[str]) -> bool:
@@ -94,29 +136,29 @@ class Arguments:
     rest: str | None = None
     contains: tuple[str, ...] | None = None
 
-    def hold(self, given: Sequence[str]) -> bool:
-        """Say whether all that is said holds for the arguments (without the program)."""
+    def hold(self, given: Sequence[str]) -> bool | None:
+        """Say whether all that is said holds for the arguments (without the program); None where a pattern doubts."""
         words = tuple(given)
         if self.exact is not None and words != self.exact:
             return False
         if self.prefix is not None and words[: len(self.prefix)] != self.prefix:
             return False
-        if self.patterns is not None and not self._positions(words):
-            return False
-        return self.contains is None or any(matches(want, word) for want in self.contains for word in words)
+        placed = True if self.patterns is None else self._positions(words)
+        held = self.contains is None or _any(matches(want, word) for want in self.contains for word in words)
+        return _all((placed, held))
 
     @property
     def only_contains(self) -> bool:
         """Nothing but ``contains`` is said."""
         return self.contains is not None and self.exact is None and self.prefix is None and self.patterns is None
 
-    def _positions(self, words: tuple[str, ...]) -> bool:
+    def _positions(self, words: tuple[str, ...]) -> bool | None:
         patterns = self.patterns or ()
         if len(words) < len(patterns) or (self.rest is None and len(words) > len(patterns)):
             return False
-        if not all(any(matches(want, word) for want in wants) for wants, word in zip(patterns, words, strict=False)):
-            return False
-        return self.rest is None or all(matches(self.rest, word) for word in words[len(patterns) :])
+        placed = _all(_any(matches(want, word) for want in wants) for wants, word in zip(patterns, words, strict=False))
+        further = self.rest is None or _all(matches(self.rest, word) for word in words[len(patterns) :])
+        return _all((placed, further))
 
     def first_wrong(self, given: Sequence[str]) -> int:
         """Give the index of the first argument that is not as wanted; their number where one is missing or too many."""

@@ -31,7 +31,7 @@ from elevate.policy.times import Between
 END = "\x1f"
 """Ends each argument in ``context.arguments``."""
 
-_TEXTS = ("path", "sha256", "signer", "product", "version", "package", "manifest", "service", "action")
+_TEXTS = ("path", "real_path", "sha256", "signer", "product", "version", "package", "manifest", "service", "action")
 _FLAGS = ("installer", "writable")
 
 
@@ -130,10 +130,13 @@ def _condition(condition: Condition, *, allow: bool) -> str | None:
 def _fact_condition(condition: Condition, *, allow: bool) -> str | None:
     match condition:
         case OneOf(name, values):
-            return _known(name, _one_of(name, values), allow=allow)
+            said = _one_of(name, values)
+            if name == "path" and not allow:
+                said = f"({said} || {_one_of('real_path', values)})"
+            return _known(name, said, allow=allow)
         case Below(values):
-            below = " || ".join(f"context.path like {_like(value.rstrip('/') + '/')}" for value in values)
-            return _known("path", f"(context has path && ({below}))", allow=allow)
+            said = _below("path", values)
+            return _known("path", said if allow else f"({said} || {_below('real_path', values)})", allow=allow)
         case NotWritable():
             return _known("writable", "context.writable == false", allow=True)
         case IsFlag(name, value):
@@ -141,6 +144,11 @@ def _fact_condition(condition: Condition, *, allow: bool) -> str | None:
             return plain if name == "input" else _known(name, plain, allow=allow)
         case _:
             return None
+
+
+def _below(name: str, values: tuple[str, ...]) -> str:
+    below = " || ".join(f"context.{name} like {_like(value.rstrip('/') + '/')}" for value in values)
+    return f"(context has {name} && ({below}))"
 
 
 def _known(name: str, said: str, *, allow: bool) -> str:
@@ -173,8 +181,6 @@ def request(question: Question) -> tuple[dict[str, Json], list[dict[str, Json]]]
     requester = question.requester
     facts = facts_of(question)
     names: tuple[str, ...] = (*_TEXTS, *_FLAGS)
-    if question.task.task.kind != "process.run":
-        facts.setdefault("writable", False)
     undetermined: list[Json] = []
     undetermined += [name for name in names if fact(facts, name) is Fact.UNDETERMINED]
     env: list[Json] = [*sorted(env_names(question))]

@@ -22,6 +22,15 @@ def fact(facts: Facts, name: str) -> FactValue:
     return value
 
 
+def real_path(facts: Facts) -> str:
+    """Give the other path of a program that was called by a link's name; empty for any other.
+
+    SECURITY: an allow looks at the name that was called, since programs act by it; a deny or a require for either path holds.
+    """
+    value = facts.get("real_path")
+    return value if isinstance(value, str) and not isinstance(value, Fact) else ""
+
+
 def _shown(value: FactValue) -> str:
     if isinstance(value, Fact):
         return "none" if value is Fact.ABSENT else "not known"
@@ -53,6 +62,8 @@ class OneOf:
             return None
         if value is Fact.ABSENT:
             return self.name == "signer" and UNSIGNED in self.values
+        if self.name == "path" and value not in self.values and real_path(facts) in self.values:
+            return None
         return value in self.values and not (self.name == "signer" and value == UNSIGNED)
 
     def wants(self) -> str:
@@ -78,6 +89,11 @@ class Below:
         path = fact(facts, "path")
         if not isinstance(path, str) or isinstance(path, Fact):
             return None
+        if self._above(path):
+            return True
+        return None if self._above(real_path(facts)) else False
+
+    def _above(self, path: str) -> bool:
         return any(path.startswith(value if value == "/" else value + "/") for value in self.values)
 
     def wants(self) -> str:
@@ -97,10 +113,9 @@ class NotWritable:
     key: str = "task.path"
 
     def holds(self, facts: Facts, question: Question) -> bool | None:
-        """Say whether it holds; hosts tell it of programs always, of other files where they look."""
-        value = facts.get("writable")
-        if value is None:
-            return None if question.task.task.kind == "process.run" else True
+        """Say whether it holds; a host that does not tell it leaves a doubt."""
+        del question
+        value = fact(facts, "writable")
         return None if isinstance(value, Fact) else not value
 
     def wants(self) -> str:

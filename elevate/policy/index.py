@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from elevate.model import Fact, Requester
-from elevate.policy.conditions import UNSIGNED, fact, selector_of
+from elevate.policy.conditions import UNSIGNED, fact, real_path, selector_of
 from elevate.policy.rule import ANYONE, By, Effect, Facts, Question, Rule
 
 SPLIT_FROM = 9
@@ -61,9 +61,22 @@ class KindIndex:
             self._below(path, requester, found)
         if self._anything != ():
             _take(self._anything, requester, found)
-        if doubt and self._careful:
-            found += self._in_doubt(facts, question)
+        if self._careful:
+            found += self._in_doubt(facts, question) if doubt else self._by_real_path(facts, question)
         return found
+
+    def _by_real_path(self, facts: Facts, question: Question) -> list[Rule]:
+        """Give the denies and requires for the file behind the link by which a program was called."""
+        real = real_path(facts)
+        if not real:
+            return []
+        found: list[Rule] = []
+        bucket = dict(self._facts).get("path", {}).get(real)
+        if bucket is not None:
+            _take(bucket, question.requester, found)
+        self._below(real, question.requester, found)
+        careful = [(rule, selector_of(rule)) for rule in found if rule.effect is not Effect.ALLOW]
+        return [rule for rule, selector in careful if selector is not None and selector.holds(facts, question) is None]
 
     def _in_doubt(self, facts: Facts, question: Question) -> list[Rule]:
         """Give the denies and requires whose selector can't be told; what is not known never helps."""

@@ -18,6 +18,7 @@ MAX_NESTING = 32
 _LARGE = 2**18
 """From this many characters on, only the first syntax errors are told: reading again takes seconds."""
 
+_LONG_NUMBER = 4000
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _INLINE_BLANK = re.compile(r"[ \t]*")
@@ -98,7 +99,7 @@ def _too_deep(text: str) -> int:
     if long_key is not None:
         return long_key.start()
     depth = 0
-    for match in re.finditer(r"[\[\]{}]|\n(?=\s*(?:\[\[?[A-Za-z]|[\w.-]+\s*=))", text):
+    for match in re.finditer(r"[\[\]{}]|\n(?=[ \t]*(?:\[\[?[A-Za-z]|[\w.-]+[ \t]*=))", text):
         sign = match.group()
         depth = 0 if sign == "\n" else depth + 1 if sign in "[{" else max(0, depth - 1)
         if depth > MAX_NESTING:
@@ -117,7 +118,7 @@ def _syntax(places: Places, text: str, exc: Exception) -> Problem:
 
 
 def _end_or_long_number(text: str) -> tuple[int, int]:
-    number = re.search(r"\d{4000,}", text)
+    number = next((one for one in re.finditer(r"\d+", text) if one.end() - one.start() >= _LONG_NUMBER), None)
     offset = number.start() if number else len(text.rstrip())
     before = text[:offset]
     return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1

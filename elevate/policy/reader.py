@@ -15,7 +15,7 @@ from elevate.policy.conditions import (
 from elevate.policy.parts import SELECTORS, condition_of, has_selector, names_in, plain_value, unknown_fix
 from elevate.policy.problems import Path, RefusedValue
 from elevate.policy.rule import By, Condition, Effect, Rule, ServiceIdentity, Settings, Value, Who
-from elevate.policy.schema import ALL_KINDS, RULE, RUN, SERVICE, TABLES, TASK, THEN, Key
+from elevate.policy.schema import ALL_KINDS, RULE, SERVICE, TABLES, TASK, THEN, Key
 from elevate.policy.windows import read_when
 
 Say: TypeAlias = Callable[[Path, str, str], None]
@@ -263,7 +263,7 @@ class Reader:
         if rule.who.user or rule.who.group or rule.who.sid:
             self._bad((*path, "who"), "a service identity is no person", "keep who = { service = … } alone")
         exact = any(isinstance(one, ArgumentsAre) and one.wanted.exact is not None for one in rule.conditions)
-        pinned = rule.by is By.SHA256 or (rule.by is By.PATH and (exact or rule.kinds != RUN))
+        pinned = rule.by is By.SHA256 or (rule.by is By.PATH and (exact or "process.run" not in rule.kinds))
         if not pinned and not (rule.by is By.SERVICE and rule.kinds == ("service.control",)):
             fix = "name the program's sha256, or its path with the exact arguments"
             self._bad((*path, "task"), "what a service identity may do must be pinned", fix)

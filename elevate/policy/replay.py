@@ -179,7 +179,7 @@ def _sample(condition: Condition) -> dict[str, object]:
         case ArgumentsAre(wanted):
             words = wanted.exact or wanted.prefix or tuple(one[0] for one in wanted.patterns or ())
             plain = [word.replace("**", "a").replace("*", "a").replace("?", "a") for word in words]
-            return {"arguments": plain if wanted.hold(plain) else [*plain, *(wanted.contains or ())[:1]]}
+            return {"arguments": plain if wanted.hold(plain) is True else [*plain, *(wanted.contains or ())[:1]]}
         case _:
             return {}
 

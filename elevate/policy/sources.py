@@ -55,6 +55,7 @@ class _Reading:
         self._places = Places("", "")
         self._reader = Reader(say=self._say, settings=settings)
         self._ids: dict[str, Rule] = {}
+        self._services: set[str] = set()
         self._unpinned: list[tuple[Rule, Problem]] = []
 
     def source(self, source: Source) -> None:
@@ -142,9 +143,10 @@ class _Reading:
             self._unpinned.append((rule, self._places.problem((*path, "then", "prompt"), message, fix)))
 
     def _add_service(self, identity: ServiceIdentity, path: Path) -> None:
-        if any(known.name == identity.name for known in self.parsed.services):
+        if identity.name in self._services:
             self._say((*path, "name"), f"duplicate service identity {identity.name!r}", "give this one another name")
             return
+        self._services.add(identity.name)
         self.parsed.services.append(identity)
 
     def _test(self, table: object, path: Path) -> None:

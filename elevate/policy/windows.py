@@ -9,6 +9,8 @@ from elevate.policy.rule import Condition
 from elevate.policy.times import DAYS, Between, InHours
 
 _DAY_MINUTES = 24 * 60
+_YEARS = range(1970, 9999)
+"""In which a moment can be shown in any time zone."""
 
 
 def read_when(values: Mapping[str, object]) -> tuple[Condition, ...]:
@@ -66,6 +68,7 @@ def _unix(values: Mapping[str, object], name: str) -> int | None:
         return None
     try:
         moment = datetime.fromisoformat(str(values[name]))
+        _YEARS.index(moment.year)
     except ValueError as exc:
         raise RefusedValue(f"there is no such moment: {values[name]}", 'like "2026-12-31T18:00:00Z"', path=(name,)) from exc
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

@@ -73,6 +73,7 @@ FACTS: dict[str, "st.SearchStrategy[Any]"] = {
     "sha256": st.sampled_from((*SHAS, "undetermined")),
     "signer": st.sampled_from((*SIGNERS, "undetermined")),
     "package": st.sampled_from(("apt", "vim")),
+    "real_path": st.sampled_from(PATHS),
     "writable": st.sampled_from((True, False, False, "undetermined")),
     "installer": st.sampled_from((True, False, "undetermined")),
     "arguments": st.lists(st.sampled_from(WORDS), max_size=2),
@@ -146,12 +147,19 @@ def _task(wanted: Table, task: Table, effect: str) -> bool:
     return all(answer is True or (answer is None and effect != "allow") for answer in answers)
 
 
+def _place(name: str, wanted: list[str], task: Table) -> bool | None:
+    def there(path: str) -> bool:
+        return path in wanted if name == "path" else any(path.startswith(one.rstrip("/") + "/") for one in wanted)
+
+    return True if there(task["path"]) else None if there(task.get("real_path", "")) else False
+
+
 def _flag(value: object, *, wanted: bool) -> bool | None:
     return None if value == "undetermined" else value is wanted
 
 
 def _selector(name: str, wanted: list[str], task: Table) -> bool | None:
-    if name == "directory":
-        return any(task["path"].startswith(one.rstrip("/") + "/") for one in wanted)
+    if name in {"path", "directory"}:
+        return _place(name, wanted, task)
     value = task.get(name, "unsigned" if name == "signer" else "")
     return None if value == "undetermined" else value in wanted
