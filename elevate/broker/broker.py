@@ -75,8 +75,8 @@ class Broker:
             self._note("policy-refused", refused | body.setting("policy", parts.policy.current.digest))
 
     @classmethod
-    def open(cls, folder: Path, *, clock: Clock | None = None, entropy: Entropy | None = None) -> Self:
-        """Open the broker that lives in ``folder``.
+    def open(cls, folder: Path, *, clock: Clock | None = None, entropy: Entropy | None = None, keyring: bool = False) -> Self:
+        """Open the broker that lives in ``folder``; ``keyring`` as for `embedded`.
 
         Raises:
             BrokerError: There is none, it is open elsewhere, or a part of it can't be used.
@@ -84,11 +84,11 @@ class Broker:
         """
         with ExitStack() as stack:
             home = Home(folder)
-            parts, hello, launcher = open_parts(home, stack, clock=clock, entropy=entropy)
+            parts, hello, launcher = open_parts(home, stack, clock=clock, entropy=entropy, keyring=keyring)
             return cls(parts, home=home, hello=hello, launcher=launcher, cleanup=stack.pop_all())
 
     @classmethod
-    def embedded(
+    def embedded(  # noqa: PLR0913 - each is a choice of its own, by name
         cls,
         folder: Path | None = None,
         *,
@@ -97,6 +97,7 @@ class Broker:
         prompter: Callable[["Broker"], Prompter] | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        keyring: bool = False,
     ) -> Self:
         """Open a broker inside this process, on an emulated machine of its own.
 
@@ -107,6 +108,8 @@ class Broker:
             prompter: Makes each prompt; else the scripted sensor answers.
             clock: Instead of the machine's own.
             entropy: Instead of the machine's own.
+            keyring: Device secrets are in the person's own keyring where it has a real backend; such a folder is for this
+                process's own brokers only, the daemon never looks there.
         """
         with ExitStack() as stack:
             if folder is None:
@@ -115,7 +118,7 @@ class Broker:
             fresh = not Home(folder).exists()
             if fresh:
                 create(folder, policy=policy, simulated=True)
-            broker = cls.open(folder, clock=clock, entropy=entropy)
+            broker = cls.open(folder, clock=clock, entropy=entropy, keyring=keyring)
             if fresh:
                 broker.enrol_owner(pin)
             stack.push(broker._cleanup.pop_all().__exit__)  # noqa: SLF001 - our own

@@ -9,7 +9,7 @@ from elevate.broker.settings import Settings
 from elevate.broker.system import SystemClock, SystemEntropy
 from elevate.broker.turns import Turns
 from elevate.errors import NoBrokerError
-from elevate.hello import SoftwareHello, UsbSecurityKeys, scripted_sensors
+from elevate.hello import SoftwareHello, UsbSecurityKeys, personal_secrets, scripted_sensors
 from elevate.host.emulated import EmulatedHost
 from elevate.host.launcher import Launcher
 from elevate.host.linux import LinuxHost
@@ -22,9 +22,16 @@ NONCE_BYTES = 8
 
 
 def open_parts(
-    home: Home, stack: ExitStack, *, clock: Clock | None, entropy: Entropy | None
+    home: Home, stack: ExitStack, *, clock: Clock | None, entropy: Entropy | None, keyring: bool = False
 ) -> tuple[Parts, SoftwareHello, Launcher]:
     """Open everything; what was opened is closed by ``stack``.
+
+    Args:
+        home: The broker's folder.
+        stack: Closes the parts.
+        clock: Instead of the machine's own.
+        entropy: Instead of the machine's own.
+        keyring: Device secrets are in the person's own keyring, where there is one; for a broker inside a person's process.
 
     Raises:
         NoBrokerError: Nothing was made in this folder.
@@ -50,6 +57,7 @@ def open_parts(
         sensors=sensors,
         settings=settings.hello,
         security_key=UsbSecurityKeys(),
+        secrets=personal_secrets(home.hello / "device") if keyring else None,
     )
     parts = Parts(
         clock=clock,

@@ -4,7 +4,7 @@ Nothing here imports `fido2` or `keyring` until a security key or a keyring is a
 """
 
 from elevate.hello.scripted import Script, ScriptedSensor, scripted_sensors
-from elevate.hello.secrets import FileSecrets, KeyringSecrets, MemorySecrets, keyring_secrets
+from elevate.hello.secrets import FileSecrets, KeyringSecrets, MemorySecrets, keyring_secrets, personal_secrets
 from elevate.hello.security_key import UsbSecurityKeys
 from elevate.hello.sensors import Sensor, Sight
 from elevate.hello.settings import HelloSettings, KdfRules, LockoutRules, PartyRules, PinRules
@@ -29,6 +29,7 @@ __all__ = [
     "SoftwareHello",
     "UsbSecurityKeys",
     "keyring_secrets",
+    "personal_secrets",
     "prompt_view",
     "refusal_view",
     "scripted_sensors",

@@ -120,6 +120,13 @@ class KeyringSecrets:
         return answer
 
 
+def personal_secrets(folder: Path) -> DeviceSecrets:
+    """Give the person's keyring where there is one and nothing is in files yet, else files in ``folder``."""
+    if folder.exists():
+        return FileSecrets(folder)
+    return keyring_secrets() or FileSecrets(folder)
+
+
 def keyring_secrets() -> KeyringSecrets | None:
     """Give the person's own keyring where it has a real backend; for the embedded broker only.
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -223,7 +224,12 @@ def test_our_signatures_are_the_published_ones_byte_for_byte() -> None:
             continue
         key = keys.from_bytes(keys.ES256, bytes.fromhex(private))
         told = vector["authentication"]
-        signed = webauthn.signed_bytes(bytes.fromhex(told["authenticatorData"]), bytes.fromhex(told["clientDataJSON"]))
+        theirs = bytes.fromhex(told["authenticatorData"])
+        ours = AuthenticatorData(
+            rp_id_hash=webauthn.rp_id_hash("example.org"), flags=theirs[32], sign_count=0, extensions=theirs[37:]
+        ).encode()
+        assert ours == theirs
+        signed = webauthn.signed_bytes(ours, bytes.fromhex(told["clientDataJSON"]))
         assert keys.cose(key, keys.ES256) == public
         assert keys.sign(key, signed).hex() == told["signature"]
         same += 1
@@ -236,3 +242,44 @@ def test_base64url_is_read_in_one_form_only() -> None:
     for text in ("-_8=", "+/8", "-_9", "a"):
         with pytest.raises(ValueError, match=r".+"):
             unb64(text)
+
+
+def wycheproof(name: str) -> list[tuple[dict[str, str], dict[str, str]]]:
+    """Give pairs of public key and test."""
+    told = json.loads(vectors(f"wycheproof/{name}").read_text())
+    return [(group["publicKey"], test) for group in told["testGroups"] for test in group["tests"]]
+
+
+def accepts(public: bytes, signature: bytes, data: bytes, algorithm: int) -> bool:
+    try:
+        keys.verify(public, signature, data, algorithms=(algorithm,))
+    except GestureError:
+        return False
+    return True
+
+
+def test_wycheproof_ed25519() -> None:
+    """Every valid signature is accepted, every other one refused."""
+    wrong = []
+    for key, test in wycheproof("ed25519_test.json"):
+        public = cbor.encode({1: 1, 3: keys.EDDSA, -1: 6, -2: bytes.fromhex(key["pk"])})
+        found = accepts(public, bytes.fromhex(test["sig"]), bytes.fromhex(test["msg"]), keys.EDDSA)
+        wrong += [test["tcId"]] if found != (test["result"] == "valid") else []
+    assert wrong == []
+
+
+def test_wycheproof_ecdsa_p256() -> None:
+    """The vectors hold r and s side by side; WebAuthn wraps them in DER, so only pairs of the right size can be asked."""
+    wrong, asked = [], 0
+    for key, test in wycheproof("ecdsa_secp256r1_sha256_p1363_test.json"):
+        pair = bytes.fromhex(test["sig"])
+        if len(pair) != 64:
+            continue
+        asked += 1
+        r, s = (int.from_bytes(part, "big") for part in (pair[:32], pair[32:]))
+        x, y = (bytes.fromhex(key["uncompressed"][at : at + 64]) for at in (2, 66))
+        public = cbor.encode({1: 2, 3: keys.ES256, -1: 1, -2: x, -3: y})
+        found = accepts(public, encode_dss_signature(r, s), bytes.fromhex(test["msg"]), keys.ES256)
+        wrong += [test["tcId"]] if found != (test["result"] == "valid") else []
+    assert wrong == []
+    assert asked > 200

@@ -1,5 +1,6 @@
 """Device secrets: files, memory, a keyring that was made on purpose. Keyring's own suite runs against our backend."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from elevate.errors import GestureError, HelloError
 from elevate.hello import FileSecrets, KeyringSecrets, MemorySecrets, SoftwareHello, keyring_secrets
 from elevate.hello.sealed_keyring import SealedKeyring
 from elevate.hello.secrets import DeviceSecrets
+from elevate.host.processes import read_process
 from tests.hello.parts import PIN, SETTINGS, USER, Machine
 
 KEY = bytes(range(32))
@@ -87,5 +89,25 @@ def test_a_headless_machine_has_no_keyring() -> None:
     keyring.set_keyring(FailKeyring())  # type: ignore[no-untyped-call]
     try:
         assert keyring_secrets() is None
+    finally:
+        keyring.set_keyring(before)
+
+
+def test_an_embedded_broker_uses_the_keyring_where_told(tmp_path: Path) -> None:
+    """Files are then nowhere; where the keyring only fails, files are taken."""
+    import keyring
+
+    from elevate.broker import Broker
+
+    before = keyring.get_keyring()
+    rings: list[KeyringBackend] = [SealedKeyring(tmp_path / "ring" / "sealed", KEY), FailKeyring()]  # type: ignore[no-untyped-call]
+    try:
+        for number, (ring, kind) in enumerate(zip(rings, ("keyring", "file"), strict=True)):
+            keyring.set_keyring(ring)
+            with Broker.embedded(tmp_path / str(number), keyring=True) as broker:
+                user = broker.requester(read_process(os.getpid())).user
+                assert broker.hello.list(user)[0]["device_secret"] == kind
+                device = tmp_path / str(number) / "hello" / "device"
+                assert device.exists() is (kind == "file")
     finally:
         keyring.set_keyring(before)
