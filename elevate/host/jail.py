@@ -30,6 +30,7 @@ class JailError(OSError):
 
 def settle(cgroup: str) -> None:
     """Take own mounts, IPC, /proc and cgroup, ahead of the order."""
+    kernel.last_capability()
     kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
     kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
     if cgroup:
@@ -41,8 +42,6 @@ def settle(cgroup: str) -> None:
 
 def furnish(order: Fields) -> None:
     """Give the task its scratch folders, its working directory and its read-only ones."""
-    if order["network"] != [b"1"]:
-        kernel.unshare(kernel.CLONE_NEWNET)
     for path in order["read_only"]:
         kernel.bind_read_only(os.fsdecode(path))
     cwd = os.fsdecode(order["cwd"][0])
@@ -71,6 +70,8 @@ def become(order: Fields) -> None:
     """Take user, groups and capabilities of the order, for good, and check that it is so."""
     uid, gid = int(order["uid"][0]), int(order["gid"][0])
     numbers = tuple(int(number) for number in order["capabilities"])
+    if order["network"] != [b"1"]:
+        kernel.unshare(kernel.CLONE_NEWNET)
     _limits()
     for number in range(kernel.last_capability() + 1):
         if number not in numbers:

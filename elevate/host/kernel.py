@@ -5,6 +5,7 @@ Standard library only: the launcher program imports this. Every function raises 
 
 import ctypes
 import os
+from functools import cache
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
@@ -28,6 +29,7 @@ CAPABILITIES = (
 
 _VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
 class _Header(ctypes.Structure):
@@ -46,7 +48,7 @@ def _checked(result: int) -> None:
 
 def prctl(option: int, *values: int) -> None:
     """Set one attribute of this process."""
-    _checked(_libc.prctl(option, *(ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4])))
+    _checked(_libc.prctl(option, *(*values, 0, 0, 0, 0)[:4]))
 
 
 def unshare(flags: int) -> None:
@@ -78,6 +80,7 @@ def set_capabilities(numbers: tuple[int, ...], *, inheritable: bool) -> None:
     _checked(_libc.capset(ctypes.byref(_Header(_VERSION_3, 0)), data))
 
 
+@cache
 def last_capability() -> int:
     """Give the highest number that this kernel knows."""
     with open("/proc/sys/kernel/cap_last_cap", "rb") as file:

@@ -103,13 +103,14 @@ def serve(channel: socket.socket, cgroup: str | None) -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     if cgroup is not None:
         jail.settle(cgroup)
+    ahead = Ahead(channel)
+    wake = wake_on_child()
     received = receive(channel)
     if received is None:
         return
     order, fds = received
-    wake = wake_on_child()
     began = time.monotonic()
-    pid, error = start(order, fds)
+    pid, error = ahead.start(order, fds)
     for fd in fds:
         os.close(fd)
     # The kernel gives the process's number as the broker knows it.
@@ -129,40 +130,62 @@ def receive(channel: socket.socket) -> tuple[Fields, list[int]] | None:
     return wire.unpack(os.pread(fds[0], wire.MAX_ORDER_BYTES + 1, 0)), fds
 
 
-def start(order: Fields, fds: list[int]) -> tuple[int, int]:
-    """Fork and execute the task; give its process id, or 0 and the errno."""
-    if order["jail"]:
+class Ahead:
+    """The task's process, forked ahead of its order: what a fork costs is paid while nobody waits."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.answers, write = os.pipe2(os.O_CLOEXEC)
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                channel.close()
+                self.orders.close()
+                become(theirs, write)
+            finally:
+                os._exit(127)
+        theirs.close()
+        os.close(write)
+
+    def start(self, order: Fields, fds: list[int]) -> tuple[int, int]:
+        """Hand the order on; give the process id, or 0 and the errno."""
         try:
-            jail.furnish(order)
+            if order["jail"]:
+                jail.furnish(order)
+            socket.send_fds(self.orders, [wire.MAGIC], fds)
         except OSError as exc:
             return 0, (exc.errno or errno.EINVAL) + wire.SURROUNDINGS
-    read, write = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
-    if pid == 0:
-        answer, code = [write, False], errno.EINVAL
-        try:
-            execute(order, fds, answer)
-        except OSError as exc:
-            code = exc.errno or code
-        finally:
-            os.write(answer[0], bytes([code & 0xFF, answer[1]]))
-            os._exit(127)
-    os.close(write)
-    failed = os.read(read, 2)
-    os.close(read)
-    if not failed:
-        return pid, 0
-    os.waitpid(pid, 0)
-    return 0, failed[0] if failed[1:] == b"\1" else failed[0] + wire.SURROUNDINGS
+        self.orders.close()
+        failed = os.read(self.answers, 2)
+        os.close(self.answers)
+        if not failed:
+            return self.pid, 0
+        return 0, failed[0] if failed[1:] == b"\1" else failed[0] + wire.SURROUNDINGS
+
+
+def become(orders: socket.socket, write: int) -> None:
+    """Wait as the task's process; then become the task, or say why not. Without an order just end."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setsid()
+    reset_signals()
+    os.umask(0o022)
+    received = receive(orders)
+    if received is None:
+        return
+    answer, code = [write, False], errno.EINVAL
+    try:
+        execute(*received, answer)
+    except OSError as exc:
+        code = exc.errno or code
+    finally:
+        os.write(answer[0], bytes([code & 0xFF, answer[1]]))
 
 
 def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
-    """Become the task: own session, given descriptors, default signals, no further privileges; then execute by descriptor.
+    """Take the given descriptors, directory, user and capabilities, and no further privileges; then execute by descriptor.
 
     ``answer`` holds the descriptor for the errno, which moves with the others, and whether only the execution was left.
     """
-    os.setsid()
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     targets = [int(number) for number in order["targets"]]
     answer[0], *others = place(targets, fds[1 : 1 + len(targets)], [answer[0], *fds[1 + len(targets) :]])
     rest = iter(others)
@@ -170,8 +193,6 @@ def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
     program = next(rest) if order["exec_fd"] else None
     if order["terminal"]:
         fcntl.ioctl(int(order["terminal"][0]), _TIOCSCTTY, 0)
-    reset_signals()
-    os.umask(0o022)
     limit_descriptors()
     if order["jail"]:
         jail.become(order)

@@ -13,6 +13,7 @@ import pytest
 from elevate.errors import CommandNotExecutableError, CommandNotFoundError, HostError
 from elevate.host import wire
 from elevate.host.launcher import Launcher, Order
+from elevate.host.watch import descendants
 from tests.unit.host.run import PATH, alive, run, run_argv
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -211,9 +212,14 @@ def test_close_leaves_no_process() -> None:
     launcher = Launcher()
     run(launcher, "true")
     pid = launcher._pid
+    waiting = [os.pidfd_open(one) for one in descendants(pid) if alive(one)]
     launcher.close()
     launcher.close()
     assert not alive(pid)
+    assert waiting
+    for one in waiting:
+        assert select.select([one], [], [], 10)[0]
+        os.close(one)
     with pytest.raises(HostError):
         run(launcher, "true")
 
