@@ -18,6 +18,7 @@ import select
 
 from elevate.errors import EXIT_BROKER, BrokerError, CancelledError, ElevateError, TaskInvalidError
 from elevate.wire import Wire, place, wait
+from elevate.words import ALONE, USAGE, parse
 
 MAX_INPUT = 16 * 2**20
 NOTE_AFTER_MS = 2_000
@@ -28,28 +29,6 @@ _SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
 _S_IFMT, _S_IFCHR = 0o170000, 0o020000
 _F_ADD_SEALS = 1033
 _SEALS = 0xF  # seal, shrink, grow, write
-_VALUES = {"-r": "reason", "--reason": "reason"}
-_FLAGS = {
-    "-n": "non_interactive",
-    "--non-interactive": "non_interactive",
-    "--no-stdin": "no_stdin",
-    "-h": "help",
-    "--help": "help",
-}
-
-
-USAGE = """\
-usage: elevate run [OPTION…] [--] COMMAND [ARGUMENT…]
-
-Run one command with admin rights, once, after your agreement.
-
-  -r, --reason REASON    why; shown in the prompt and kept in the log
-  -n, --non-interactive  ask nothing on the terminal; only a sensor or a service identity can agree
-  --no-stdin             leave out standard input; by default what is piped in is passed on, up to 16 MiB
-  -h, --help             print this
-
-The exit status is the command's. 125: the broker failed; 126: refused; 127: not found or not executable.
-"""
 
 
 class _Interrupted(BaseException):
@@ -107,47 +86,18 @@ def tell(error: ElevateError) -> None:
         return  # the terminal has gone; the exit status tells it all the same
 
 
-def parse(words: "list[str]") -> "tuple[dict[str, object], list[str]]":
-    """Split options from the command.
-
-    Raises:
-        TaskInvalidError: An unknown option, an option without its value, or no command.
-    """
-    options: dict[str, object] = {}
-    rest = list(words)
-    while rest and rest[0].startswith("-") and rest[0] != "-":
-        word = rest.pop(0)
-        if word == "--":
-            break
-        name, equals, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
-        if name in _VALUES:
-            if not equals and not rest:
-                raise TaskInvalidError(f"the option {name} needs a value")
-            options[_VALUES[name]] = value if equals else rest.pop(0)
-        elif name in _FLAGS and not equals:
-            options[_FLAGS[name]] = True
-        else:
-            raise TaskInvalidError(
-                f"unknown option {word}", hint="options of the command come after --: elevate run -- COMMAND"
-            )
-    if not rest and "help" not in options:
-        raise TaskInvalidError("the command is empty", hint="give a command: elevate run -- COMMAND")
-    return options, rest
-
-
 def _elevate(words: "list[str]", stage: _Stage, path: str) -> "dict[str, object]":
-    options, argv = parse(words)
-    if "help" in options:
-        _write_all(1, USAGE.encode())
-        return {"outcome": {"exit_status": 0}}
+    options, argv = parse(words, posix.environ)
     path, uid = (path, posix.getuid()) if path else place()
+    if any(name in options for name in ALONE) and ("forget" not in options or not argv):
+        return _without_task(options, argv, stage, (path, uid))
     Wire(path, uid).close() if _is_piped(options) else None
     payload = _read_input(stage.alarm) if _is_piped(options) else None
     wire = Wire(path, uid, alarm=stage.alarm)
     terminal = None if options.get("non_interactive") else _terminal()
     fds = tuple(fd for fd in (terminal, payload) if fd is not None)
     parameters: dict[str, object] = {
-        "task": {"kind": "process.run", "params": {"argv": argv, "cwd": _cwd()}},
+        "task": _task(options, argv),
         "reason": options.get("reason"),
         "terminal_fd": None if terminal is None else 0,
         "payload_fd": None if payload is None else len(fds) - 1,
@@ -158,6 +108,33 @@ def _elevate(words: "list[str]", stage: _Stage, path: str) -> "dict[str, object]
     for fd in fds:
         posix.close(fd)
     return _follow(wire, stage)
+
+
+def _task(options: "dict[str, object]", argv: "list[str]") -> "dict[str, object]":
+    params: dict[str, object] = {"argv": argv, "cwd": _cwd()}
+    if "env" in options:
+        params["env"] = options["env"]
+    return {"kind": "process.run", "params": params}
+
+
+def _without_task(
+    options: "dict[str, object]", argv: "list[str]", stage: _Stage, where: "tuple[str, int]"
+) -> "dict[str, object]":
+    """Do what needs no task: help, and sudo's -k, -l and -v."""
+    from elevate import ways
+
+    if "help" in options:
+        status, text = 0, USAGE
+    elif "list" in options or "validate" in options:
+        wire = stage.wire = Wire(*where, alarm=stage.alarm)
+        if "validate" in options:
+            status, text = ways.validate(wire, _terminal())
+        else:
+            status, text = ways.allowed(wire, _task(options, argv)) if argv else ways.rules(wire)
+    else:
+        status, text = ways.forget()
+    _write_all(1, _plain(text).encode("utf-8", "backslashreplace"))
+    return {"outcome": {"exit_status": status}}
 
 
 def _follow(wire: Wire, stage: _Stage) -> "dict[str, object]":

@@ -11,8 +11,8 @@ import typer
 from elevate import __version__
 from elevate.cli import audit, broker, hello, lab, policy, setup, token
 from elevate.cli.running import run
-from elevate.client import USAGE as RUN_USAGE
 from elevate.server.main import USAGE as SERVE_USAGE
+from elevate.words import USAGE as RUN_USAGE
 
 app = typer.Typer(
     name="elevate",

@@ -74,6 +74,11 @@ class BrokerSurface:
         found = self._broker.explain(task, requester)
         return found.json() | {"text": found.text()}
 
+    def rules(self, requester: Requester) -> list[Json]:
+        """Give the rules that are for the requester, the order of their ids."""
+        found = (rule for rule in self._broker.parts.policy.current.rules if rule.who.holds(requester))
+        return [{"id": rule.id, "effect": rule.effect.value, "why": rule.why} for rule in sorted(found, key=lambda one: one.id)]
+
     def cancel(self, request: str, requester: Requester) -> None:
         """Cancel an open request of the requester's own."""
         self._broker.cancel(request, requester)

@@ -190,6 +190,11 @@ def _explain(call: Call) -> None:
     call.answer({"explanation": dict(call.broker.explain(task, call.requester()))})
 
 
+def _rules(call: Call) -> None:
+    call.parameters.end()
+    call.answer({"rules": call.broker.rules(call.requester())})
+
+
 def _cancel(call: Call) -> None:
     request = call.parameters.text("request", max_chars=64)
     call.parameters.end()
@@ -281,6 +286,7 @@ _METHODS: Mapping[str, Callable[[Call], None]] = {
             "Run": _run,
             "Signal": _signal,
             "Explain": _explain,
+            "ListRules": _rules,
             "Cancel": _cancel,
             "Revoke": _revoke,
             "Receipt": _receipt,

@@ -70,6 +70,9 @@ method Signal(request: string, signal: int) -> ()
 # Say what policy makes of a task; nobody is asked.
 method Explain(task: Task) -> (explanation: object)
 
+# The rules that are for the caller.
+method ListRules() -> (rules: []object)
+
 # Cancel a request of one's own that has not been granted yet.
 method Cancel(request: string) -> ()
 

@@ -63,6 +63,9 @@ class Surface(Protocol):
     def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:
         """Say what policy makes of a task."""
 
+    def rules(self, requester: Requester) -> list[Json]:
+        """Give the rules that are for the requester."""
+
     def cancel(self, request: str, requester: Requester) -> None:
         """Cancel an open request of the requester's own."""
 

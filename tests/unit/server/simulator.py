@@ -132,6 +132,9 @@ class SimulatedBroker:
     def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:
         return {"task": task.display(), "user": requester.user}
 
+    def rules(self, requester: Requester) -> list[Json]:
+        return [{"id": "one", "effect": "allow", "why": f"for {requester.user}"}]
+
     def cancel(self, request: str, requester: Requester) -> None:
         raise TaskInvalidError(f"no open request {request} of {requester.user}")
 

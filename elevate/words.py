@@ -1,0 +1,141 @@
+"""What stands on the command line of ``elevate run``: options, additions to the environment, the command.
+
+The ways of sudo are kept where they can be: ``-n``, ``-l``, ``-v``, ``-k``, ``-u root``, ``--preserve-env``, ``VAR=value``.
+Where they can't, the error says why: the PIN goes to the broker's own prompt only (``-A``, ``-S``), a task runs as the admin
+account only (``-u``, ``-g``), and there is no shell without a rule (``-i``, ``-s``).
+
+Source: sudo(8). The thin client loads this at every start, so it imports nothing but the errors.
+"""
+
+from elevate.errors import RefusedError, TaskInvalidError
+
+USAGE = """\
+usage: elevate run [OPTION…] [VAR=VALUE…] [--] COMMAND [ARGUMENT…]
+       elevate run -l [COMMAND…] | -v | -k
+
+Run one command with admin rights, once, after your agreement.
+
+  -r, --reason REASON      why; shown in the prompt and kept in the log
+  -n, --non-interactive    ask nothing on the terminal; only a sensor or a service identity can agree
+      --no-stdin           leave out standard input; by default what is piped in is passed on, up to 16 MiB
+      --preserve-env=LIST  pass these variables on, names with commas between, where a rule allows them
+  -l, --list               print the rules for you, or whether the command would be allowed; nobody is asked
+  -v, --validate           make a gesture and have it verified; nothing is elevated
+  -k, -K                   forget cached rights: there are none, ever
+  -u, --user root          as with sudo; tasks run as the admin account only
+  -h, --help               print this
+
+The exit status is the command's. 125: the broker failed; 126: refused; 127: not found or not executable.
+"""
+_VALUES = {
+    "-r": "reason",
+    "--reason": "reason",
+    "--preserve-env": "preserve",
+    "-u": "user",
+    "--user": "user",
+    "-g": "group",
+    "--group": "group",
+}
+_FLAGS = {
+    "-n": "non_interactive",
+    "--non-interactive": "non_interactive",
+    "--no-stdin": "no_stdin",
+    "-l": "list",
+    "--list": "list",
+    "-v": "validate",
+    "--validate": "validate",
+    "-k": "forget",
+    "-K": "forget",
+    "--reset-timestamp": "forget",
+    "--remove-timestamp": "forget",
+    "-h": "help",
+    "--help": "help",
+}
+_NEVER = {
+    "-A": "no program of yours can answer the broker's prompt",
+    "--askpass": "no program of yours can answer the broker's prompt",
+    "-S": "the PIN is typed into the broker's own prompt only",
+    "--stdin": "the PIN is typed into the broker's own prompt only",
+    "-E": "only named variables can be passed on",
+    "-i": "there is no shell without a rule for it",
+    "--login": "there is no shell without a rule for it",
+    "-s": "there is no shell without a rule for it",
+    "--shell": "there is no shell without a rule for it",
+}
+_HINTS = {
+    "-A": "enrol a sensor, or a security key: elevate hello enrol",
+    "--askpass": "enrol a sensor, or a security key: elevate hello enrol",
+    "-S": "run it from a terminal, or enrol a sensor",
+    "--stdin": "run it from a terminal, or enrol a sensor",
+    "-E": "name them: --preserve-env=NAME,NAME",
+}
+ALONE = ("help", "list", "validate", "forget")
+"""Options that need no command."""
+
+
+def parse(words: "list[str]", environ: "dict[bytes, bytes]") -> "tuple[dict[str, object], list[str]]":
+    """Split options and additions to the environment from the command.
+
+    Args:
+        words: The command line after ``run``.
+        environ: This process's environment, for ``--preserve-env``.
+
+    Returns:
+        The options by name, ``env`` among them, and the command.
+
+    Raises:
+        TaskInvalidError: An unknown option, an option without its value, or no command.
+        RefusedError: A way of sudo that there is not here.
+    """
+    options: dict[str, object] = {}
+    rest = list(words)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        word = rest.pop(0)
+        if word == "--":
+            break
+        _option(word, rest, options)
+    added = _preserved(str(options.get("preserve", "")), environ) | _assigned(rest)
+    if added:
+        options["env"] = added
+    if not rest and not any(name in options for name in ALONE):
+        raise TaskInvalidError("the command is empty", hint="give a command: elevate run -- COMMAND")
+    _check_identity(options)
+    return options, rest
+
+
+def _option(word: str, rest: "list[str]", options: "dict[str, object]") -> None:
+    name, equals, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
+    if name in _VALUES:
+        if not equals and not rest:
+            raise TaskInvalidError(f"the option {name} needs a value")
+        options[_VALUES[name]] = value if equals else rest.pop(0)
+    elif name in _FLAGS and (not equals or word[:2] != "--"):
+        options[_FLAGS[name]] = True
+        if equals:
+            _option("-" + value, rest, options)  # as -nk
+    elif name in _NEVER:
+        raise RefusedError(_NEVER[name], hint=_HINTS.get(name, "give the command itself: elevate run -- COMMAND"))
+    else:
+        raise TaskInvalidError(f"unknown option {word}", hint="options of the command come after --: elevate run -- COMMAND")
+
+
+def _preserved(names: str, environ: "dict[bytes, bytes]") -> "dict[str, str]":
+    found = ((name, environ.get(name.encode("utf-8", "surrogateescape"))) for name in names.split(",") if name)
+    return {name: value.decode("utf-8", "surrogateescape") for name, value in found if value is not None}
+
+
+def _assigned(rest: "list[str]") -> "dict[str, str]":
+    """Take ``VAR=value`` words from the front."""
+    found: dict[str, str] = {}
+    while rest and "=" in rest[0] and rest[0].partition("=")[0].isidentifier():
+        name, _, value = rest.pop(0).partition("=")
+        found[name] = value
+    return found
+
+
+def _check_identity(options: "dict[str, object]") -> None:
+    for name, free in (("user", {"root", "#0"}), ("group", {"root", "#0"})):
+        if options.get(name, "root") not in free:
+            raise RefusedError(
+                "a task runs as the admin account only", hint=f"leave the {name} out; the rule says the identity"
+            )
