@@ -195,6 +195,8 @@ class Ear:
             connection.busy = False
             if connection.ended:
                 self._close(connection)
+            elif self._stopping and not self._accepting:
+                self._end(connection)
             elif connection.queue:
                 self._start(connection, *connection.queue.popleft())
 
