@@ -21,6 +21,7 @@ from elevate.broker.grant import Grant
 from elevate.broker.home import Home, create
 from elevate.broker.opening import open_parts
 from elevate.broker.parts import Parts
+from elevate.broker.patience import Patience
 from elevate.broker.prompting import SensorPrompter, TerminalPrompter
 from elevate.canonical import Json
 from elevate.errors import BrokerError, BusyError, ElevateError, PolicyError, TaskInvalidError, TokenSpentError
@@ -65,6 +66,7 @@ class Broker:
         self._asking: dict[int, int] = {}
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
+        self._patience = Patience(parts.clock)
         self._closed = False
         self._default_prompter: Callable[[], Prompter] | None = None
         recovery.tidy(parts)
@@ -163,6 +165,8 @@ class Broker:
                 grant = elevate(self.parts, ask, Terms(prompter=terms.prompter, cancel=terms.cancel, listener=listener))
             except BaseException:
                 self._live.pop(request, None)
+                if self._patience.refused(uid):
+                    self._note("requests-limited", {"actor": {"uid": uid}})
                 raise
             grant.on_end = lambda: self._live.pop(request, None)
             self._live[request] = _Live(uid, terms.cancel, grant)
@@ -206,6 +210,10 @@ class Broker:
     ) -> Explanation:
         """Say what the policy makes of a task, without asking anyone; for this process where no requester is given."""
         requester = requester or self.requester(read_process(os.getpid()))
+        with self._admitted(requester.process.uid):
+            return self._explained(task, requester, payload, reason)
+
+    def _explained(self, task: Task, requester: Requester, payload: int | None, reason: str) -> Explanation:
         inspection = self.parts.host.inspect(task, requester, payload)
         try:
             question = Question(requester=requester, task=inspection.task, now=self.parts.clock.read(), reason=reason)
@@ -360,6 +368,7 @@ class Broker:
     @contextmanager
     def _admitted(self, uid: int) -> Iterator[None]:
         self._sweep(uid)
+        self._patience.check(uid)
         with self._lock:
             if self._closed:
                 raise BrokerError("the broker is stopping", hint="start it again: elevate serve")

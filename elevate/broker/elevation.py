@@ -7,6 +7,7 @@ audit entry; any error ends the request in the state that fits it, and nothing w
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from elevate import canonical
 from elevate.broker import entries
 from elevate.broker.grant import Grant
 from elevate.broker.journal import Journal, Listener
@@ -36,6 +37,8 @@ from elevate.token import Claims, mint, new_jti
 NONCE_BYTES = 16
 ID_BYTES = 16
 MAX_REASON_CHARS = 512
+MAX_RECORDED_BYTES = 32_768
+"""Of command and environment, as they stand in an entry; the rest of its 64 KiB is for all else."""
 MAX_DISPLAY_CHARS = 960
 _STRENGTH = {"any": 0, "pin": 1, "biometric": 2, "hardware": 3}
 _METHOD_STRENGTH = {"none": 0, "consent": 0, "pin": 1, "face": 2, "fingerprint": 2, "security-key": 3}
@@ -90,6 +93,7 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
     inspection: Inspection | None = None
     try:
         journal.open(entries.requested(ask.requester, ask.task, ask.reason, session=journal.record.session))
+        _check_length(ask.task)
         inspection = parts.host.inspect(ask.task, ask.requester, ask.payload)
         agreement = _decide(parts, ask, inspection, journal)
         gesture = _prove(parts, agreement, journal, terms)
@@ -105,6 +109,13 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
     except BaseException:
         _give_up(journal, inspection, CancelledError("interrupted"))
         raise
+
+
+def _check_length(task: Task) -> None:
+    # INVARIANT: no log, no right. What the log can't hold whole is refused before anybody is asked.
+    if len(canonical.encode(task.display())) + len(canonical.encode(dict(task.params).get("env"))) > MAX_RECORDED_BYTES:
+        hint = "put long arguments into a file and name that"
+        raise TaskInvalidError("the command is too long to be recorded whole", hint=hint)
 
 
 def _give_up(journal: Journal, inspection: Inspection | None, error: ElevateError) -> None:
@@ -210,7 +221,8 @@ def _ask_person(parts: Parts, agreement: Agreement, journal: Journal, terms: Ter
         view = prompt_view(agreement, offer, emulated=parts.host.emulated)
         try:
             assertion = terms.prompter().ask(view, user, challenge, cancel=terms.cancel)
-        except (DeclinedError, PromptTimedOutError, GestureError):
+        except (DeclinedError, PromptTimedOutError, GestureError, CancelledError):
+            # One that is opened and left at once disturbs the person as much.
             parts.turns.refused(user)
             raise
         if terms.cancel.cancelled():

@@ -6,6 +6,7 @@ starts anything. Whatever becomes of the task, the token is gone.
 
 import contextlib
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from elevate.audit import body
 from elevate.broker import entries
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
-from elevate.broker.receipts import SHORT_CHARS, receipt_of
+from elevate.broker.receipts import SHORT_BYTES, receipt_of
 from elevate.canonical import Json
 from elevate.errors import (
     ElevateError,
@@ -24,6 +25,7 @@ from elevate.errors import (
     PolicyChangedError,
     StoreError,
     TaskError,
+    TaskInvalidError,
     TokenError,
     TokenExpiredError,
     TokenRevokedError,
@@ -37,6 +39,9 @@ from elevate.ports import Inspection, Instant, Running
 from elevate.token import Claims, Expected, verify
 
 REDEEM_ID_BYTES = 16
+MAX_ALARMS = 16
+"""So many misuses of one token are logged; whoever goes on only fills the disk."""
+_REDEEM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +61,7 @@ class Grant:
     _running: Running | None = field(default=None, repr=False)
     _receipt: Mapping[str, Json] | None = field(default=None, repr=False)
     _cancelled: int = 0
+    _alarms: int = 0
 
     @property
     def request(self) -> str:
@@ -94,6 +100,8 @@ class Grant:
         Raises:
             TokenError: As `run`.
         """
+        if not _REDEEM_ID.fullmatch(redeem_id):
+            raise TaskInvalidError("a redeem id is 16 to 64 letters, digits, - and _", hint="draw a new random one")
         running: Running | None = None
         with self._lock:
             try:
@@ -212,7 +220,7 @@ class Grant:
             self.journal.to(after, entry, {"result": receipt})
         except StoreError:
             # The room that is kept for ends holds a short receipt only.
-            receipt = receipt_of(self.journal.record, self.agreement, self.identity, ended, chars=SHORT_CHARS)
+            receipt = receipt_of(self.journal.record, self.agreement, self.identity, ended, size_bytes=SHORT_BYTES)
             self.journal.to(after, entry, {"result": receipt})
         return receipt
 
@@ -240,7 +248,9 @@ class Grant:
             self.journal.to(State.REVOKED, entries.failed(error))
             raise
         except TokenError as error:
-            self.journal.note("token-refused", entries.failed(error))
+            if self._alarms < MAX_ALARMS:
+                self._alarms += 1
+                self.journal.note("token-refused", entries.failed(error))
             raise
         stepped = self.journal.to(State.REDEEMED, entries.used(record.jti, redeem_id), {"redeem_id": redeem_id}, at=now)
         # INVARIANT: one use. Only the call that changed the row may start anything.
@@ -277,7 +287,8 @@ class Grant:
             raise TokenExpiredError("the token has expired")
         if record.state is State.REVOKED:
             raise TokenRevokedError("the token was taken back")
-        if record.redeem_id != redeem_id:
+        if record.redeem_id != redeem_id and self._alarms < MAX_ALARMS:
+            self._alarms += 1
             self.journal.note("second-use", entries.used(record.jti, redeem_id))
         raise TokenSpentError("the token was used before")
 
@@ -292,6 +303,6 @@ def _stop(running: Running) -> None:
     running.cancel(signal.SIGKILL)
     with contextlib.suppress(Exception):
         running.wait()
-    for fd in (running.stdout, running.stderr):
+    for fd in (running.stdout, running.stderr, running.terminal):
         with contextlib.suppress(OSError):
             os.close(fd)

@@ -138,8 +138,14 @@ def _ask(call: Call) -> Grant:
 def _redeem_grant(call: Call, grant: Grant, redeem_id: str, *, descriptors: bool) -> None:
     # Who presents the grant is read from the kernel again: it must be the process that asked.
     running = grant.start(redeem_id, call.connection.peer.facts().process)
-    with call.connection.running(grant.request, running), _output(call, grant, running, descriptors=descriptors):
-        outcome = grant.finish(running)
+    try:
+        with call.connection.running(grant.request, running), _output(call, grant, running, descriptors=descriptors):
+            outcome = grant.finish(running)
+    except BaseException:
+        # Whatever failed, the task's end must be awaited and written; where it is already, this changes nothing.
+        running.cancel()
+        grant.finish(running)
+        raise
     call.answer({"state": State.DESTROYED.value, "request": grant.request, "outcome": dict(outcome)})
 
 

@@ -1,0 +1,60 @@
+"""How many refusals one user may bring about: each costs entries in a log that never forgets, on a disk that others need too.
+
+A bucket for each uid: `BURST` refusals at once, and one more each `SECONDS_EACH`. The broker's own user and root are not
+bounded: it is their disk. Source: attacks.md rows 36, 41 and 49.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+
+from elevate.errors import BusyError
+from elevate.ports import Clock
+
+BURST = 256
+SECONDS_EACH = 0.5
+MAX_UIDS = 4096
+_NS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class _Bucket:
+    left: float
+    at_ns: int
+    told: bool = False
+
+
+class Patience:
+    """Counts what was refused, by uid."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._buckets: dict[int, _Bucket] = {}
+
+    def check(self, uid: int) -> None:
+        """Refuse a user whose requests were refused too often.
+
+        Raises:
+            BusyError: For now.
+        """
+        with self._lock:
+            if uid not in {0, os.getuid()} and self._filled(uid).left < 1:
+                raise BusyError("too many requests of this user were refused", hint="ask again in a moment")
+
+    def refused(self, uid: int) -> bool:
+        """Count a refusal; True where it is the last one for now, and the log should say so."""
+        with self._lock:
+            bucket = self._filled(uid)
+            bucket.left -= 1
+            last, bucket.told = bucket.left < 1 and not bucket.told, bucket.left < 1
+            return last
+
+    def _filled(self, uid: int) -> _Bucket:
+        now = self._clock.read().mono_ns
+        if len(self._buckets) >= MAX_UIDS:
+            self._buckets.clear()
+        bucket = self._buckets.setdefault(uid, _Bucket(BURST, now))
+        bucket.left = min(BURST, bucket.left + (now - bucket.at_ns) / _NS / SECONDS_EACH)
+        bucket.at_ns = now
+        return bucket
