@@ -71,7 +71,7 @@ def test_25_a_false_prompt_does_not_know_the_phrase(broker: Broker) -> None:
     assert not any(PHRASE.encode() in entry for entry in broker.parts.store.entries())
 
 
-def test_18_the_pin_is_in_no_file_no_entry_and_no_answer(broker: Broker) -> None:
+def test_25_the_pin_is_in_no_file_no_entry_and_no_answer(broker: Broker) -> None:
     """After it was typed, rightly and wrongly."""
     wrong = b"918273"
     with Person() as person:
