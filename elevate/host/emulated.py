@@ -30,7 +30,7 @@ from elevate.host.launcher import Launcher, Order, Report
 from elevate.host.machine import Machine
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
-from elevate.host.windows import tokens
+from elevate.host.windows import reg, tokens
 from elevate.model import AdminIdentity, Ended, Obligations, Requester
 from elevate.ports import Clock, Entropy, Inspection
 from elevate.tasks import Task
@@ -230,6 +230,8 @@ class EmulatedHost:
             "ELEVATE_SESSION": session,
             "ELEVATE_MACHINE": self.name,
             "ELEVATE_DRIVE_C": drive,
+            "ELEVATE_PYTHON": os.path.realpath(sys.executable),
+            "ELEVATE_REG": reg.__file__,
         }
 
 

@@ -22,7 +22,7 @@ from typing import Any, Self
 from elevate.errors import HostError, TaskInvalidError
 from elevate.host.folders import Folder, FolderError
 from elevate.host.registry import MACHINE, PROFILES, SERVICES, Registry, user_hive
-from elevate.host.windows import known_folders, tokens
+from elevate.host.windows import known_folders, reg, tokens
 from elevate.host.windows.tokens import Integrity
 from elevate.model import AdminIdentity
 from elevate.ports import Entropy
@@ -244,6 +244,7 @@ def _make_drive(drive: Folder) -> None:
             parent.make(name, 0o755).close()
     with drive.walk_to(("Windows", "System32")) as system:
         system.replace("whoami", tokens.whoami().encode(), mode=0o755)
+        system.replace("reg", reg.SCRIPT.encode(), mode=0o755)
 
 
 def _make_hives(registry: Registry) -> None:

@@ -160,3 +160,41 @@ def test_11_known_folders_are_the_profile_s_own(machine: Emulated) -> None:
         for path in values.values():
             assert machine.drive.joinpath(*str(path)[3:].split("\\")).is_dir()
     assert known_folders.of("{fdd39ad0-238f-46af-adb4-6c85480369c7}", identity.name) == rf"C:\Users\{identity.name}\Documents"
+
+
+def test_reg_works_on_the_machine_s_registry(machine: Emulated) -> None:
+    """As admin: HKLM is the machine's, HKCU the hidden account's."""
+    file = machine.drive / "ProgramData" / "out.reg"
+    script = (
+        r"reg add 'HKLM\SOFTWARE\Contoso' /v Count /t REG_DWORD /d 0x2a /f &&"
+        r" reg add 'HKCU\Software\Contoso' /v Theme /d dark /f &&"
+        r" reg query 'hklm\software\contoso' /v count && reg export 'HKLM\SOFTWARE\Contoso' " + f"'{file}' &&"
+        r" reg delete 'HKLM\SOFTWARE\Contoso' /v Count && ! reg query 'HKLM\SOFTWARE\Contoso' /v Count &&"
+        f" reg import '{file}'" + r" && reg query 'HKLM\SOFTWARE' "
+    )
+    done = machine.sh(script)
+
+    account = machine.host.provision(machine.requester).name
+    assert done.out.splitlines() == ["Count\tREG_DWORD\t42", r"HKLM\SOFTWARE\Contoso", r"HKLM\SOFTWARE\Microsoft"]
+    assert (done.ended.exit_status, done.err) == (0, "reg: the value is not there\n")
+    assert "dark" in hives.export(machine.host.machine, "HKCU", account)
+    assert "dark" not in hives.export(machine.host.machine, "HKCU", machine.requester.user)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("query", "reg query|add"),
+        (r"query 'HKLM\None'", "the key is not there"),
+        ("add HKLM /v x", "name a key"),
+        (r"add 'HKCR\x' /v x", "begins with HKLM or HKCU"),
+        (r"add 'HKLM\x' /v x /t REG_BINARY /d 00", "text and numbers only"),
+        (r"add 'HKLM\x' /v x /t REG_DWORD /d ten", "invalid literal"),
+        ("import /nowhere", "No such file"),
+    ],
+)
+def test_reg_says_what_it_can_t_do(machine: Emulated, words: str, said: str) -> None:
+    done = machine.sh(f"reg {words}")
+
+    assert (done.ended.exit_status, done.err.count("\n")) == (1, 1)
+    assert said in done.err
