@@ -1,0 +1,99 @@
+"""Services are asked for at the machine's own manager; none is ever a child of a task."""
+
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from elevate.errors import TaskInvalidError
+from elevate.host.services import RUNIT, SUPERVISOR, SYSTEMD, Manager, command, managers
+from elevate.tasks import Task
+from tests.unit.host.acting import Linux
+
+
+@pytest.mark.parametrize(
+    ("manager", "action", "expected"),
+    [
+        (SYSTEMD, "restart", ("/usr/bin/systemctl", "--no-ask-password", "--no-pager", "restart", "--", "x")),
+        (RUNIT, "reload", ("/usr/bin/sv", "reload", "x")),
+        (SUPERVISOR, "reload", ("/usr/bin/supervisorctl", "signal", "HUP", "x")),
+    ],
+)
+def test_each_manager_has_its_words(manager: Manager, action: str, expected: tuple[str, ...]) -> None:
+    """The program is an absolute path, the service one argument."""
+    known = Manager(name=manager.name, program=manager.program, actions=manager.actions, knows=lambda name: name == "x")
+    assert known.command("x", action) == expected
+    with pytest.raises(TaskInvalidError, match="no such service"):
+        known.command("y", action)
+
+
+def test_action_that_a_manager_has_not() -> None:
+    """What can't be done is said, not tried."""
+    known = Manager(name="runit", program=RUNIT.program, actions=RUNIT.actions, knows=lambda _: True)
+    with pytest.raises(TaskInvalidError, match="no way to enable"):
+        known.command("x", "enable")
+
+
+def test_unit_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit is known with or without its ending, a template by its instance."""
+    monkeypatch.setattr("elevate.host.services._UNITS", (str(tmp_path),))
+    for name in ("one.service", "many@.service", "door.socket"):
+        (tmp_path / name).touch()
+    found = {
+        name: SYSTEMD.knows(name) for name in ("one", "one.service", "many@a", "many@a.service", "door.socket", "door", "x")
+    }
+    assert found == {
+        "one": True,
+        "one.service": True,
+        "many@a": True,
+        "many@a.service": True,
+        "door.socket": True,
+        "door": False,
+        "x": False,
+    }
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[str, int]]:
+    """A real service under a real runsv; give its name and a pipe on which each start says its number."""
+    if os.geteuid() != 0 or not Path("/usr/bin/runsv").exists() or not Path("/etc/service").is_dir():
+        pytest.skip("needs root and runit")
+    name = f"elevate-t{os.getpid()}"
+    folder = Path("/etc/sv", name)
+    folder.mkdir()
+    (folder / "run").write_text("#!/bin/sh\necho $$\nexec 1>&-\nexec sleep 1000\n")
+    (folder / "run").chmod(0o755)
+    Path("/etc/service", name).symlink_to(folder)
+    read, write = os.pipe()
+    runsv = subprocess.Popen(["/usr/bin/runsv", str(folder)], stdout=write)
+    os.close(write)
+    try:
+        yield name, read
+    finally:
+        subprocess.run(["/usr/bin/sv", "force-shutdown", name], check=False, capture_output=True)
+        runsv.wait(timeout=20)
+        Path("/etc/service", name).unlink()
+        shutil.rmtree(folder)
+        os.close(read)
+
+
+@pytest.mark.root
+@pytest.mark.service
+def test_real_service_is_restarted_by_its_manager(linux: Linux, service: tuple[str, int]) -> None:
+    """A restart gives it a new process, whose parent is the manager and which outlives the task."""
+    name, starts = service
+    first = int(os.read(starts, 100))
+    done = linux.do(Task.service(name, "restart"))
+    assert select.select([starts], [], [], 20)[0]
+    second = int(os.read(starts, 100))
+    parents = [line.split()[3] for line in (Path(f"/proc/{second}/stat").read_text(),)]
+    assert (done.ended.exit_status, done.ended.leftover) == (0, 0), done
+    assert second != first
+    assert not Path(f"/proc/{first}").exists()
+    assert b"runsv" in Path(f"/proc/{parents[0]}/cmdline").read_bytes()
+    assert [manager.name for manager in managers()][-1:] == ["runit"]
+    assert command(name, "stop")[0] == "/usr/bin/sv"
