@@ -54,6 +54,7 @@ class Broker:
         parts: What it is made of.
         hello: The person's gestures.
         launcher: Starts tasks and prompts.
+        patience: With those whose requests are refused again and again.
     """
 
     def __init__(self, parts: Parts, *, home: Home, hello: SoftwareHello, launcher: Launcher, cleanup: ExitStack) -> None:
@@ -66,7 +67,7 @@ class Broker:
         self._asking: dict[int, int] = {}
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
-        self._patience = Patience(parts.clock)
+        self.patience = Patience(parts.clock)
         self._closed = False
         self._default_prompter: Callable[[], Prompter] | None = None
         recovery.tidy(parts)
@@ -165,7 +166,7 @@ class Broker:
                 grant = elevate(self.parts, ask, Terms(prompter=terms.prompter, cancel=terms.cancel, listener=listener))
             except BaseException:
                 self._live.pop(request, None)
-                if self._patience.refused(uid):
+                if self.patience.refused(uid):
                     self._note("requests-limited", {"actor": {"uid": uid}})
                 raise
             grant.on_end = lambda: self._live.pop(request, None)
@@ -368,7 +369,7 @@ class Broker:
     @contextmanager
     def _admitted(self, uid: int) -> Iterator[None]:
         self._sweep(uid)
-        self._patience.check(uid)
+        self.patience.check(uid)
         with self._lock:
             if self._closed:
                 raise BrokerError("the broker is stopping", hint="start it again: elevate serve")

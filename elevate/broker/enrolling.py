@@ -89,8 +89,12 @@ def visit(broker: Broker, requester: Requester, *, terminal: int | None, cancel:
         terminal: Descriptor of the caller's terminal, checked to be one; the caller of this keeps it.
         cancel: Fires when the client leaves.
     """
+    uid = requester.process.uid
+    broker.patience.check(uid)
 
     def note(event: str, members: Mapping[str, Json]) -> None:
+        # What is refused after it was written down fills the log as a refused request does.
+        broker.patience.refused(uid)
         entry = body.actor(requester) | {"gesture": dict(members)}
         broker.parts.store.append(Draft(event=event, request="", at=broker.parts.clock.read(), body=entry))
 

@@ -13,6 +13,7 @@ from elevate.errors import HelloError, PolicyError
 from elevate.hello import HelloSettings
 from elevate.hello.windows import from_windows
 from elevate.model import Requester
+from elevate.store.files import check_file
 
 MAX_BYTES = 65_536
 HOSTS = ("emulated", "linux")
@@ -56,9 +57,14 @@ class Settings:
             PolicyError: Not TOML, an unknown key or a value that is not allowed.
         """
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
         except FileNotFoundError:
             return cls()
+        except OSError as exc:
+            raise PolicyError(f"{path.name} can't be read: {exc.strerror}") from exc
+        # SECURITY: it says whether a simulated gesture counts; as with rules, nobody else can have written it.
+        check_file(path)
         if len(data) > MAX_BYTES:
             raise PolicyError(f"{path.name}: over {MAX_BYTES} bytes")
         try:

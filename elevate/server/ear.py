@@ -25,6 +25,8 @@ from elevate.server.surface import Surface
 
 MAX_CONNECTIONS = 256
 MAX_PER_UID = 32
+KEPT_FOR_OWNER = 16
+"""Connections that only root and the broker's own user may take."""
 MAX_CALLS = 128
 FRAME_SECONDS = 5
 IDLE_SECONDS = 60
@@ -117,9 +119,14 @@ class Ear:
             self._poll.register(fd, select.EPOLLIN)
 
     def _admit(self, sock: socket.socket) -> Connection:
-        if self._per_uid.total() >= MAX_CONNECTIONS:
+        held = self._per_uid.total()
+        if held >= MAX_CONNECTIONS:
             raise BusyError("too many connections", hint="try again in a moment")
         peer = Peer(sock)
+        # One person can have thousands of uids (subuid(5)): whoever looks after the broker still gets in.
+        if held >= MAX_CONNECTIONS - KEPT_FOR_OWNER and peer.uid not in {0, os.getuid()}:
+            peer.close()
+            raise BusyError("too many connections", hint="try again in a moment")
         if self._per_uid[peer.uid] >= MAX_PER_UID:
             peer.close()
             raise BusyError(f"too many connections of uid {peer.uid}", hint="close one first")

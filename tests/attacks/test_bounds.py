@@ -9,9 +9,9 @@ import pytest
 
 from elevate import canonical
 from elevate.audit import parse
-from elevate.broker import Ask, Broker, Cancellation, Terms, patience
+from elevate.broker import Ask, Broker, Cancellation, Terms, enrolling, patience
 from elevate.broker.receipts import MAX_BYTES, receipt_of
-from elevate.errors import BusyError, CancelledError, DeniedError, TaskInvalidError, TokenSpentError
+from elevate.errors import BusyError, CancelledError, DeniedError, PolicyError, TaskInvalidError, TokenSpentError
 from elevate.host.processes import read_process
 from elevate.model import Ended, Requester, Written
 from elevate.tasks import Task
@@ -134,3 +134,33 @@ def test_36_a_receipt_is_bounded_as_it_is_written(broker: Broker) -> None:
     receipt = receipt_of(grant.journal.record, grant.agreement, grant.identity, ended)
     assert receipt["written_count"] == 3000
     assert MAX_BYTES // 2 < len(canonical.encode(receipt)) < MAX_BYTES + 4096
+
+
+def test_49_the_desk_fills_no_disk_either(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reset that is refused is in the log, but not as often as somebody likes."""
+    monkeypatch.setattr(patience, "BURST", 4)  # the real one takes too many
+    stranger = me(broker, 12_345)
+    for _ in range(4):
+        enrolling.call(enrolling.visit(broker, stranger, terminal=None), "HelloReset", {})
+    size = broker.parts.store.head()
+    with pytest.raises(BusyError):
+        enrolling.visit(broker, stranger, terminal=None)
+    assert broker.parts.store.head() == size
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_33_settings_that_others_can_write_are_refused(tmp_path: Path, mode: int) -> None:
+    """They say whether a simulated gesture counts."""
+    Broker.embedded(tmp_path / "state").close()
+    (tmp_path / "state" / "settings.toml").chmod(mode)
+    with pytest.raises(PolicyError, match="can be written by others"):
+        Broker.open(tmp_path / "state")
+
+
+@pytest.mark.root
+def test_33_settings_of_another_user_are_refused(tmp_path: Path) -> None:
+    """Neither their file nor a link to it."""
+    Broker.embedded(tmp_path / "state").close()
+    os.chown(tmp_path / "state" / "settings.toml", 65_534, 65_534)
+    with pytest.raises(PolicyError, match="belongs to uid 65534"):
+        Broker.open(tmp_path / "state")

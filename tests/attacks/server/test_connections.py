@@ -14,7 +14,7 @@ import pytest
 from elevate import canonical
 from elevate.broker import Ask
 from elevate.canonical import Json
-from elevate.errors import StoreUnwritableError
+from elevate.errors import BusyError, StoreUnwritableError
 from elevate.server import ear as ears
 from elevate.server.connection import MAX_QUEUED
 from tests.unit.server.conftest import Bench, ask, hear
@@ -162,3 +162,17 @@ def test_31_who_holds_the_output_open_after_the_task_holds_up_nobody(bench: Benc
     os.close(held[0])
     assert "continues" not in replies[-1]
     assert sum("data" in str(each) for each in replies) == 2
+
+
+def test_49_whoever_looks_after_the_broker_still_gets_in(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have taken all connections that others may take."""
+    bench.ear._per_uid.update(dict.fromkeys(range(100000, 100000 + ears.MAX_CONNECTIONS - ears.KEPT_FOR_OWNER), 1))
+    sock = bench.client()
+    with bench.turning():
+        ask(sock, "Status")
+        assert hear(sock)["parameters"] == {"status": {"emulated": True}}
+    monkeypatch.setattr("os.getuid", lambda: 4711)  # the broker's own user is another one
+    monkeypatch.setattr("elevate.server.peer.Peer.uid", property(lambda _self: 4712))
+    with pytest.raises(BusyError, match="too many connections"):
+        bench.ear._admit(bench.client())
+    bench.ear._per_uid.clear()
