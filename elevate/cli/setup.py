@@ -10,6 +10,7 @@ import typer
 from elevate import wire
 from elevate.broker import Broker
 from elevate.broker.home import DEFAULT_POLICY, Home, create
+from elevate.cli import service
 from elevate.cli.doctor import examine
 from elevate.cli.show import AsJson, print_json
 from elevate.errors import BrokerError, HostError, NoBrokerError
@@ -26,6 +27,8 @@ def register(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(doctor)
     app.command()(demo)
+    app.command("install-service")(service.install)
+    app.command("uninstall-service")(service.uninstall)
 
 
 def init(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from elevate.errors import BrokerError, ElevateError
 from elevate.ports import Clock
-from elevate.server import place
+from elevate.server import place, systemd
 from elevate.server.ear import Ear
 from elevate.server.surface import Surface
 
@@ -30,7 +30,7 @@ def serve(broker: Surface, path: Path, clock: Clock, *, say: Callable[[str], Non
 
     Args:
         broker: Answers; closing it is the caller's.
-        path: Of the socket.
+        path: Of the socket, where the service manager hands over none.
         clock: For the deadlines.
         say: Told one line when it listens, and one at the end.
 
@@ -39,15 +39,19 @@ def serve(broker: Surface, path: Path, clock: Clock, *, say: Callable[[str], Non
     """
     protect_memory()
     allow_descriptors()
-    listener = place.listen(path)
+    given = systemd.inherited()
+    listener = given or place.listen(path)
     ear = Ear(listener, broker, clock)
     try:
         _on_signals(ear, broker)
-        say(f"listening on {path}")
+        say(f"listening on {listener.getsockname() if given else path}")
+        systemd.notify("READY=1")
         ear.run()
+        systemd.notify("STOPPING=1")
         say("stopped: no call is under way")
     finally:
-        place.remove(path, listener)
+        if given is None:
+            place.remove(path, listener)
         listener.close()
         ear.close()
 

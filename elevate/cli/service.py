@@ -1,0 +1,188 @@
+"""``elevate install-service``: the machine's broker as a systemd service, and a launcher that starts fast.
+
+The broker is root, so all that it loads must be root's: the interpreter, the packages, and every folder above them. The
+launcher in ``/usr/local/bin`` starts the interpreter with ``-I -S``: nothing from the user's folders or environment comes in,
+and nothing is searched that is not needed.
+
+Source: systemd.exec(5), systemd.socket(5), tmpfiles.d(5), sysusers.d(5).
+"""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elevate.broker.home import DEFAULT_POLICY, Home, create
+from elevate.errors import HostError
+
+STATE = Path("var/lib/elevate")
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+SERVICE = """\
+[Unit]
+Description=Give admin to one task, once
+Requires=elevate.socket
+After=elevate.socket local-fs.target nss-user-lookup.target
+
+[Service]
+Type=notify
+ExecStart={python} -I -S -c "{start}" --state /var/lib/elevate
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+WorkingDirectory=/
+Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin
+UMask=0077
+LimitCORE=0
+LimitNOFILE=65536
+KillMode=mixed
+TimeoutStopSec=45
+OOMScoreAdjust=-500
+Delegate=yes
+KeyringMode=private
+StandardInput=null
+StateDirectory=elevate
+StateDirectoryMode=0700
+ConfigurationDirectory=elevate
+LockPersonality=yes
+SystemCallArchitectures=native
+RestrictRealtime=no
+# Tasks are children of the broker and are confined one by one, each as its rule says; what is set here would bind them all.
+
+[Install]
+WantedBy=multi-user.target
+Also=elevate.socket
+"""
+SOCKET = """\
+[Unit]
+Description=Socket of the elevation broker
+
+[Socket]
+ListenStream=/run/elevate/broker.sock
+SocketMode=0666
+DirectoryMode=0755
+PassCredentials=yes
+RemoveOnStop=yes
+
+[Install]
+WantedBy=sockets.target
+"""
+TMPFILES = """\
+d /run/elevate 0755 root root -
+d /var/lib/elevate 0700 root root -
+d /etc/elevate 0755 root root -
+"""
+SYSUSERS = """\
+# Who may ask is said by the policy; members of this group may be named there.
+g elevate - -
+"""
+LAUNCHER = """\
+#!{python} -IS
+import sys
+sys.path.append({packages!r})
+from elevate.__main__ import main
+main()
+"""
+
+Root = Annotated[Path, typer.Option("--root", help="Install below this folder, as a packager does; nothing is started.")]
+
+
+def files(root: Path) -> dict[Path, tuple[str, int]]:
+    """Give what is installed: path, text and mode."""
+    start = f"import sys; sys.path.append('{packages()}'); from elevate.server.main import main; sys.exit(main(sys.argv[1:]))"
+    values = {"python": sys.executable, "packages": str(packages()), "start": start}
+    units = root / "etc/systemd/system"
+    return {
+        units / "elevate.service": (SERVICE.format(**values), 0o644),
+        units / "elevate.socket": (SOCKET, 0o644),
+        root / "etc/tmpfiles.d/elevate.conf": (TMPFILES, 0o644),
+        root / "etc/sysusers.d/elevate.conf": (SYSUSERS, 0o644),
+        root / "usr/local/bin/elevate": (LAUNCHER.format(**values), 0o755),
+    }
+
+
+def packages() -> Path:
+    """Give the folder from which elevate and what it needs are loaded."""
+    return Path(typer.__file__).resolve().parents[1]
+
+
+def install(
+    *, root: Root = Path("/"), policy: Annotated[str, typer.Option(help="Policy to start with.")] = DEFAULT_POLICY
+) -> None:
+    """Install the machine's broker as a systemd service; for root."""
+    live = root == Path("/")
+    if live:
+        check_trusted()
+    home = Home(root / STATE)
+    if not home.exists():
+        create(home.folder, policy=policy)
+        text = home.settings.read_text()
+        home.settings.write_text(text.replace("\n[windows]", '\nhost = "linux"\n\n[windows]', 1))
+    for path, (text, mode) in files(root).items():
+        _write(path, text, mode)
+        typer.echo(f"wrote {path}")
+    if live:
+        _tell_systemd(["systemd-sysusers", "elevate.conf"], ["systemd-tmpfiles", "--create", "elevate.conf"])
+        _tell_systemd(["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "elevate.socket", "elevate.service"])
+
+
+def uninstall(
+    *,
+    root: Root = Path("/"),
+    purge: Annotated[bool, typer.Option("--purge", help="Remove policy, keys and log as well.")] = False,
+) -> None:
+    """Remove the service; policy and log stay unless --purge says otherwise."""
+    if root == Path("/"):
+        _tell_systemd(["systemctl", "disable", "--now", "elevate.service", "elevate.socket"])
+    for path in files(root):
+        if path.exists():
+            path.unlink()
+            typer.echo(f"removed {path}")
+    if purge and (root / STATE).exists():
+        shutil.rmtree(root / STATE)
+        typer.echo(f"removed {root / STATE}")
+    if root == Path("/"):
+        _tell_systemd(["systemctl", "daemon-reload"])
+
+
+def check_trusted() -> None:
+    """Make sure that only root can change what root's broker would load.
+
+    Raises:
+        HostError: This is not root, or somebody else can change a part of it.
+    """
+    if os.getuid() != 0:
+        raise HostError("only root installs the machine's broker", hint="an own one needs no service: elevate init")
+    for start in (Path(sys.executable).resolve(), packages(), Path(__file__).resolve(), Path(os.__file__).resolve()):
+        for path in (start, *start.parents):
+            found = path.stat()
+            if found.st_uid != 0 or (found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX):
+                raise HostError(f"{path} can be changed by others than root", hint=_HINT)
+
+
+_HINT = "install elevate as root first: python3 -m venv /opt/elevate && /opt/elevate/bin/pip install elevate-broker"
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(fd, "w") as file:
+        file.write(text)
+        os.fchmod(file.fileno(), mode)
+    fresh.replace(path)
+
+
+def _tell_systemd(*commands: list[str]) -> None:
+    if not Path("/run/systemd/system").exists():
+        typer.echo("systemd does not run here; start the broker by: elevate serve --state /var/lib/elevate")
+        return
+    for command in commands:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise HostError(f"{' '.join(command)} failed: {done.stderr.strip()[:200]}", hint="see: elevate doctor")
