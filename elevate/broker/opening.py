@@ -8,8 +8,10 @@ from elevate.broker.policies import Policies
 from elevate.broker.settings import Settings
 from elevate.broker.system import SystemClock, SystemEntropy
 from elevate.broker.turns import Turns
-from elevate.errors import NoBrokerError
-from elevate.hello import SoftwareHello, UsbSecurityKeys, personal_secrets, scripted_sensors
+from elevate.errors import HelloError, NoBrokerError
+from elevate.hello import FileSecrets, SoftwareHello, UsbSecurityKeys, personal_secrets, scripted_sensors
+from elevate.hello.keystore import KeyStore
+from elevate.hello.secrets import DeviceSecrets
 from elevate.host.emulated import EmulatedHost
 from elevate.host.launcher import Launcher
 from elevate.host.linux import LinuxHost
@@ -50,6 +52,7 @@ def open_parts(
     host = _open_host(home, settings, launcher, clock, entropy)
     stack.callback(host.close)
     sensors = scripted_sensors(home.hello, clock=clock, entropy=entropy)
+    secrets = personal_secrets(home.hello / "device") if keyring else FileSecrets(home.hello / "device")
     hello = SoftwareHello(
         home.hello,
         clock=clock,
@@ -57,7 +60,8 @@ def open_parts(
         sensors=sensors,
         settings=settings.hello,
         security_key=UsbSecurityKeys(),
-        secrets=personal_secrets(home.hello / "device") if keyring else None,
+        secrets=secrets,
+        store=_open_tpm(settings, secrets, entropy, stack) if settings.tpm else None,
     )
     parts = Parts(
         clock=clock,
@@ -73,6 +77,17 @@ def open_parts(
         key=TokenKey.from_seed(entropy.token_bytes(KEY_BYTES)),
     )
     return parts, hello, launcher
+
+
+def _open_tpm(settings: Settings, secrets: DeviceSecrets, entropy: Entropy, stack: ExitStack) -> KeyStore:
+    """Open the TPM that the settings name; its library is loaded here and nowhere else."""
+    try:
+        from elevate.hello.tpm import open_store
+    except ModuleNotFoundError as exc:
+        raise HelloError("a TPM needs tpm2-pytss", hint="install it: pip install 'elevate-broker[tpm]'") from exc
+    store = open_store(settings.tpm, secrets=secrets, entropy=entropy, rules=settings.hello.lockout)
+    stack.callback(store.close)
+    return store
 
 
 def _open_host(home: Home, settings: Settings, launcher: Launcher, clock: Clock, entropy: Entropy) -> EmulatedHost | LinuxHost:

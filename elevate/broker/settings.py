@@ -29,6 +29,7 @@ class Settings:
         remote: Requests from remote sessions are allowed, for everyone.
         remote_listed: For these users and groups they are allowed even where ``remote`` is off.
         hello: Settings of gestures by their Windows names, as `elevate.hello.windows` reads them.
+        tpm: Where keys are made, as tpm2-tss names it (``device:/dev/tpmrm0``); empty for software.
         host: ``emulated``, or ``linux``: this machine itself, for a broker that is root.
     """
 
@@ -38,6 +39,7 @@ class Settings:
     remote_listed: tuple[str, ...] = ()
     host: str = "emulated"
     hello: HelloSettings = field(default_factory=HelloSettings)
+    tpm: str = ""
 
     @property
     def protected(self) -> bool:
@@ -74,13 +76,14 @@ class Settings:
 
     @classmethod
     def _of(cls, members: dict[str, object]) -> Self:
-        unknown = members.keys() - {"windows", "allow_simulated_gestures", "remote", "remote_listed", "host", "hello"}
+        unknown = members.keys() - {"windows", "allow_simulated_gestures", "remote", "remote_listed", "host", "hello", "tpm"}
         if unknown:
             raise ValueError(f"unknown key {min(unknown)!r}")
         return cls(
             windows=cls().windows | _windows(members.get("windows", {})),
             allow_simulated_gestures=_flag(members, "allow_simulated_gestures"),
             hello=_hello(members),
+            tpm=_text(members, "tpm"),
             remote=_flag(members, "remote"),
             remote_listed=_names(members, "remote_listed"),
             host=_host(members.get("host", HOSTS[0])),
@@ -112,6 +115,13 @@ def _hello(members: dict[str, object]) -> HelloSettings:
         return from_windows(table, base)
     except HelloError as exc:
         raise ValueError(f"hello: {exc.message}") from exc
+
+
+def _text(members: dict[str, object], name: str) -> str:
+    value = members.get(name, "")
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is a text")
+    return value
 
 
 def _flag(members: dict[str, object], name: str) -> bool:

@@ -110,8 +110,9 @@ class SoftwareHello(Management):
             count = self.vault.counter(held.owner).succeed(opened.charged)
             self._refuse_expired(held, proof.gesture)
             made = (proof.gesture, *self._second_factor(held, proof))
-            data = self._data(made, count=count, hardware=self.vault.store.hardware)
-            signature = self.vault.store.sign(held.algorithm, held.key_blob, opened.key, data + client_data_hash)
+            store = self.vault.store_of(held)
+            data = self._data(made, count=count, hardware=store.hardware)
+            signature = store.sign(held.algorithm, held.key_blob, opened.key, data + client_data_hash)
         return held.credential, data, signature
 
     def attest(self, user: str, proof: Proof, data: bytes) -> bytes:
@@ -119,7 +120,7 @@ class SoftwareHello(Management):
         held = self.vault.load(user)
         with self.vault.unlocked(held, proof) as opened:
             self.vault.counter(held.owner).succeed(opened.charged)
-            return self.vault.store.sign(held.algorithm, held.key_blob, opened.key, data)
+            return self.vault.store_of(held).sign(held.algorithm, held.key_blob, opened.key, data)
 
     def verify(self, user: str, assertion: Assertion, challenge: bytes) -> VerifiedGesture:
         """Check an assertion as a relying party; a challenge verifies once, right or wrong."""
@@ -131,7 +132,7 @@ class SoftwareHello(Management):
         gesture = assertion.gesture
         made = (gesture,) if gesture == SECURITY_KEY else uvm.decode(data.extensions)
         simulated = self._check_gestures(held, made, assertion)
-        hardware = held is not None and (not simulated if gesture == SECURITY_KEY else self.vault.store.hardware)
+        hardware = held is not None and (not simulated if gesture == SECURITY_KEY else self.vault.store_of(held).hardware)
         if held and held.last_used != gesture:
             self._remember(user, gesture)
         return VerifiedGesture(

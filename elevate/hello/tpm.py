@@ -21,7 +21,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicNumbers
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from tpm2_pytss import ESAPI, TSS2_Exception
+from tpm2_pytss import ESAPI, TCTILdr, TSS2_Exception
 from tpm2_pytss import constants as tc
 from tpm2_pytss import types as tt
 
@@ -29,8 +29,11 @@ from elevate.errors import GestureError, HelloError, LockedOutError
 from elevate.hello import keys
 from elevate.hello.keystore import MadeKey
 from elevate.hello.pins import wipe
+from elevate.hello.secrets import DeviceSecrets
 from elevate.hello.settings import LockoutRules
 from elevate.ports import Entropy
+
+os.environ.setdefault("TSS2_LOG", "all+NONE")  # the C library would write to standard error by itself
 
 AUTH_BYTES = 32
 LOCKOUT_RECOVERY_SECONDS = 86_400
@@ -38,8 +41,8 @@ RC_AUTH_FAIL, RC_BAD_AUTH, RC_LOCKOUT, RC_INTEGRITY = 0x98E, 0x9A2, 0x921, 0x1DF
 _LOCKOUT_AUTH_SET = 0x4
 _ATTRIBUTES = tc.TPMA_OBJECT
 _OWN = _ATTRIBUTES.FIXEDTPM | _ATTRIBUTES.FIXEDPARENT | _ATTRIBUTES.USERWITHAUTH
-_MADE_INSIDE = _OWN | _ATTRIBUTES.SENSITIVEDATAORIGIN | _ATTRIBUTES.NODA
-_SIGN = _MADE_INSIDE | _ATTRIBUTES.SIGN_ENCRYPT
+_INSIDE = _OWN | _ATTRIBUTES.SENSITIVEDATAORIGIN | _ATTRIBUTES.NODA
+_SIGN = _INSIDE | _ATTRIBUTES.SIGN_ENCRYPT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +77,7 @@ class TpmStore:
     counts_tries = True
 
     def __init__(self, tcti: Any, *, entropy: Entropy, rules: LockoutRules, allow_open_lockout: bool = False) -> None:  # noqa: ANN401 - a C library's handle
-        os.environ.setdefault("TSS2_LOG", "all+NONE")  # the C library writes to standard error by itself
-        self._esys = ESAPI(tcti)
+        self._tcti, self._esys = tcti, ESAPI(tcti)
         self._entropy, self._rules, self._allow_open = entropy, rules, allow_open_lockout
         self._lock = threading.Lock()
 
@@ -83,6 +85,7 @@ class TpmStore:
         """Shut the TPM down in order: one that is just cut off counts a try."""
         self._esys.shutdown(tc.TPM2_SU.CLEAR)
         self._esys.close()
+        self._tcti.close()
 
     def own_lockout(self, secret: bytes) -> None:
         """Set the lock-out's authorisation and its tries and times; for the machine's set-up.
@@ -181,12 +184,8 @@ class TpmStore:
             finally:
                 self._esys.flush_context(signer)
         _, certified = _unpack(blob)
-        return Certified(
-            attest=bytes(attest),
-            signature=_der(made),
-            attestation_key=_cose(public),
-            public=certified.publicArea.marshal(),
-        )
+        area = certified.publicArea.marshal()
+        return Certified(attest=bytes(attest), signature=_der(made), attestation_key=_cose(public), public=area)
 
     @contextmanager
     def _root(self) -> Iterator[tuple[Any, Any]]:
@@ -213,6 +212,31 @@ class TpmStore:
             yield handle
         finally:
             self._esys.flush_context(handle)
+
+
+def open_store(where: str, *, secrets: DeviceSecrets, entropy: Entropy, rules: LockoutRules) -> TpmStore:
+    """Open a machine's TPM; take its lock-out over where nobody has yet.
+
+    Args:
+        where: As tpm2-tss names it: ``device:/dev/tpmrm0``.
+        secrets: Where the lock-out's authorisation is kept.
+        entropy: Of it and of the keys.
+        rules: Tries and times.
+
+    Raises:
+        HelloError: There is no such TPM.
+    """
+    name, _, conf = where.partition(":")
+    try:
+        store = TpmStore(TCTILdr(name, conf or None), entropy=entropy, rules=rules)
+    except (TSS2_Exception, RuntimeError) as exc:
+        hint = "correct tpm in settings.toml, or leave it out"
+        raise HelloError(f"the TPM can't be opened: {where}", hint=hint, detail=str(exc)) from exc
+    if not store.lockout_owned:
+        secret = entropy.token_bytes(AUTH_BYTES)
+        secrets.put("tpm-lockout", secret)
+        store.own_lockout(secret)
+    return store
 
 
 def _error(error: TSS2_Exception) -> GestureError | LockedOutError:
@@ -257,7 +281,7 @@ def _der(made: Any) -> bytes:  # noqa: ANN401 - a type of the C library
     return encode_dss_signature(r, s)
 
 
-_ROOT = _template("ecc256:aes128cfb", _MADE_INSIDE | _ATTRIBUTES.RESTRICTED | _ATTRIBUTES.DECRYPT)
+_ROOT = _template("ecc256:aes128cfb", _INSIDE | _ATTRIBUTES.RESTRICTED | _ATTRIBUTES.DECRYPT)
 _SEALED = tt.TPM2B_PUBLIC(
     tt.TPMT_PUBLIC(
         type=tc.TPM2_ALG.KEYEDHASH,

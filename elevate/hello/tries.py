@@ -6,7 +6,7 @@ One short lock for each change; the slow check of a PIN runs outside of it.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from elevate.errors import LockedOutError, PhraseNeededError
+from elevate.errors import GestureError, LockedOutError, PhraseNeededError
 from elevate.hello import lockout
 from elevate.hello.lockout import Now, Standing, Tries
 from elevate.hello.private import Slot, SlotFile
@@ -108,6 +108,16 @@ def locked_out(found: Standing) -> LockedOutError:
             hint="use another gesture, or restart",
         )
     return LockedOutError(f"too many wrong PINs; the next try is possible in {spell(found.wait_seconds)}")
+
+
+def wrong_gesture(charged: Charged | None) -> GestureError | LockedOutError:
+    """Say that a gesture was wrong, and how many tries of a PIN are left."""
+    if charged is None:
+        return GestureError("the sensor did not recognise you", detail="the protector does not unseal")
+    if charged.standing.locked:
+        return locked_out(charged.standing)
+    left = charged.standing.tries_left
+    return GestureError(f"wrong PIN; {left} {'try' if left == 1 else 'tries'} left")
 
 
 def spell(seconds: int) -> str:

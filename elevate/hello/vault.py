@@ -4,6 +4,7 @@ INVARIANT: a PIN is looked at only after its try was counted and synced.
 INVARIANT: a key that was unlocked is wiped when the ``with`` block ends.
 """
 
+import hmac
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from typing import TypeAlias
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from elevate.errors import GestureError, HelloDamagedError, LockedOutError, NotEnrolledError
+from elevate.errors import GestureError, HelloDamagedError, NotEnrolledError
 from elevate.hello import container as box
 from elevate.hello import private
 from elevate.hello.container import PIN, Container, Protector
@@ -23,7 +24,7 @@ from elevate.hello.pins import wipe
 from elevate.hello.secrets import DeviceSecrets
 from elevate.hello.sensors import Sensor, open_reply
 from elevate.hello.settings import HelloSettings
-from elevate.hello.tries import Charged, Counter, locked_out
+from elevate.hello.tries import Charged, Counter, wrong_gesture
 from elevate.hello.webauthn import b64
 from elevate.ports import Clock, Entropy
 
@@ -79,6 +80,7 @@ class Vault:
         private.make_folder(folder / "users")
         self.sensors, self.secrets = sensors, secrets
         self.store = store or SoftwareStore(entropy)
+        self._stores: dict[str, KeyStore] = {"software": SoftwareStore(entropy), self.store.name: self.store}
         self._folder, self._clock, self._entropy, self._settings = folder / "users", clock, entropy, settings
         self._one_kdf = threading.Lock()
         self._pace = Pace(clock, settings.lockout.wrong_per_minute)
@@ -135,6 +137,17 @@ class Vault:
         if one.template and one.gesture in self.sensors:
             self.sensors[one.gesture].forget(one.template)
 
+    def store_of(self, held: Container) -> KeyStore:
+        """Give the store that made a container's key.
+
+        Raises:
+            HelloDamagedError: This broker does not use it.
+        """
+        found = self._stores.get(held.store)
+        if found is None:
+            raise HelloDamagedError(f"this key is in a {held.store} that the broker does not use", hint="see docs/hello.md")
+        return found
+
     def users(self) -> int:
         """Count the containers."""
         return sum(1 for path in self._folder.iterdir() if (path / "container.json").exists())
@@ -168,7 +181,7 @@ class Vault:
         """Wrap the key under a PIN, with a new device secret and salt."""
         name, device = self._new_secret(held.owner)
         salt = self._entropy.token_bytes(box.KEY_BYTES)
-        sealed = self._seal(held, PIN, key, self.stretch(pin, salt), device)
+        sealed = self._seal(held, PIN, key, self._release(held, pin, salt), device)
         now = self._clock.read().unix
         new = Protector(gesture=PIN, secret=name, sealed=sealed, created_at=now, salt=salt)
         return replace(held.with_protector(new), pin_set_at=now)
@@ -220,7 +233,7 @@ class Vault:
             key = self._open_any(held, proof)
             if key is None:
                 self._pace.wrong(held.owner)
-                raise _wrong(charged)
+                raise wrong_gesture(charged)
             yield Unlocked(key=key, charged=charged)
         finally:
             wipe(proof.secret)
@@ -245,12 +258,12 @@ class Vault:
         if device is None:
             return None
         if found.gesture == PIN:
-            released = self.stretch(proof.secret or bytearray(), found.salt)
+            released = self._release(held, proof.secret or bytearray(), found.salt)
         else:
             released = self._look(held, found, device, proof.stop)
         wrap = box.wrap_key(released, device, found.gesture)
         context = box.context(held.owner, held.credential, found.gesture)
-        return (self.store.unseal_pin if found.gesture == PIN else box.unseal)(wrap, found.sealed, context)
+        return (self.store_of(held).unseal_pin if found.gesture == PIN else box.unseal)(wrap, found.sealed, context)
 
     def _look(self, held: Container, found: Protector, device: bytes, stop: Stop) -> bytes:
         channel = box.unseal(box.wrap_key(b"", device, "channel"), found.channel, found.template.encode())
@@ -263,7 +276,7 @@ class Vault:
     def _seal(self, held: Container, gesture: str, key: bytearray, released: bytes, device: bytes) -> bytes:
         wrap, context = box.wrap_key(released, device, gesture), box.context(held.owner, held.credential, gesture)
         if gesture == PIN:
-            return self.store.seal_pin(wrap, key, context)
+            return self.store_of(held).seal_pin(wrap, key, context)
         return box.seal(wrap, key, self._entropy.token_bytes(box.IV_BYTES), context)
 
     def _new_secret(self, owner: str) -> tuple[str, bytes]:
@@ -272,20 +285,15 @@ class Vault:
         self.secrets.put(name, device)
         return name, device
 
+    def _release(self, held: Container, pin: bytearray, salt: bytes) -> bytes:
+        """Turn a PIN into what unlocks: quick where the device itself counts tries."""
+        if self.store_of(held).counts_tries:
+            return hmac.digest(salt, pin, "sha256")
+        return self.stretch(pin, salt)
+
     def stretch(self, pin: bytearray, salt: bytes) -> bytes:
-        """Turn a PIN into a key: slow on purpose, one at a time; quick where the device itself counts tries."""
-        if self.store.counts_tries:
-            return box.wrap_key(bytes(pin), salt, "device pin")
+        """Turn a PIN into a key: slow on purpose, one at a time."""
         rules = self._settings.kdf
         with self._one_kdf:
             kdf = Argon2id(salt=salt, length=box.KEY_BYTES, iterations=rules.passes, lanes=1, memory_cost=rules.memory_kib)
             return kdf.derive(pin)  # type: ignore[arg-type] # any buffer will do; a copy could not be wiped
-
-
-def _wrong(charged: Charged | None) -> GestureError | LockedOutError:
-    if charged is None:
-        return GestureError("the sensor did not recognise you", detail="the protector does not unseal")
-    if charged.standing.locked:
-        return locked_out(charged.standing)
-    left = charged.standing.tries_left
-    return GestureError(f"wrong PIN; {left} {'try' if left == 1 else 'tries'} left")

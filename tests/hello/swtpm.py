@@ -30,6 +30,9 @@ class Pair(PyTCTI):  # type: ignore[misc] # the C library's class
         data = self._exactly(10)
         return data + self._exactly(int.from_bytes(data[2:6], "big") - len(data))
 
+    def close(self) -> None:
+        self._channel.close()
+
     def _exactly(self, size: int) -> bytes:
         data = b""
         while len(data) < size:

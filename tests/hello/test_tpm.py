@@ -1,6 +1,8 @@
 """The TPM store against a real software TPM: rows 1, 8, 9, 17, 18, 19, 30, 32 and 36 of the table."""
 
 import hashlib
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +13,12 @@ from tests.hello.swtpm import Swtpm
 
 pytest.importorskip("tpm2_pytss", reason="the extra tpm is not installed")
 
-from elevate.errors import GestureError, HelloError, LockedOutError
-from elevate.hello import LockoutRules, SoftwareHello, keys
-from elevate.hello.tpm import TpmStore
+from elevate.errors import GestureError, HelloDamagedError, HelloError, LockedOutError
+from elevate.hello import FileSecrets, LockoutRules, SoftwareHello, keys
+from elevate.hello.tpm import TpmStore, open_store
 from elevate.hello.tpm_attest import check_certified
+from elevate.host.processes import read_process
+from elevate.tasks import Task
 from elevate.testing import SeededEntropy
 from tests.hello.parts import PIN, SETTINGS, TPM_ONLY, USER, WRONG, Machine, pin_proof
 
@@ -212,3 +216,34 @@ def test_19_the_key_signs_inside_and_only_with_its_secret(store: TpmStore) -> No
     keys.verify(made.public_key, signature, b"data", algorithms=(keys.ES256,))
     with pytest.raises(GestureError):
         store.sign(keys.ES256, made.blob, bytearray(32), b"data")
+
+
+def test_36_a_broker_keeps_keys_in_the_tpm_that_its_settings_name(tmp_path: Path) -> None:
+    """From enrolment to the token; after a restart the same TPM signs, and without it nothing does."""
+    from elevate.broker import Broker
+    from elevate.broker.home import create
+
+    (tmp_path / "tpm").mkdir()
+    bridge = f"cmd:{sys.executable} {Path(__file__).with_name('tpm_bridge.py')} {tmp_path / 'tpm'}"
+    home = create(tmp_path / "state", simulated=True)
+    plain = home.settings.read_text()
+    home.settings.write_text(f'tpm = "{bridge}"\n{plain}')
+    with Broker.open(home.folder) as broker:
+        broker.enrol_owner(PIN)
+        user = broker.requester(read_process(os.getpid())).user
+        assert {one["key_store"] for one in broker.hello.list(user)} == {"tpm"}
+    with Broker.open(home.folder) as broker:
+        grant = broker.elevate(Task.run(["/bin/true"]))
+        assert grant.claims.amr == ("face", "hwk", "mfa", "simulated")
+        grant.release()
+    home.settings.write_text(plain)
+    with Broker.open(home.folder) as broker, pytest.raises(HelloDamagedError, match="tpm"):
+        broker.elevate(Task.run(["/bin/true"]))
+
+
+def test_a_tpm_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    """With a hint."""
+    secrets = FileSecrets(tmp_path / "secrets")
+    with pytest.raises(HelloError, match="can't be opened") as caught:
+        open_store(f"device:{tmp_path / 'none'}", secrets=secrets, entropy=SeededEntropy(1), rules=TPM_ONLY)
+    assert "settings.toml" in caught.value.hint
