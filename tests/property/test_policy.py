@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from elevate.model import Allow, Decision
 from elevate.policy import decide_by_scan, given, obligations_json, question
-from tests.property.policies import GIVEN, Table, ask, build, evaluate, rule_lists
+from tests.property.policies import GIVEN, WHO, Table, ask, build, evaluate, rule_lists
 
 STRICT = ("denied", "approval", "credential", "consent")
 few = settings(max_examples=100, deadline=None)
@@ -115,3 +115,29 @@ def test_the_rule_that_explain_offers_allows_it(asked: Table) -> None:
     task = asked["task"]
     doubtful = task.get("sha256") == "undetermined" or ("sha256" not in task and task.get("writable", False) is not False)
     assert isinstance(decision, Allow) or doubtful
+
+
+@few
+@given_data(
+    who=st.lists(st.tuples(st.sampled_from(("allow", "deny", "require")), WHO), min_size=9, max_size=30),
+    folder=st.booleans(),
+    asked=GIVEN,
+)
+def test_buckets_that_are_split_by_person_lose_nobody(who: list[tuple[str, Table]], *, folder: bool, asked: Table) -> None:
+    """Many rules under one selector, for people by name, by group, or anyone."""
+    task = {"kind": "process.run", **({"directory": ["/a", "/a/b"]} if folder else {})}
+    rules: list[Table] = [
+        {
+            "id": f"r{at:02}",
+            "effect": effect,
+            "who": one,
+            "task": task,
+            **({"then": {"reason": "required"}} if effect == "require" else {}),
+        }
+        for at, (effect, one) in enumerate(who)
+    ]
+
+    decision = build(rules).decide(ask(asked))
+
+    expected, ids, _ = evaluate(rules, asked)
+    assert (outcome(decision), decision.rules) == (expected, ids)

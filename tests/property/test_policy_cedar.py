@@ -67,3 +67,26 @@ def test_every_effect_of_the_sets_that_ship_is_told() -> None:
 def _of(text: str) -> tuple[object, str, object]:
     wanted, entities = request(ask_task({"kind": "service.control", "service": "x", "action": "stop"}))
     return wanted, text, entities
+
+
+@pytest.mark.parametrize(
+    ("parts", "asked", "allowed"),
+    [
+        ({"task": '{ kind = "process.run", arguments = { prefix = ["a", "b*"] } }'}, {"arguments": ["a", "b*", "c"]}, True),
+        ({"task": '{ kind = "process.run", arguments = { prefix = ["a", "b*"] } }'}, {"arguments": ["a", "bb"]}, False),
+        ({"task": '{ kind = "process.run", arguments = ["\\"", "\u00e9"] }'}, {"arguments": ['"', "\u00e9"]}, True),
+        ({"task": '{ kind = "process.run" }', "when": '{ not_after = "2026-01-06" }'}, {}, True),
+        ({"task": '{ kind = "process.run" }', "when": '{ not_before = "2026-01-06" }'}, {}, False),
+        ({"task": '{ kind = "process.run" }', "who": '{ sid = "S-1-5-1", machine = "m" }'}, {}, False),
+        ({"task": '{ kind = "process.run", input = true }'}, {"input": True}, True),
+        ({"task": '{ kind = "process.run" }', "then": '{ env = ["A"] }'}, {"env": {"A": "1"}}, True),
+        ({"task": '{ kind = "process.run" }', "then": '{ env = ["A"] }'}, {"env": {"B": "1"}}, False),
+    ],
+)
+def test_conditions_mean_the_same_in_cedar(parts: dict[str, str], asked: Table, *, allowed: bool) -> None:
+    """Arguments, dates, people, input and environment."""
+    loaded = policy(rule("r", **parts))
+    wanted: Table = {"user": "alice", "task": {"kind": "process.run", "path": "/x", **asked}}
+
+    assert isinstance(loaded.decide(ask(wanted)), Allow) is allowed
+    assert cedar_allows(export(loaded.rules).text, wanted)[0] is allowed

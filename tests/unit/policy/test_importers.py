@@ -364,3 +364,96 @@ def test_imported_file_tells_what_stayed_behind() -> None:
         "source": "alice ALL = /opt/",
         "why": "a folder, a list or a name is no program",
     }
+
+
+def test_sudoers_digests_and_names_that_differ() -> None:
+    """A SHA-256 pins; another digest is left out; a link with another name keeps its own."""
+    pinned = sudoers(spec([{"command": "/opt/x", "sha256": "a" * 64}]))
+    links = {"/opt/x": "/opt/other", "/bin/y": "/usr/bin/y"}
+    text = json.dumps({"User_Specs": [spec([{"command": "/opt/x"}, {"command": "/bin/y"}])]}).encode()
+    resolved = import_sudoers(text, resolve=lambda path: links.get(path, path))
+
+    assert run(pinned, "/opt/x", task={"sha256": "a" * 64})
+    assert not run(pinned, "/opt/x", task={"sha256": "b" * 64})
+    assert fates(sudoers(spec([{"command": "/opt/x", "sha512": "a" * 128}]))) == [Fate.LEFT_OUT]
+    assert run(resolved, "/opt/x")
+    assert not run(resolved, "/opt/other")
+    assert run(resolved, "/usr/bin/y")
+
+
+@pytest.mark.parametrize(
+    ("command", "denied"),
+    [
+        ("ALL", [("process.run", "/opt/x"), ("file.write", "/etc/hosts")]),
+        ("sudoedit /etc/hosts", [("file.write", "/etc/hosts")]),
+        ("sudoedit /etc/*", [("file.write", "/etc/hosts")]),
+        ("/usr/bin/../bin/su", [("process.run", "/opt/x")]),
+        ("/usr/bin/su", [("process.run", "/bin/su")]),
+        ("/usr/bin/", [("process.run", "/usr/bin/su"), ("process.run", "/bin/su")]),
+    ],
+)
+def test_sudoers_negations_reach_every_name_of_a_file(command: str, denied: list[tuple[str, str]]) -> None:
+    """What could be the same file, or can't be told, is denied."""
+    everything: Members = [{"command": "ALL"}, {"command": "sudoedit /etc/hosts"}, {"command": command, "negated": True}]
+    policy = loaded(sudoers(spec(everything)))
+
+    for kind, path in denied:
+        assert policy.decide(ask({"kind": kind, "path": path})).rules != ()
+        assert not isinstance(policy.decide(ask({"kind": kind, "path": path})), Allow)
+
+
+def test_sudoers_negation_for_another_target_says_nothing_of_root() -> None:
+    """It would not have been asked."""
+    imported = sudoers(
+        spec([{"command": "/opt/x"}]),
+        spec([{"command": "/opt/x", "negated": True}], runasusers=[{"username": "games"}]),
+    )
+
+    assert run(imported, "/opt/x")
+    assert fates(imported) == [Fate.TRANSLATED, Fate.TRANSLATED]
+
+
+def test_sudoers_for_nobody_but_all_denies() -> None:
+    """``alice, !ALL`` grants nothing."""
+    users: Members = [{"username": "alice"}, {"username": "ALL", "negated": True}]
+
+    assert not run(sudoers(spec([{"command": "/opt/x"}], users)), "/opt/x")
+
+
+def test_the_same_rule_twice_is_imported_once() -> None:
+    """A file that repeats itself does not."""
+    assert len(sudoers(spec([{"command": "/opt/x"}]), spec([{"command": "/opt/x"}])).rules) == 1
+
+
+def test_applocker_person_and_publisher_denies() -> None:
+    """A SID is one person's; a deny leaves product and version away; any publisher is anything."""
+    person = applocker(path_rule("*", sid="S-1-5-21-1-2-3-1001"))
+    publisher = '<FilePublisherRule Name="n" UserOrGroupSid="S-1-1-0" Action="Deny"><Conditions>'
+    publisher += '<FilePublisherCondition PublisherName="{}" ProductName="P" BinaryName="B"/></Conditions></FilePublisherRule>'
+    one, every = (applocker(path_rule("*") + publisher.format(name)) for name in ("C", "*"))
+
+    assert run(person, PROGRAM, sid="S-1-5-21-1-2-3-1001")
+    assert not run(person, PROGRAM, sid="S-1-5-21-1-2-3-1002")
+    assert not run(one, PROGRAM, task={"signer": "C"})
+    assert run(one, PROGRAM, task={"signer": "D"})
+    assert not run(every, PROGRAM)
+
+
+def test_applocker_publisher_without_product_is_the_signer_alone() -> None:
+    """A star is no condition."""
+    rule = '<FilePublisherRule Name="n" UserOrGroupSid="S-1-1-0" Action="Allow"><Conditions>'
+    rule += '<FilePublisherCondition PublisherName="C"/></Conditions></FilePublisherRule>'
+
+    assert run(applocker(rule), PROGRAM, task={"signer": "C"})
+    assert not run(applocker(rule), PROGRAM, task={"signer": "unsigned"})
+
+
+def test_appcontrol_tells_of_what_it_does_not_take() -> None:
+    """A reference to nothing, and a grant by hash."""
+    imported = appcontrol('<Allow ID="H" Hash="00"/>')
+    missing = SIPOLICY.format(
+        rules="", option="Enabled:UMCI", scenario="12", denied="", references='<FileRuleRef RuleID="NONE"/>'
+    )
+
+    assert [note.source for note in imported.notes] == ["allowed signer Root", "Allow H"]
+    assert [note.source for note in import_appcontrol(missing.encode()).notes] == ["allowed signer Root", "NONE"]
