@@ -18,8 +18,8 @@ from tests.unit.policy.build import policy, problems, rule, run
         ("*", "", True),
         ("*", "abc", True),
         ("*", "a/b", False),
-        ("*", "-x", False),
-        ("?", "-", False),
+        ("*", "-x", None),
+        ("?", "-", None),
         ("-*", "-x", True),
         ("x*", "x-y", True),
         ("a*c", "abbbc", True),
@@ -30,21 +30,24 @@ from tests.unit.policy.build import policy, problems, rule, run
         ("ab*", "a", False),
         ("/srv/*.deb", "/srv/x.deb", True),
         ("/srv/*.deb", "/srv/a/x.deb", False),
-        ("/srv/*", "/srv/..", False),
+        ("/srv/*", "/srv/..", None),
         ("/srv/**", "/srv/a/b", True),
         ("/srv/**", "/srv", False),
-        ("/srv/**", "/srv/a/../../etc/shadow", False),
+        ("/srv/**", "/srv/a/../../etc/shadow", None),
         ("/srv/**", "/srvx/a", False),
         ("**", "/any/thing", True),
-        ("**", "--option", False),
-        ("*", "a\nb", False),
-        ("**", "a\x1bb", False),
-        ("*", "x" * 5000, False),
+        ("**", "--option", None),
+        ("*", "a\nb", None),
+        ("**", "a\x1bb", None),
+        ("*", "x" * 5000, None),
         ("..", "..", True),
+        ("/etc/shadow", "/etc//shadow", None),
+        ("/etc/shadow", "/tmp/../etc/shadow", None),
+        ("/etc/*", "/etc/./x/..", False),
     ],
 )
-def test_pattern(pattern: str, argument: str, *, taken: bool) -> None:
-    """A wildcard is no option, no way up, no control character, and nothing too long to look at."""
+def test_pattern(pattern: str, argument: str, *, taken: bool | None) -> None:
+    """A wildcard is surely no option, no way up, no control character, and nothing too long to look at; that is a doubt."""
     assert matches(pattern, argument) is taken
 
 
