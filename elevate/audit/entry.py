@@ -6,6 +6,7 @@ body only as a commitment (`elevate.audit.private`). Formats are only ever added
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +27,7 @@ MAX_OPENING_BYTES = 65_536
 EMPTY = "0" * 64
 """What the first entry holds in place of the hash of the one before."""
 
+_PLAIN = re.compile(r"[^\x00-\x1f\"\\]*")
 _NUMBERS = ("mono_us", "seq", "unix_us")
 _TEXTS = ("boot", "broker", "event", "machine", "request", "was")
 _MEMBERS = frozenset({"body", "v", *_NUMBERS, *_TEXTS})
@@ -102,6 +104,8 @@ def seal(draft: Draft, seq: int, previous: str, *, origin: Origin, draw: Draw) -
     Raises:
         AuditError: It is longer than `MAX_ENTRY_BYTES`, or not canonical JSON.
     """
+    if not _PLAIN.fullmatch(draft.event + draft.request):
+        raise AuditError("the name of an event or a request holds characters that it can't")
     try:
         body, openings = private.split(draft.body, draw)
         data = canonical.encode(_members(draft, body, seq, previous, origin))

@@ -111,7 +111,7 @@ def _first_bad(ranges: Sequence[Range], stored: Stored) -> Bad | None:
             return Bad(position=max(one.start - 1, 0), kind=Tampering.EDITED)
         if one.bad is not None:
             return one.bad
-        last = one.last or last
+        last = one.last.decode() or last
     return None
 
 
@@ -185,7 +185,7 @@ def _check_known(known: Sequence[Known], size: int, roots: Roots) -> tuple[int, 
 
 def _verdict(ranges: Sequence[Range], stored: Stored, roots: Roots, bad: Bad | None, sizes: tuple[int, int]) -> Verdict:
     good, anchored = sizes
-    head = next((one.last for one in reversed(ranges) if one.last), stored.last or EMPTY)
+    head = next((one.last.decode() for one in reversed(ranges) if one.last), stored.last or EMPTY)
     if bad is not None:
         text = f"entry {bad.position} was {bad.kind}" if bad.kind in _DONE else f"entry {bad.position}: {_WORDS[bad.kind]}"
         return Verdict(

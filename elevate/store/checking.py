@@ -1,20 +1,22 @@
 """Reading a ledger for its verification: rows by ranges, what stands beside them, and whether rows and log agree."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+
+import apsw
 
 from elevate.audit.chain import Outcome, Tampering, Verdict
 from elevate.audit.entry import leaf_hash
 from elevate.audit.notes import VerifierKey
-from elevate.audit.ranges import TILE, Range, Row, check_range
+from elevate.audit.ranges import TILE, Range, as_bytes, check_range
 from elevate.audit.verify import Known, Stored, join
-from elevate.errors import AuditError
-from elevate.store.reader import LedgerReader, as_bytes
+from elevate.errors import AuditError, StoreError
+from elevate.store.reader import LedgerReader
 from elevate.store.tree import TileReader, tile_id
 
-PAGE_ROWS = 4096
+_DAMAGED = "its pages can't be read as tables any more; keep a copy, and go back to one that verifies"
 _DISAGREES = """
 SELECT r.request, max(r.last, 0) FROM requests r
 LEFT JOIN entries l ON l.seq = r.last LEFT JOIN entries i ON i.seq = r.position
@@ -27,7 +29,7 @@ ORDER BY r.n LIMIT 1
 """
 _ROWS = (
     "SELECT e.seq, e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq"
-    " WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq LIMIT ?"
+    " WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq"
 )
 
 
@@ -82,8 +84,11 @@ class Plan:
         """Check one range of `ranges`, and the same share of the ledger's rows."""
         start, stop = parts[part]
         with LedgerReader(self.path) as reader:
-            read = _rows(reader, start, stop)
-            found = check_range(read, start, stop, marks=self.marks, progress=progress, salt=self.salt)
+            read = reader.connection.execute(_ROWS, (start, stop))
+            try:
+                found = check_range(read, start, stop, marks=self.marks, progress=progress, salt=self.salt)
+            except apsw.Error as exc:
+                raise StoreError("the ledger's file is damaged", hint=_DAMAGED, detail=str(exc)) from exc
             return found, *_ledger(reader, (part, len(parts)), self.salt, self.start)
 
     def verdict(self, checked: Sequence[Part]) -> Verdict:
@@ -118,13 +123,6 @@ class Plan:
         if not hashes:
             raise AuditError(f"the tile before entry {self.start} is missing")
         return hashes[0][-32:].hex()
-
-
-def _rows(reader: LedgerReader, start: int, stop: int) -> Iterator[Row]:
-    while page := reader.rows(_ROWS, start, stop, PAGE_ROWS):
-        for _, data, openings in page:
-            yield as_bytes(data), as_bytes(openings) if openings is not None else b""
-        start = int(page[-1][0]) + 1
 
 
 def _rows_of(reader: LedgerReader, part: int, parts: int) -> tuple[int, int]:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elevate.audit.notes import Checkpoint, Note
+from elevate.audit.ranges import as_bytes
 from elevate.errors import StoreUnwritableError
-from elevate.store.reader import LedgerReader, as_bytes
+from elevate.store.reader import LedgerReader
 from elevate.store.tree import TILE, TILE_BITS, TileReader
 
 _LENGTH_BYTES = 2

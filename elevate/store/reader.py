@@ -12,6 +12,7 @@ from typing import Any, Self
 import apsw
 
 from elevate.audit import Entry, opened
+from elevate.audit.ranges import as_bytes
 from elevate.errors import AuditError, StoreError, StoreForeignError, StoreNewerError
 from elevate.store.proving import positions_of
 from elevate.store.sqlite_file import APPLICATION_ID, STATE_FORMAT
@@ -130,13 +131,6 @@ class LedgerReader:
             return self.connection.execute(query, values).fetchall()
         except apsw.Error as exc:
             raise StoreError("the ledger is damaged", hint="see: elevate audit verify", detail=str(exc)) from exc
-
-
-def as_bytes(value: object) -> bytes:
-    """Give what a column holds as bytes; who tampers may have put anything there, which is then no entry."""
-    if isinstance(value, str):
-        return value.encode(errors="surrogatepass")
-    return value if isinstance(value, bytes) else b""
 
 
 def _connect(path: Path) -> apsw.Connection:

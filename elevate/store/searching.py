@@ -13,7 +13,8 @@ import apsw
 from elevate.audit.entry import Entry
 from elevate.audit.entry import opened as open_entry
 from elevate.audit.query import Query, terms_of
-from elevate.store.reader import LedgerReader, as_bytes
+from elevate.audit.ranges import as_bytes
+from elevate.store.reader import LedgerReader
 
 BLOCK = 1024
 _BYTES = BLOCK // 8

@@ -140,6 +140,14 @@ def test_what_is_no_entry_is_not_read(old: bytes, new: bytes) -> None:
         parse(GOOD[0].replace(old, new))
 
 
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "\x1b"])
+def test_a_name_that_reads_otherwise_when_escaped_is_not_written(name: str) -> None:
+    """Events and requests are named plainly, so that their place in the bytes is certain."""
+    for entry in (draft(name), draft("e", name)):
+        with pytest.raises(AuditError, match="characters"):
+            sealed(entry, 0, EMPTY)
+
+
 def test_a_float_or_a_huge_number_is_not_written() -> None:
     """The entry must read the same everywhere."""
     with pytest.raises(AuditError, match="can't be written"):
