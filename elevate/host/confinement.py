@@ -55,6 +55,7 @@ def jail_for(kind: str, account: Account, obligations: Obligations) -> Jail:
         network=wanted.get("network", True) is True,
         read_only=_names(wanted.get("read_only")),
         private=kind != "file.write",
+        watch=kind in {"process.run", "package.install"},
     )
 
 

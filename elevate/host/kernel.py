@@ -5,6 +5,7 @@ Standard library only: the launcher program imports this. Every function raises 
 
 import ctypes
 import os
+import struct
 from functools import cache
 
 CLONE_NEWNS = 0x00020000
@@ -27,8 +28,11 @@ CAPABILITIES = (
 )
 """Names without ``CAP_``, at the index that is their number."""
 
+_FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_MARK_ADD, _FAN_MARK_MOUNT, _FAN_CLOSE_WRITE = 1, 2, 1, 0x10, 8
+_AT_FDCWD, _AT_EMPTY_PATH, _STATX_BTIME = -100, 0x1000, 0x800
 _VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.fanotify_mark.argtypes = (ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p)
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
@@ -85,3 +89,25 @@ def last_capability() -> int:
     """Give the highest number that this kernel knows."""
     with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
         return int(file.read())
+
+
+def fanotify_init() -> int:
+    """Give a descriptor on which the kernel tells what happens on marked mounts."""
+    fd: int = _libc.fanotify_init(_FAN_CLOEXEC | _FAN_NONBLOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_LARGEFILE)
+    _checked(min(fd, 0))
+    return fd
+
+
+def fanotify_mark(fd: int, place: str) -> None:
+    """Watch a mount for files that are closed after writing."""
+    _checked(_libc.fanotify_mark(fd, _FAN_MARK_ADD | _FAN_MARK_MOUNT, _FAN_CLOSE_WRITE, _AT_FDCWD, os.fsencode(place)))
+
+
+def born_ns(fd: int) -> int:
+    """Give when a file was made, in nanoseconds since 1970; 0 where the file system does not say."""
+    buffer = ctypes.create_string_buffer(256)
+    if _libc.statx(fd, b"", _AT_EMPTY_PATH, _STATX_BTIME, buffer) != 0:
+        return 0
+    (mask,) = struct.unpack_from("=I", buffer)
+    seconds, nanoseconds = struct.unpack_from("=qI", buffer, 80)
+    return int(seconds) * 10**9 + int(nanoseconds) if mask & _STATX_BTIME else 0

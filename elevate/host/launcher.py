@@ -22,29 +22,13 @@ from typing import Self
 from elevate.errors import CommandNotExecutableError, CommandNotFoundError, HostError
 from elevate.host import cgroups, wire
 from elevate.host.order import Jail, Order, encode
+from elevate.host.report import Report, read_report, receive
 
 _PROGRAM = Path(__file__).with_name("program.py")
 _TRIES = 4
 _BURIAL_SECONDS = 2.0
 
 __all__ = ["Jail", "Launched", "Launcher", "Order", "Report"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """How a launched tree ended.
-
-    Attributes:
-        exit_status: 0 to 255; None where a signal ended the first process.
-        signal: Its number; None where it exited.
-        leftover: Processes that could not be ended; at least 1 where the launcher itself was killed.
-    """
-
-    exit_status: int | None
-    signal: int | None
-    timed_out: bool
-    leftover: int
-    duration_ms: int = 0
 
 
 class Launched:
@@ -65,7 +49,7 @@ class Launched:
         """Wait until the whole tree has ended; the same answer every time."""
         with self._lock:
             if self._report is None:
-                self._report = _report(self._channel, self._cgroup)
+                self._report = read_report(self._channel, self._cgroup)
                 self._channel.close()
             return self._report
 
@@ -131,7 +115,7 @@ class Launcher:
             HostError: Anything else; nothing runs.
         """
         taken = self._send(order)
-        answer, known_as = _receive(taken.channel, wire.STARTED.size)
+        answer, known_as, _ = receive(taken.channel, wire.STARTED.size)
         if len(answer) != wire.STARTED.size:
             taken.channel.close()
             raise HostError("the launcher ended before it started the task")
@@ -217,34 +201,6 @@ class Launcher:
             self._control.close()
             self._control = None
             _await_end(self._pid)
-
-
-def _receive(channel: socket.socket, size: int) -> tuple[bytes, int]:
-    """Give a message, empty at the end, and the process number that the kernel gives with it, 0 where it gives none."""
-    try:
-        data, ancillary, _, _ = channel.recvmsg(size, socket.CMSG_SPACE(wire.CREDENTIALS.size))
-    except OSError:
-        return b"", 0
-    numbers = [wire.CREDENTIALS.unpack(part)[0] for _, kind, part in ancillary if kind == socket.SCM_CREDENTIALS]
-    return data, next(iter(numbers), 0)
-
-
-def _report(channel: socket.socket, cgroup: str) -> Report:
-    data, launcher = _receive(channel, wire.REPORT.size)
-    if len(data) != wire.REPORT.size:
-        left = cgroups.end(cgroup) if cgroup else 1
-        return Report(exit_status=None, signal=signals.SIGKILL, timed_out=False, leftover=left)
-    status, number, timed_out, left, took_us = wire.REPORT.unpack(data)
-    # SECURITY: what left the namespace is still in the cgroup; the launcher itself is about to go.
-    if cgroup and set(cgroups.members(cgroup)) - {launcher}:
-        left += cgroups.end(cgroup)
-    return Report(
-        exit_status=status if status >= 0 else None,
-        signal=number or None,
-        timed_out=bool(timed_out),
-        leftover=left,
-        duration_ms=took_us // 1000,
-    )
 
 
 def _await_end(pid: int) -> None:

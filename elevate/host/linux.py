@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from elevate.errors import HostError
-from elevate.host import running
+from elevate.host import running, snapshot
 from elevate.host.accounts import Account, Accounts
 from elevate.host.confinement import jail_for
 from elevate.host.dpkg import PackageIndex
@@ -164,15 +164,10 @@ class LinuxHost:
         )
 
     def _written(self, inspection: LinuxInspection, report: Report) -> tuple[tuple[Written, ...], tuple[str, ...]]:
-        task = inspection.task
-        match task.task.kind:
-            case "file.write" if inspection.target is not None and not inspection.closed:
-                return _written_file(inspection.target, task), (inspection.target.path or "/",)
-            case "package.install" if report.exit_status == 0:
-                files = self._eyes.packages.files(str(dict(task.facts)["package"]))
-                return tuple(Written(path=path, change="created") for path in files[1:5001]), ()
-            case _:
-                return (), ()
+        if inspection.target is not None and not inspection.closed:
+            return _written_file(inspection.target, inspection.task), (inspection.target.path or "/",)
+        changes = [(path, "created" if made else "changed") for path, made in report.written]
+        return snapshot.describe(changes), ("/",) if report.watched else ()
 
     def _identity(self, account: Account) -> AdminIdentity:
         return AdminIdentity(name=account.name, sid=f"{account.uid}@{self.name}", uid=account.uid, home=account.home)

@@ -17,6 +17,7 @@ class Jail:
         home: A folder that is there, on which the scratch home is mounted.
         network: False leaves the task without any network.
         read_only: Folders or files that it can't write.
+        watch: The report says which files were written.
         private: /tmp and its like are new and empty, and run-time folders hidden; False for programs of elevate's own only.
     """
 
@@ -27,6 +28,7 @@ class Jail:
     network: bool = True
     read_only: tuple[str, ...] = ()
     private: bool = True
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ def _encode_jail(jail: Jail | None) -> dict[str, list[bytes]]:
         "gid": [str(jail.gid).encode()],
         "home": [os.fsencode(jail.home)],
         "capabilities": [str(number).encode() for number in jail.capabilities],
+        "watch": [b"1"] if jail.watch else [],
         "private": [b"1"] if jail.private else [],
         "network": [b"1"] if jail.network else [],
         "read_only": [os.fsencode(path) for path in jail.read_only],

@@ -27,6 +27,7 @@ if __name__ == "__main__":
 
 from elevate.host import cgroups, jail, kernel, wire
 from elevate.host.watch import Watch, wake_on_child
+from elevate.host.writes import Writes
 
 CONTROL = 3
 SOFT_DESCRIPTORS = 1024
@@ -117,7 +118,9 @@ def serve(channel: socket.socket, cgroup: str | None) -> None:
     known_as = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, wire.CREDENTIALS.pack(pid, 0, 0))] if pid and order["jail"] else []
     channel.sendmsg([wire.STARTED.pack(pid, error)], known_as)
     if pid:
-        Watch(channel, wake, pid, began, int(order["limit"][0])).run()
+        watch = Watch(channel, wake, pid, began, int(order["limit"][0]))
+        watch.writes = ahead.writes
+        watch.run()
 
 
 def receive(channel: socket.socket) -> tuple[Fields, list[int]] | None:
@@ -146,12 +149,14 @@ class Ahead:
                 os._exit(127)
         theirs.close()
         os.close(write)
+        self.writes: Writes | None = None
 
     def start(self, order: Fields, fds: list[int]) -> tuple[int, int]:
         """Hand the order on; give the process id, or 0 and the errno."""
         try:
             if order["jail"]:
                 jail.furnish(order)
+                self.writes = _watch_writes() if order["watch"] else None
             socket.send_fds(self.orders, [wire.MAGIC], fds)
         except OSError as exc:
             return 0, (exc.errno or errno.EINVAL) + wire.SURROUNDINGS
@@ -161,6 +166,14 @@ class Ahead:
         if not failed:
             return self.pid, 0
         return 0, failed[0] if failed[1:] == b"\1" else failed[0] + wire.SURROUNDINGS
+
+
+def _watch_writes() -> Writes | None:
+    """Begin to watch; a kernel that can't leaves the report without a list."""
+    try:
+        return Writes()
+    except OSError:
+        return None
 
 
 def become(orders: socket.socket, write: int) -> None:

@@ -6,7 +6,7 @@ Links are never followed. A folder with more entries than the bound is not watch
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from elevate.model import Written
@@ -47,6 +47,22 @@ def compare(before: Snapshot, after: Snapshot) -> tuple[Written, ...]:
         written.append(Written(path=_text(path), change=change, sha256=sha256, size=size))
     if len(changes) > MAX_WRITTEN:
         written.append(Written(path=f"({len(changes) - MAX_WRITTEN} more)", change="changed"))
+    return tuple(written)
+
+
+def describe(changes: Iterable[tuple[str, str]]) -> tuple[Written, ...]:
+    """Give paths and changes that are known already, with size and hash of what is there now; what is no file has none."""
+    budget = MAX_HASHED_BYTES
+    written: list[Written] = []
+    for path, change in changes:
+        try:
+            found = os.stat(path, follow_symlinks=False)
+        except OSError:
+            continue
+        size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+        budget -= size
+        sha256 = _hash(path) if stat.S_ISREG(found.st_mode) and budget >= 0 else ""
+        written.append(Written(path=_text(path), change=change, sha256=sha256, size=size))
     return tuple(written)
 
 

@@ -12,6 +12,7 @@ import socket
 import time
 
 from elevate.host import wire
+from elevate.host.writes import Writes
 
 GRACE_SECONDS = 2.0
 CLEANUP_SECONDS = 5.0
@@ -29,6 +30,7 @@ class Watch:
     """Waits for the end of one task, hears the broker meanwhile, and ends the tree."""
 
     def __init__(self, channel: socket.socket, wake: int, pid: int, began: float, limit: int) -> None:
+        self.writes: Writes | None = None
         self.channel = channel
         self.wake = wake
         self.pid = pid
@@ -43,8 +45,12 @@ class Watch:
         poll = select.poll()
         poll.register(self.channel, select.POLLIN)
         poll.register(self.wake, select.POLLIN)
+        if self.writes:
+            poll.register(self.writes.fd, select.POLLIN)
         while self.status is None and not self._over():
             ready = [fd for fd, _ in poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000 + 1)]
+            if self.writes:
+                self.writes.read()
             if self.wake in ready:
                 os.read(self.wake, 512)
                 self._reap()
@@ -53,8 +59,17 @@ class Watch:
         left = self._end_tree()
         code = -signal.SIGKILL if self.status is None else os.waitstatus_to_exitcode(self.status)
         took = int((time.monotonic() - self.began) * 1e6)
+        report = wire.REPORT.pack(max(code, -1), max(-code, 0), self.timed_out, left, took)
         with contextlib.suppress(OSError):
-            self.channel.send(wire.REPORT.pack(max(code, -1), max(-code, 0), self.timed_out, left, took))
+            socket.send_fds(self.channel, [report], self._written())
+
+    def _written(self) -> list[int]:
+        """Give what was written, in a memory file; nothing where nobody watched."""
+        if self.writes is None:
+            return []
+        fd = os.memfd_create("elevate-written", os.MFD_CLOEXEC)
+        os.write(fd, self.writes.end())
+        return [fd]
 
     def _over(self) -> bool:
         if time.monotonic() < self.deadline:

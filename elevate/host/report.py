@@ -1,0 +1,83 @@
+"""How a launched tree ended: the launcher's last message, and what the broker itself checks then."""
+
+import os
+import signal as signals
+import socket
+import struct
+from dataclasses import dataclass
+
+from elevate.host import cgroups, wire
+
+MAX_WRITTEN_BYTES = 32 * 2**20
+_FD = struct.Struct("=i")
+_INCOMPLETE = b"!"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a launched tree ended.
+
+    Attributes:
+        exit_status: 0 to 255; None where a signal ended the first process.
+        signal: Its number; None where it exited.
+        leftover: Processes that could not be ended; at least 1 where the launcher itself was killed.
+        written: Files that were written, with whether they were made then; in path order.
+        watched: Whether ``written`` is all.
+    """
+
+    exit_status: int | None
+    signal: int | None
+    timed_out: bool
+    leftover: int
+    duration_ms: int = 0
+    written: tuple[tuple[str, bool], ...] = ()
+    watched: bool = False
+
+
+def receive(channel: socket.socket, size: int) -> tuple[bytes, int, int]:
+    """Receive one message.
+
+    Returns:
+        Its bytes, empty at the end; the process number that the kernel gives with it, 0 where it gives none; and a descriptor
+        that came along, which the caller owns, or -1.
+    """
+    space = socket.CMSG_SPACE(wire.CREDENTIALS.size) + socket.CMSG_SPACE(_FD.size)
+    try:
+        data, ancillary, _, _ = channel.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+    except OSError:
+        return b"", 0, -1
+    parts = {kind: part for _, kind, part in ancillary}
+    number = wire.CREDENTIALS.unpack(parts[socket.SCM_CREDENTIALS])[0] if socket.SCM_CREDENTIALS in parts else 0
+    return data, number, _FD.unpack(parts[socket.SCM_RIGHTS])[0] if socket.SCM_RIGHTS in parts else -1
+
+
+def read_report(channel: socket.socket, cgroup: str) -> Report:
+    """Wait for the report, and end what is still in the cgroup."""
+    data, launcher, listed = receive(channel, wire.REPORT.size)
+    if len(data) != wire.REPORT.size:
+        left = cgroups.end(cgroup) if cgroup else 1
+        return Report(exit_status=None, signal=signals.SIGKILL, timed_out=False, leftover=left)
+    status, number, timed_out, left, took_us = wire.REPORT.unpack(data)
+    # SECURITY: what left the namespace is still in the cgroup; the launcher itself is about to go.
+    if cgroup and set(cgroups.members(cgroup)) - {launcher}:
+        left += cgroups.end(cgroup)
+    written, watched = _written(listed)
+    return Report(
+        exit_status=status if status >= 0 else None,
+        signal=number or None,
+        timed_out=bool(timed_out),
+        leftover=left,
+        duration_ms=took_us // 1000,
+        written=written,
+        watched=watched,
+    )
+
+
+def _written(listed: int) -> tuple[tuple[tuple[str, bool], ...], bool]:
+    if listed < 0:
+        return (), False
+    try:
+        *parts, last = os.pread(listed, MAX_WRITTEN_BYTES, 0).split(b"\0")
+    finally:
+        os.close(listed)
+    return tuple((os.fsdecode(part[1:]), part.startswith(b"C")) for part in parts), last != _INCOMPLETE

@@ -1,0 +1,124 @@
+"""What a task writes on host linux, told by the kernel: every file of the task's own mounts that was closed after writing.
+
+fanotify marks the mounts of the task's namespace, so nobody else's writes are seen and none of the task's is missed, whatever
+process of its tree made it. A file is kept open until the end, and only then named: so what was written beside its place and
+then renamed has its final name, and what was deleted again is left out. Deletions themselves are not told.
+
+Standard library only: the launcher program imports this.
+"""
+
+import contextlib
+import os
+import struct
+
+from elevate.host import kernel
+
+MAX_KEPT = 400
+MAX_PATHS = 5_000
+_EVENT = struct.Struct("=IBBHQii")
+_BUFFER = 65_536
+_OVERFLOW = 0x4000
+_PSEUDO = frozenset(
+    {
+        *(
+            "proc",
+            "sysfs",
+            "cgroup",
+            "cgroup2",
+            "devtmpfs",
+            "devpts",
+            "mqueue",
+            "debugfs",
+            "tracefs",
+            "securityfs",
+            "bpf",
+            "pstore",
+        ),
+        *("configfs", "fusectl", "hugetlbfs", "binfmt_misc", "autofs", "efivarfs", "nsfs", "rpc_pipefs", "ramfs"),
+    }
+)
+_DELETED = b" (deleted)"
+
+
+class Writes:
+    """The watch over one task's mounts; begins when it is made."""
+
+    def __init__(self) -> None:
+        self.began_ns = _now_ns()
+        self.complete = True
+        self._kept: dict[tuple[int, int], int] = {}
+        self._named: dict[bytes, bool] = {}
+        self.fd = kernel.fanotify_init()
+        for place in _places():
+            # A file system that can't be watched is left out, and the report says so.
+            try:
+                kernel.fanotify_mark(self.fd, place)
+            except OSError:
+                self.complete = False
+
+    def read(self) -> None:
+        """Take what the kernel has told so far."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.fd, _BUFFER):
+                self._take(data)
+
+    def end(self) -> bytes:
+        """Give the paths: ``C`` (created) or ``M`` (changed) before each, NUL after; a last ``!`` where not all are there."""
+        self.read()
+        for fd in self._kept.values():
+            self._name(fd)
+        self._kept.clear()
+        os.close(self.fd)
+        parts = [(b"C" if created else b"M") + path + b"\0" for path, created in sorted(self._named.items())]
+        return b"".join(parts) + (b"" if self.complete else b"!")
+
+    def _take(self, data: bytes) -> None:
+        place = 0
+        while place < len(data):
+            size, _, _, _, mask, fd, _ = _EVENT.unpack_from(data, place)
+            place += size
+            if mask & _OVERFLOW:
+                self.complete = False
+            if fd >= 0:
+                self._keep(fd)
+
+    def _keep(self, fd: int) -> None:
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) in self._kept:
+            os.close(fd)
+        elif len(self._kept) < MAX_KEPT:
+            self._kept[found.st_dev, found.st_ino] = fd
+        else:
+            self._name(fd)
+
+    def _name(self, fd: int) -> None:
+        path = os.readlink(os.fsencode(f"/proc/self/fd/{fd}"))
+        if not path.endswith(_DELETED) and path.startswith(b"/"):
+            if len(self._named) < MAX_PATHS:
+                self._named[path] = kernel.born_ns(fd) >= self.began_ns
+            else:
+                self.complete = False
+        os.close(fd)
+
+
+def _now_ns() -> int:
+    """Give the time as the kernel writes it on new files: a clock tick behind the wall clock."""
+    fd = os.memfd_create("now", os.MFD_CLOEXEC)
+    try:
+        return os.fstat(fd).st_ctime_ns
+    finally:
+        os.close(fd)
+
+
+def _places() -> list[str]:
+    """Give the mounts on which a task can leave something: no scratch, no pseudo file system."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        lines = [line.partition(" - ") for line in file]
+    found = [(before.split()[4], after.split()[:2]) for before, _, after in lines]
+    return [_plain(place) for place, (kind, source) in found if kind not in _PSEUDO and source != "elevate"]
+
+
+def _plain(place: str) -> str:
+    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        place = place.replace(code, char)
+    return place
