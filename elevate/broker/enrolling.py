@@ -208,6 +208,8 @@ def change_pin(who: Visit, parameters: Parameters) -> dict[str, Json]:
     """Put a new PIN in place of the old one, on the proof of the old one or of another gesture."""
     user, gesture = who.user({}), _text(parameters, "gesture") or PIN
     who.hello.vault.load(user)
+    if gesture != PIN and who.requester.remote and not who.hello.settings.allow_remote_gestures:
+        raise DeniedError("a sensor sees who is at this machine, and this session came over a network")
 
     def change(proof: Proof) -> dict[str, Json]:
         def put(new: bytearray) -> dict[str, Json]:

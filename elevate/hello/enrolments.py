@@ -150,6 +150,7 @@ class Enrolments:
             with self.vault.changing(user):
                 held = self.vault.load(user)
                 self._check_gesture_is_new(held, gesture)
+                self._refuse_unusable(held, proof.gesture)
                 with self.vault.unlocked(held, proof) as opened:
                     self.vault.counter(held.owner).succeed(opened.charged)
                     if gesture == SECURITY_KEY:
@@ -228,6 +229,17 @@ class Enrolments:
         )
         keyed = self._security_key is not None and any(allowed or not one.simulated for one in held.security_keys)
         return (*sensed, SECURITY_KEY) if keyed else sensed
+
+    def _refuse_unusable(self, held: Container, gesture: str) -> None:
+        """Refuse a gesture that proves nothing here: not enrolled, ruled out, or simulated where that does not count.
+
+        SECURITY: asked of every proof, not of elevations only; else a simulated face puts a real PIN in place.
+        """
+        if gesture in self._usable(held):
+            return
+        if gesture in SENSED and held.protector(gesture) and not self._allows(self.vault.sensors.get(gesture)):
+            raise GestureDisabledError(f"{gesture} is ruled out on this machine")
+        raise NotEnrolledError(f"{held.user} can't use {gesture} here")
 
     def _allows(self, sensor: Sensor | None) -> bool:
         """Say whether the machine's settings let a sensor be used."""

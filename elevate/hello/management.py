@@ -36,6 +36,7 @@ class Management(Enrolments):
             with self.vault.changing(user):
                 held = self.vault.load(user)
                 old = held.protector(PIN)
+                self._refuse_unusable(held, proof.gesture)
                 with self.vault.unlocked(held, proof) as opened:
                     self.vault.counter(held.owner).succeed(opened.charged)
                     self.vault.save(self._with_pin(held, opened.key, new))
@@ -72,6 +73,7 @@ class Management(Enrolments):
                 held = self.vault.load(user)
                 if not held.of(gesture) and not (gesture == SECURITY_KEY and held.security_keys):
                     raise NotEnrolledError(f"{user} has not enrolled {gesture}")
+                self._refuse_unusable(held, proof.gesture)
                 with self.vault.unlocked(held, proof) as opened:
                     self.vault.counter(held.owner).succeed(opened.charged)
                 self._take_away(held, gesture)

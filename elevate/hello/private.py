@@ -97,14 +97,23 @@ class SlotFile:
         Raises:
             HelloDamagedError: Not there, not private, or no slot is whole. What can't be counted is not checked.
         """
+        file = self._locked()
         try:
-            file = _open(self._path, os.O_RDWR)
-        except FileNotFoundError as exc:
-            raise HelloDamagedError(f"the counter {self._path.name} is missing") from exc
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
             yield Slot(file)
         finally:
+            os.close(file)
+
+    def _locked(self) -> int:
+        """Open the file and lock it. SECURITY: one that was replaced while this waited counts nothing any more."""
+        while True:
+            try:
+                file = _open(self._path, os.O_RDWR)
+            except FileNotFoundError as exc:
+                raise HelloDamagedError(f"the counter {self._path.name} is missing") from exc
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file), self._path.lstat()):
+                    return file
             os.close(file)
 
 

@@ -172,7 +172,8 @@ class Prompt:
     def _wait(self) -> None:
         """Wait for a key; a message of the broker's that comes first ends the prompt."""
         left = self._deadline - time.monotonic()
-        ready = select.select([0, self._channel.fileno()], [], [], max(0.0, left))[0]
+        # SECURITY: the deadline comes first, or a terminal that never stops typing keeps the prompt open for ever.
+        ready = select.select([0, self._channel.fileno()], [], [], left)[0] if left > 0 else []
         if not ready:
             self._terminal.write("\nno answer in time; nothing was done\n")
             raise Over(TIMED_OUT)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from elevate.errors import GestureDisabledError, GestureError, NotEnrolledError
+from elevate.errors import GestureError, NotEnrolledError
 from elevate.hello import keys, party, uvm, webauthn
 from elevate.hello.container import CONSENT, PIN, SECURITY_KEY, SENSED, Container
 from elevate.hello.enrolments import Parts
@@ -220,13 +220,6 @@ class SoftwareHello(Management):
         if SECURITY_KEY in made:
             return any(one.simulated for one in held.security_keys if one.credential == assertion.credential)
         return any(one.simulated for one in held.protectors if one.gesture in made)
-
-    def _refuse_unusable(self, held: Container, gesture: str) -> None:
-        if gesture in self._usable(held):
-            return
-        if gesture in SENSED and held.protector(gesture) and not self._allows(self.vault.sensors.get(gesture)):
-            raise GestureDisabledError(f"{gesture} is ruled out on this machine")
-        raise NotEnrolledError(f"{held.user} can't use {gesture} here")
 
     def _second_factor(self, held: Container, proof: Proof) -> tuple[str, ...]:
         """Make the other gesture that two factors need: a sensor that looks now, or the trusted signal."""
