@@ -95,7 +95,7 @@ class TaskKindUnknownError(TaskError):
     """No task kind has this name."""
 
     code = "task-kind-unknown"
-    hint = "the kinds are process.run, package.install, service.control and file.write"
+    hint = "the kinds are process.run, package.install, package.remove, service.control, setting.change and file.write"
 
 
 class CommandNotFoundError(TaskError):

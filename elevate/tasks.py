@@ -93,6 +93,24 @@ KINDS: Mapping[str, KindSpec] = MappingProxyType(
                 params={"path": ParamSpec(type=ParamType.PATH), "cwd": _CWD, "time_limit_seconds": _TIME},
             ),
             KindSpec(
+                name="package.remove",
+                display_name="Remove a package",
+                params={
+                    "package": ParamSpec(type=ParamType.TEXT, pattern=r"[A-Za-z0-9][A-Za-z0-9+._-]{0,99}"),
+                    "time_limit_seconds": _TIME,
+                },
+            ),
+            KindSpec(
+                name="setting.change",
+                display_name="Change a setting of the machine",
+                params={
+                    "key": ParamSpec(type=ParamType.TEXT, pattern=r"HKLM\\[ -~]{1,255}"),
+                    "name": ParamSpec(type=ParamType.TEXT, pattern=r"[ -\[\]-~]{1,255}"),
+                    "value": ParamSpec(type=ParamType.TEXT, pattern=r"[^\x00-\x1f\x7f]{0,4096}"),
+                    "type": ParamSpec(type=ParamType.TEXT, default="text", pattern="text|number"),
+                },
+            ),
+            KindSpec(
                 name="service.control",
                 display_name="Control a service",
                 params={
@@ -186,6 +204,17 @@ class Task:
         return cls.parse("package.install", {"path": path, "cwd": cwd})
 
     @classmethod
+    def remove(cls, package: str) -> Self:
+        """Remove an installed package by its name."""
+        return cls.parse("package.remove", {"package": package})
+
+    @classmethod
+    def setting(cls, key: str, name: str, value: str | int) -> Self:
+        r"""Change a setting of the machine: a value below ``HKLM\…``, text or a number."""
+        kind = "number" if isinstance(value, int) else "text"
+        return cls.parse("setting.change", {"key": key, "name": name, "value": str(value), "type": kind})
+
+    @classmethod
     def service(cls, service: str, action: str) -> Self:
         """Start, stop, restart, reload, enable or disable a service."""
         return cls.parse("service.control", {"service": service, "action": action})
@@ -212,6 +241,10 @@ def _words(task: Task) -> tuple[str, ...]:
             return tuple(str(word) for word in argv) if isinstance(argv, tuple) else ()
         case "package.install":
             return ("install", str(params["path"]))
+        case "package.remove":
+            return ("remove", str(params["package"]))
+        case "setting.change":
+            return ("set", f"{params['key']}\\{params['name']}", str(params["value"]))
         case "service.control":
             return (str(params["action"]), str(params["service"]))
         case _:

@@ -107,6 +107,24 @@ def _swap(programs: Folder, new: str, package: Package, size: int) -> None:
         shutil.rmtree(old, dir_fd=programs.fd)
 
 
+def remove(name: str) -> None:
+    """Take a package's folder away, and its entry."""
+    drive, registry = Folder(DRIVE, "C:"), Registry(Folder(REGISTRY, "registry"))
+    with drive.enter("Program Files") as programs:
+        old = f".old-{os.urandom(6).hex()}"
+        os.rename(name, old, src_dir_fd=programs.fd, dst_dir_fd=programs.fd)
+        registry.remove(MACHINE, rf"{UNINSTALL}\{name}")
+        shutil.rmtree(old, dir_fd=programs.fd)
+    print(f"removed {name}")
+
+
+def setting(key: str, name: str, value: str, kind: str) -> None:
+    """Set one value below HKLM."""
+    data = int(value) if kind == "number" else value
+    Registry(Folder(REGISTRY, "registry")).write(MACHINE, key, {name: data})
+    print(f"set HKLM\\{key}\\{name}")
+
+
 def _register(package: Package, size: int) -> None:
     values: Values = {
         "DisplayName": package.name,
@@ -162,13 +180,22 @@ def write(name: str, mode: str) -> None:
     print(f"wrote {len(data)} bytes to {name}")
 
 
+_CHORES = {
+    "describe": say_package,
+    "install": install,
+    "remove": remove,
+    "setting": setting,
+    "service": service,
+    "write": write,
+}
+
+
 def main(argv: list[str]) -> int:
     """Do one chore."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    chores = {"describe": say_package, "install": install, "service": service, "write": write}
     try:
-        chores[argv[0]](*argv[1:])  # type: ignore[operator] # the broker gives each verb its arguments
+        _CHORES[argv[0]](*argv[1:])  # type: ignore[operator] # the broker gives each verb its arguments
     except (PackageError, ChoreError, OSError, MemoryError) as exc:
         print(f"elevate: error: {exc}", file=sys.stderr)
         return 1

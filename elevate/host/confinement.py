@@ -25,6 +25,7 @@ ROOT = (
 KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "package.install": ROOT,
+        "package.remove": ROOT,
         "service.control": (*_FILES, "CAP_KILL", "CAP_SYS_ADMIN"),
         "file.write": _FILES,
     }

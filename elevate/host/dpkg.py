@@ -44,6 +44,12 @@ class PackageIndex:
         found = Fact.ABSENT if inside else Fact.UNDETERMINED
         return {"package": found, "version": found}
 
+    def version(self, package: str) -> str:
+        """Give an installed package's version; empty where it is not installed."""
+        with self._lock:
+            self._refresh()
+            return self._versions.get(package, "")
+
     def files(self, package: str) -> list[str]:
         """Give the paths that a package brought; empty where it is not installed."""
         for path in (self._root / "info").glob(f"{package}*.list"):

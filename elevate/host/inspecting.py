@@ -1,6 +1,7 @@
 """How the emulated machine looks at a task: one function for each kind, all in one `EmulatedInspection`."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -99,6 +100,26 @@ def _install(found: EmulatedInspection, task: Task, requester: Requester, lookin
     found.chore = ("install",)
 
 
+def _remove(found: EmulatedInspection, task: Task, *_: object) -> None:
+    name = str(task["package"])
+    values = found.machine.registry.read(MACHINE, rf"{UNINSTALL}\{name}")
+    if values is None or "InstallLocation" not in values:
+        raise TaskInvalidError("the machine has no such package", hint="the name is the one it was installed by")
+    facts: dict[str, FactValue] = {"package": str(values["DisplayName"]), "version": str(values["DisplayVersion"])}
+    found.task = replace(found.task, facts=in_order(facts))
+    found.chore = ("remove", str(values["DisplayName"]))
+
+
+def _setting(found: EmulatedInspection, task: Task, *_: object) -> None:
+    key, name, value = str(task["key"]), str(task["name"]), str(task["value"])
+    if task["type"] == "number" and not re.fullmatch(r"[0-9]{1,19}", value):
+        raise TaskInvalidError("the setting's value is not a number")
+    # SECURITY: the registry takes any case for the same; rules see one.
+    setting = "HKLM" + rf"{key}\{name}".lower().removeprefix("hklm")
+    found.task = replace(found.task, facts=(("setting", setting), ("value", value)))
+    found.chore = ("setting", key.removeprefix("HKLM\\"), name, value, str(task["type"]))
+
+
 def _service(found: EmulatedInspection, task: Task, *_: object) -> None:
     name, action = str(task["service"]), str(task["action"])
     if found.machine.registry.read(MACHINE, rf"{SERVICES}\{name}") is None:
@@ -127,6 +148,8 @@ def _write(found: EmulatedInspection, task: Task, *_: object) -> None:
 _KINDS: Mapping[str, Callable[[EmulatedInspection, Task, Requester, Looking], None]] = {
     "process.run": _run,
     "package.install": _install,
+    "package.remove": _remove,
+    "setting.change": _setting,
     "service.control": _service,
     "file.write": _write,
 }

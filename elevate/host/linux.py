@@ -227,6 +227,8 @@ def _plan(inspection: LinuxInspection, stdin: list[int]) -> _Plan:
         case "package.install" if inspection.program is not None:
             env = {"DEBIAN_FRONTEND": "noninteractive"}
             return _Plan(argv=inspection.command, fds={PACKAGE_FD: inspection.program.fd}, env=env)
+        case "package.remove":
+            return _Plan(argv=inspection.command, env={"DEBIAN_FRONTEND": "noninteractive"})
         case "service.control":
             return _Plan(argv=inspection.command)
         case "file.write" if inspection.target is not None and task.file is not None:

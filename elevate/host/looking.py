@@ -101,6 +101,21 @@ def _install(found: LinuxInspection, task: Task, requester: Requester, eyes: Eye
     found.command = (_DPKG, "--install", f"/proc/self/fd/{PACKAGE_FD}")
 
 
+def _remove(found: LinuxInspection, task: Task, _requester: Requester, eyes: Eyes, /) -> None:
+    name = str(task["package"])
+    version = eyes.packages.version(name)
+    if not version:
+        raise TaskInvalidError("the machine has no such package", hint="the name is dpkg's")
+    facts: dict[str, FactValue] = {"package": name, "version": version}
+    found.task = replace(found.task, facts=in_order(facts))
+    found.command = (_DPKG, "--remove", name)
+
+
+def _no_registry(found: LinuxInspection, task: Task, _requester: Requester, _eyes: Eyes, /) -> None:
+    del found, task
+    raise TaskInvalidError("this machine has no registry", hint="write the setting's file: file.write")
+
+
 def _service(found: LinuxInspection, task: Task, _requester: Requester, _eyes: Eyes, /) -> None:
     name, action = str(task["service"]), str(task["action"])
     found.command = services.command(name, action)
@@ -143,6 +158,8 @@ def _must_reach(path_fd: int, requester: Requester) -> None:
 _KINDS: Mapping[str, _Look] = {
     "process.run": _run,
     "package.install": _install,
+    "package.remove": _remove,
+    "setting.change": _no_registry,
     "service.control": _service,
     "file.write": _write,
 }

@@ -63,7 +63,11 @@ TASK = _table(
     signer=Key(Many(Name("a signer")), "Who signed the program or package; `unsigned` for none.", _SOFTWARE),
     product=Key(Many(Name("a product")), "The product's name in the signed file; needs `signer`.", _SOFTWARE),
     version=Key(VersionRange(), "A range of versions, as `>=1.2, <2`; needs `signer` or `package`.", _SOFTWARE),
-    package=Key(Many(Name("a package")), "The package that is installed, or that the program came in.", _SOFTWARE),
+    package=Key(
+        Many(Name("a package")),
+        "The package that is installed or removed, or that the program came in.",
+        (*_SOFTWARE, "package.remove"),
+    ),
     path=Key(Many(PathText()), "The real path of the program, package or target.", _FILES),
     directory=Key(Many(PathText()), "A folder that the file is somewhere below.", _FILES),
     arguments=Key(
@@ -82,6 +86,11 @@ TASK = _table(
         Flag(),
         "Whether the requester can write the file or a folder above it. An allow by path or folder needs it false.",
         _FILES,
+    ),
+    setting=Key(
+        Many(Text("a setting", r"HKLM\\[ -@\[-~]{1,511}", r"HKLM\software\contoso\notes\version")),
+        "The setting: its key below HKLM and its name, in lower case.",
+        ("setting.change",),
     ),
     service=Key(Many(Name("a service")), "The service.", _SERVICE),
     action=Key(Many(Choice(("start", "stop", "restart", "reload", "enable", "disable"))), "What is done to it.", _SERVICE),

@@ -22,10 +22,12 @@ def _refused(message: str, kind: object, params: object, payload: bytes | None =
 
 
 def test_the_kinds() -> None:
-    """Four kinds; the parameters of each, and whether bytes travel beside it."""
+    """Six kinds; the parameters of each, and whether bytes travel beside it."""
     assert {name: (set(kind.params), kind.payload) for name, kind in KINDS.items()} == {
         "process.run": ({"argv", "cwd", "env", "time_limit_seconds"}, True),
         "package.install": ({"path", "cwd", "time_limit_seconds"}, False),
+        "package.remove": ({"package", "time_limit_seconds"}, False),
+        "setting.change": ({"key", "name", "value", "type"}, False),
         "service.control": ({"service", "action"}, False),
         "file.write": ({"path", "cwd", "mode"}, True),
     }
@@ -288,7 +290,12 @@ def test_text_beyond_unicode_is_refused_by_every_pattern() -> None:
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not kind.payload])
 def test_payload_where_none_is_taken(kind: str) -> None:
     """Bytes that nobody would read are refused, even none of them."""
-    params = {"package.install": {"path": "a", "cwd": "/"}, "service.control": {"service": "a", "action": "stop"}}[kind]
+    params = {
+        "package.install": {"path": "a", "cwd": "/"},
+        "package.remove": {"package": "a"},
+        "setting.change": {"key": "HKLM\\a", "name": "b", "value": "c"},
+        "service.control": {"service": "a", "action": "stop"},
+    }[kind]
     assert _refused(f"{kind} takes no input", kind, params, b"").code == "task-invalid"
 
 
