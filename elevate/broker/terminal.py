@@ -122,7 +122,11 @@ class OpenPrompt:
     def _wait_for_something(self) -> set[int]:
         watched = {self._dialog.fileno(), self._cancel.fileno()}
         watched |= {self.beside.fileno()} if self.beside else set()
-        ready, _, _ = select.select([fd for fd in watched if fd >= 0], [], [], self._seconds + _SPARE_SECONDS)
+        # Not select: a busy broker's descriptors go beyond the 1,024 that it knows.
+        poll = select.poll()
+        for fd in watched - {-1}:
+            poll.register(fd, select.POLLIN)
+        ready = [fd for fd, _ in poll.poll((self._seconds + _SPARE_SECONDS) * 1000)]
         if not ready:  # the program keeps the time; this is for one that was stopped
             raise _ended(Ending.TIMED_OUT)
         if self._cancel.cancelled():

@@ -1,7 +1,9 @@
 """The container as a CTAP2 device, and security keys: what python-fido2 carries, our own relying party checks."""
 
+import base64
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 
 pytest.importorskip("fido2", reason="the extra security-key is not installed")
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fido2.ctap import CtapDevice, CtapError
 from fido2.ctap2.base import Ctap2
 from fido2.server import Fido2Server
@@ -25,7 +28,7 @@ from fido2.webauthn import (
 from fido2.webauthn import AuthenticatorData as LibraryData
 
 from elevate.errors import GestureError, HelloError, NotEnrolledError
-from elevate.hello import Proof, Sight, SoftwareHello, webauthn
+from elevate.hello import Proof, Sight, SoftwareHello, cbor, keys, webauthn
 from elevate.hello.ctap import AAGUID, CtapSecurityKey, SoftwareAuthenticator, check_attestation
 from elevate.hello.webauthn import unb64
 from tests.hello.parts import PIN, SETTINGS, TPM_ONLY, USER, WRONG, Machine, pin_proof, sign
@@ -247,3 +250,33 @@ def test_neither_fido2_nor_keyring_is_loaded_before_it_is_needed() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(("algorithm", "kind"), [(-7, "es256"), (-8, "eddsa")])
+def test_libfido2_verifies_our_assertions(machine: Machine, tmp_path: Path, algorithm: int, kind: str) -> None:
+    """Yubico's own tool; and refuses one with a changed bit."""
+    tool = shutil.which("fido2-assert")
+    if tool is None:
+        pytest.skip("fido2-tools is not installed")
+    hello = machine.enrolled(algorithm=algorithm)
+    held = hello.vault.load(USER)
+    data, client, signature = assertion(device(machine, hello), bytes(48), unb64(held.credential))
+    with hello.vault.unlocked(held, pin_proof()) as opened:
+        public = keys.from_bytes(algorithm, opened.key).public_key()
+    (tmp_path / "key").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    for good in (True, False):
+        lines = [
+            base64.b64encode(hashlib.sha256(client).digest()).decode(),
+            RP.rp_id,
+            base64.b64encode(cbor.encode(data)).decode(),
+            base64.b64encode(signature if good else signature[:-1] + bytes([signature[-1] ^ 1])).decode(),
+        ]
+        done = subprocess.run(
+            [tool, "-V", "-p", "-v", str(tmp_path / "key"), kind],
+            input="\n".join(lines),
+            text=True,
+            check=False,
+            capture_output=True,
+        )
+        assert (done.returncode == 0) is good, done.stderr

@@ -7,6 +7,7 @@ import pytest
 
 from elevate.errors import GestureError
 from elevate.hello import Script, ScriptedSensor, Sight
+from elevate.hello.scripted import really_wait
 from elevate.hello.sensors import Reply, open_reply, seal_reply
 from elevate.testing import ManualClock, SeededEntropy
 from tests.hello.parts import USER, Machine, pin_proof, sign
@@ -106,3 +107,11 @@ def test_25_a_spoof_never_opens_even_when_the_draw_would_accept() -> None:
     sensor.script = script
     for _ in range(100):
         assert sensor.match(taken.template, "alice", os.urandom(32), stop=never).sealed == b""
+
+
+def test_26_a_sensors_delay_ends_when_it_is_told_to_stop() -> None:
+    """A minute that nobody waits for; and one that lasts as long as the script says."""
+    asked = iter([False, True])
+    really_wait(60_000, lambda: next(asked))
+    assert next(asked, None) is None
+    really_wait(1, never)

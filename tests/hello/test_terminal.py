@@ -337,3 +337,23 @@ def test_41_a_signal_that_is_lost_ends_an_open_prompt(desk: Desk) -> None:
     with pytest.raises(CancelledError):
         asking.result()
     desk.person.sees("nothing was done")
+
+
+def test_a_broker_with_thousands_of_descriptors_still_asks(desk: Desk) -> None:
+    """More than select knows."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this machine allows no 4096 descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    held = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        asking = desk.asks()
+        desk.person.sees("PIN: ")
+        desk.person.types(PIN + ENTER)
+        assert asking.result().gesture == "pin"
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

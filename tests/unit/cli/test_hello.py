@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,13 +32,14 @@ except Exception as error:
 class Shell:
     def __init__(self, folder: Path, person: Person) -> None:
         self.folder, self.person = folder, person
+        self.started: list[subprocess.Popen[str]] = []
 
     def starts(self, *words: str, terminal: bool = True) -> subprocess.Popen[str]:
         def take_terminal() -> None:
             if terminal:
                 fcntl.ioctl(self.person.terminal, termios.TIOCSCTTY, 0)
 
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(self.folder), *words],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"]},
@@ -50,6 +51,13 @@ class Shell:
             pass_fds=(self.person.terminal,),
             preexec_fn=take_terminal,  # noqa: PLW1509 - the test's process has no threads that matter
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self.started:
+            process.kill()
+            process.communicate()
 
     def ends(self, process: subprocess.Popen[str]) -> str:
         output, errors = process.communicate(timeout=30)
@@ -58,15 +66,16 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> "Callable[[], Shell]":
+def sh(tmp_path: Path) -> Iterator[Shell]:
     create(tmp_path / ".local/share/elevate", simulated=True)
-    person = Person()
-    return lambda: Shell(tmp_path, person)
+    with Person() as person:
+        made = Shell(tmp_path, person)
+        yield made
+        made.close()
 
 
-def test_enrol_list_verify_and_add_a_face(shell: "Callable[[], Shell]") -> None:
+def test_enrol_list_verify_and_add_a_face(sh: Shell) -> None:
     """The whole way of a new user; the PIN is in no output."""
-    sh = shell()
     enrol = sh.starts("enrol")
     for shown, typed in (("none): ", b"fox"), ("new PIN (", PIN), ("again: ", PIN)):
         sh.person.sees(shown)
@@ -84,10 +93,28 @@ def test_enrol_list_verify_and_add_a_face(shell: "Callable[[], Shell]") -> None:
     assert PIN.decode() not in sh.person.reads_on()
 
 
-def test_without_a_terminal_it_says_so(shell: "Callable[[], Shell]") -> None:
+def test_without_a_terminal_it_says_so(sh: Shell) -> None:
     """One clear error, and nothing is enrolled."""
-    sh = shell()
     process = sh.starts("enrol", terminal=False)
     _, errors = process.communicate(timeout=30)
     assert "there is no terminal to ask on" in errors
     assert sh.ends(sh.starts("list", terminal=False)).startswith("nothing is enrolled")
+
+
+def test_a_machines_broker_that_does_not_run_is_not_gone_around(sh: Shell) -> None:
+    """Its gestures are not the user's own."""
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            PROGRAM.replace('sys.argv[1] + "/none.sock"', '"/run/elevate/none.sock"'),
+            str(sh.folder),
+            "list",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode != 0
+    assert "NoBrokerError" in process.stderr
