@@ -77,6 +77,15 @@ def end(folder: str) -> int:
     return 0
 
 
+def sweep(parent: str) -> None:
+    """Remove the folders that nobody is in any more: those of launchers that were killed with the program that buries them."""
+    if os.path.isdir(parent):
+        for name in os.listdir(parent):
+            folder = f"{parent}/{name}"
+            if os.path.isdir(folder) and not members(folder):
+                _remove(folder)
+
+
 def _remove(folder: str) -> bool:
     for here, _, _ in os.walk(folder, topdown=False):
         try:

@@ -174,6 +174,8 @@ class Launcher:
         return ready
 
     def _spawn(self) -> socket.socket:
+        if self._base:
+            cgroups.sweep(self._base)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             python = os.path.realpath(sys.executable)

@@ -68,7 +68,7 @@ class Writes:
         for fd in self._kept.values():
             self._name(fd)
         self._kept.clear()
-        os.close(self.fd)
+        # The descriptor goes with the process: closing it waits for the kernel's grace period, 8 ms and more.
         parts = [(b"C" if created else b"M") + path + b"\0" for path, created in sorted(self._named.items())]
         return b"".join(parts) + (b"" if self.complete else b"!")
 

@@ -286,6 +286,44 @@ def test_closed_launcher_leaves_no_cgroup(linux: Linux, tmp_path: Path) -> None:
     assert not alive(zygote)
 
 
+def test_killed_program_leaves_the_task_and_no_cgroup(linux: Linux, tmp_path: Path) -> None:
+    """The program that forks launchers may be killed: what runs goes on, is reported, and its cgroup goes at the next start."""
+    with Launcher() as launcher:
+        host = LinuxHost.create(
+            tmp_path / "h", launcher=launcher, clock=ManualClock(), entropy=SeededEntropy(), homes=_homes(linux)
+        )
+        own = Linux(host, linux.requester, place=linux.place)
+        host.accounts._folder.replace("accounts.json", linux.host.accounts._folder.read("accounts.json"))
+        inspection = host.inspect(Task.run(["sleep", "1000"]), linux.requester)
+        running = own.begin(inspection)
+        folder = next(name for name in _cgroups(launcher) if running.pid in cgroups.members(name))
+        os.kill(launcher._pid, signal.SIGKILL)
+        os.waitid(os.P_PID, launcher._pid, os.WEXITED | os.WNOWAIT)
+        running.cancel()
+        assert (running.wait().signal, running.wait().leftover) == (signal.SIGTERM, 0)
+        assert cgroups.end(folder) == 0
+        Path(folder).mkdir()
+        assert own.sh("exit 3").ended.exit_status == 3
+        assert not Path(folder).exists()
+        for fd in (running.stdout, running.stderr):
+            os.close(fd)
+        inspection.close()
+        host.close()
+
+
+def test_killed_launcher_leaves_nothing(linux: Linux) -> None:
+    """When the init of a task's namespace is killed all in it is gone, and that is checked, not assumed."""
+    inspection = linux.host.inspect(Task.run(["sleep", "1000"]), linux.requester)
+    running = linux.begin(inspection)
+    os.kill(int(Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+    ended = running.wait()
+    assert (ended.signal, ended.leftover) == (signal.SIGKILL, 0 if cgroups.base() else 1)
+    assert not alive(running.pid)
+    for fd in (running.stdout, running.stderr):
+        os.close(fd)
+    inspection.close()
+
+
 def test_command_not_found_for_the_account(linux: Linux) -> None:
     """A program that the account may not execute is one error, whatever root could do."""
     secret = linux.place / "secret.sh"
