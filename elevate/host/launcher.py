@@ -26,6 +26,7 @@ from elevate.host.report import Report, read_report, receive
 
 _PROGRAM = Path(__file__).with_name("program.py")
 _TRIES = 4
+START_SECONDS = 30.0
 _BURIAL_SECONDS = 2.0
 
 __all__ = ["Jail", "Launched", "Launcher", "Order", "Report"]
@@ -115,10 +116,13 @@ class Launcher:
             HostError: Anything else; nothing runs.
         """
         taken = self._send(order)
+        # SECURITY: entering a folder or reading a program can hang for as long as its file system likes.
+        taken.channel.settimeout(START_SECONDS)
         answer, known_as, _ = receive(taken.channel, wire.STARTED.size)
+        taken.channel.settimeout(None)
         if len(answer) != wire.STARTED.size:
-            taken.channel.close()
-            raise HostError("the launcher ended before it started the task")
+            taken.channel.close()  # whoever was about to start sees that nobody waits, and ends
+            raise HostError("the launcher ended, or did not answer in time, before it started the task")
         pid, number = wire.STARTED.unpack(answer)
         if pid == 0:
             taken.channel.close()

@@ -116,7 +116,8 @@ def serve(channel: socket.socket, cgroup: str | None) -> None:
         os.close(fd)
     # The kernel gives the process's number as the broker knows it.
     known_as = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, wire.CREDENTIALS.pack(pid, 0, 0))] if pid and order["jail"] else []
-    channel.sendmsg([wire.STARTED.pack(pid, error)], known_as)
+    with contextlib.suppress(OSError):  # nobody waits any more: the watch sees that, too, and ends the tree
+        channel.sendmsg([wire.STARTED.pack(pid, error)], known_as)
     if pid:
         watch = Watch(channel, wake, pid, began, int(order["limit"][0]))
         watch.writes = ahead.writes
@@ -137,6 +138,7 @@ class Ahead:
     """The task's process, forked ahead of its order: what a fork costs is paid while nobody waits."""
 
     def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
         self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.answers, write = os.pipe2(os.O_CLOEXEC)
         self.pid = os.fork()
@@ -154,6 +156,8 @@ class Ahead:
     def start(self, order: Fields, fds: list[int]) -> tuple[int, int]:
         """Hand the order on; give the process id, or 0 and the errno."""
         try:
+            if select.select([self.channel], [], [], 0)[0]:
+                return 0, errno.EPIPE + wire.SURROUNDINGS
             if order["jail"]:
                 jail.furnish(order)
                 self.writes = _watch_writes() if order["watch"] else None
@@ -161,11 +165,21 @@ class Ahead:
         except OSError as exc:
             return 0, (exc.errno or errno.EINVAL) + wire.SURROUNDINGS
         self.orders.close()
+        if not self._hear():
+            os.kill(self.pid, signal.SIGKILL)
+            return 0, errno.EPIPE + wire.SURROUNDINGS
         failed = os.read(self.answers, 2)
         os.close(self.answers)
         if not failed:
             return self.pid, 0
         return 0, failed[0] if failed[1:] == b"\1" else failed[0] + wire.SURROUNDINGS
+
+    def _hear(self) -> bool:
+        """Wait for the child's answer; False where the broker gives up first: what nobody waits for must not begin."""
+        poll = select.poll()
+        poll.register(self.channel, select.POLLIN)
+        poll.register(self.answers, select.POLLIN)
+        return self.channel.fileno() not in [fd for fd, _ in poll.poll()]
 
 
 def _watch_writes() -> Writes | None:

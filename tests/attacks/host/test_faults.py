@@ -1,13 +1,18 @@
 """Rows 12, 36 and 41 on the host: what a crash, a full disk or an odd file leaves is no outage."""
 
+import contextlib
+import os
+import select
+import signal
 from pathlib import Path
 
 import pytest
 
 from elevate.errors import CommandNotExecutableError, HostError, TaskInvalidError
+from elevate.host import launcher as launchers
 from elevate.host import machine as machines
 from elevate.host.emulated import EmulatedHost
-from elevate.host.launcher import Launcher
+from elevate.host.launcher import Launcher, Order
 from elevate.host.registry import Registry
 from elevate.tasks import Task
 from elevate.testing import ManualClock, SeededEntropy
@@ -93,3 +98,32 @@ def test_18_folders_that_the_user_can_not_enter_are_not_told(linux: Linux, tmp_p
             linux.host.inspect(Task.run(["true"], cwd=str(hidden / name)), linux.requester)
         told.add((caught.value.message, caught.value.hint))
     assert len(told) == 1
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.timeout(30)
+def test_36_a_start_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A program or a folder on a file system that hangs: whoever waits for the start is told, and the others go on."""
+    monkeypatch.setattr(launchers, "START_SECONDS", 0.3)
+    marker = tmp_path / "marker"
+    with Launcher() as launcher:
+        order = Order(argv=("/bin/sh", "-c", f": > {marker}"), env={})
+        launcher.launch(order).wait()
+        marker.unlink()
+        waiting = [os.pidfd_open(pid) for pid in _children(launcher._pid)]
+        for one in waiting:
+            signal.pidfd_send_signal(one, signal.SIGSTOP)
+        try:
+            with pytest.raises(HostError, match="in time"):
+                launcher.launch(order)
+        finally:
+            for one in waiting:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(one, signal.SIGCONT)
+    for one in waiting:
+        assert select.select([one], [], [], 10)[0]
+        os.close(one)
+    assert not marker.exists()
