@@ -10,11 +10,12 @@ from elevate.policy.versions import Range
 
 SELECTORS = tuple((by.value, by) for by in (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.PATH, By.DIRECTORY))
 """Selectors by name, the most specific first."""
+_NAMES = frozenset(name for name, _ in SELECTORS)
 
 
 def has_selector(table: Mapping[str, object]) -> bool:
     """Say whether a table names what it is for; such tables are all different."""
-    return any(name in table for name, _ in SELECTORS)
+    return not _NAMES.isdisjoint(table)
 
 
 def unknown_fix(name: str, known: Mapping[str, object] | set[str]) -> str:

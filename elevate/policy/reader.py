@@ -23,6 +23,9 @@ T = TypeVar("T")
 
 _RANKS = {By.SHA256: 7, By.SIGNER: 5, By.PACKAGE: 4, By.SERVICE: 4, By.PATH: 3, By.DIRECTORY: 2, By.ANY: 1}
 _RELEASE_RANK = 6
+_NOTHING: dict[str, object] = {}
+_QUIET = ("prompt", "service")
+_NOT_WRITABLE: tuple[Condition, ...] = (NotWritable(),)
 _BY_PLACE = frozenset({By.PACKAGE, By.PATH, By.DIRECTORY})
 
 
@@ -48,6 +51,8 @@ class Reader:
     say: Say
     settings: Settings
     _shared: dict[str, object] = field(default_factory=dict)
+    _joins: dict[tuple[int, ...], tuple[object, tuple[Condition, ...]]] = field(default_factory=dict)
+    _envs: dict[int, tuple[object, tuple[Condition, ...]]] = field(default_factory=dict)
     _wrong: int = 0
 
     def rule(self, table: object, path: Path, file: str, line: int) -> Rule | None:
@@ -58,7 +63,7 @@ class Reader:
         before = self._wrong
         head = self._head(table, path)
         effect = Effect(str(head["effect"])) if "effect" in head else None
-        parts = {name: self._part(name, table.get(name, {}), effect, (*path, name)) for name in TABLES}
+        parts = {name: self._part(name, table.get(name, _NOTHING), effect, (*path, name)) for name in TABLES}
         if self._wrong > before or effect is None:
             return None
         rule = self._build(head, effect, parts, (file, line))
@@ -119,16 +124,18 @@ class Reader:
 
     def _part(self, name: str, table: object, effect: Effect | None, path: Path) -> object:
         """Read one of the four tables, or give the equal one that was read before."""
+        if not isinstance(table, dict):
+            self._bad(path, f"{name} is a table", f"write {name} = {{ … }}")
+            return None
+        if name == "task" and has_selector(table):  # no two of these are the same
+            return self._fresh(name, table, effect, path)
         known = f"{name}{effect}{table!r}"
         found = self._shared.get(known)
         if found is not None:
             return found
-        if not isinstance(table, dict):
-            self._bad(path, f"{name} is a table", f"write {name} = {{ … }}")
-            return None
         before = self._wrong
         value = self._fresh(name, table, effect, path)
-        if self._wrong == before and not (name == "task" and has_selector(table)):
+        if self._wrong == before:
             self._shared[known] = value
         return value
 
@@ -181,7 +188,7 @@ class Reader:
         selected = names_in(values.pop(by_name, None))
         conditions = self._conditions(values)
         if effect is Effect.ALLOW and by in _BY_PLACE:
-            conditions = (*conditions, self._one("not-writable", NotWritable()))
+            conditions = self._joined(conditions, _NOT_WRITABLE)
         return _Task(kinds, by, selected, conditions, rank)
 
     def _kinds(self, values: Mapping[str, object], path: Path) -> tuple[str, ...]:
@@ -233,10 +240,7 @@ class Reader:
             or not isinstance(when, tuple)
         ):
             raise TypeError("a part that was not read")  # pragma: no cover - what was refused does not come here
-        conditions = task.conditions + when
-        if effect is Effect.ALLOW and "process.run" in task.kinds:
-            names = frozenset(names_in(dict(then).get("env")))
-            conditions = (*conditions, self._one(f"env{sorted(names)}", EnvWithin(names)))
+        more = self._env_of(then) if effect is Effect.ALLOW and "process.run" in task.kinds else ()
         return Rule(
             id=str(head["id"]),
             effect=effect,
@@ -244,7 +248,7 @@ class Reader:
             kinds=task.kinds,
             by=task.by,
             values=task.values,
-            conditions=self._one(f"all{[id(condition) for condition in conditions]}", conditions) if conditions else (),
+            conditions=self._joined(task.conditions, when, more),
             then=then,
             rank=task.rank * 4 + who.rank,
             why=str(head.get("why", "")),
@@ -253,9 +257,26 @@ class Reader:
             line=place[1],
         )
 
+    def _joined(self, *parts: tuple[Condition, ...]) -> tuple[Condition, ...]:
+        """Join tuples; the same ones give the same one. They are kept, so that their ids stay theirs."""
+        known = tuple([id(part) for part in parts])
+        found = self._joins.get(known)
+        if found is None:
+            joined = tuple(condition for part in parts for condition in part)
+            found = self._joins[known] = (parts, self._one(f"all{[id(one) for one in joined]}", joined) if joined else ())
+        return found[1]
+
+    def _env_of(self, then: tuple[tuple[str, Value], ...]) -> tuple[Condition, ...]:
+        """Give the condition that follows from the environment names that a rule permits."""
+        found = self._envs.get(id(then))
+        if found is None:
+            names = frozenset(names_in(dict(then).get("env")))
+            found = self._envs[id(then)] = (then, self._one(f"env{sorted(names)}", (EnvWithin(names),)))
+        return found[1]
+
     def _check_service(self, rule: Rule, path: Path) -> None:
         """Refuse a rule that elevates with no person, but for a pinned service identity and a pinned task."""
-        if dict(rule.then).get("prompt") != "service":
+        if _QUIET not in rule.then:
             return
         if not rule.who.service:
             fix = "add who = { service = … } and a [[service]] that pins it, or choose another prompt"
