@@ -172,6 +172,20 @@ class Store(Protocol):
     def openings_of(self, request: str) -> list[bytes]:
         """Give what the entries of `entries_of` commit to, in the same order; empty where there is nothing, or no more."""
 
+    @property
+    def verifier_key(self) -> str:
+        """The log's public key in text form."""
+
+    def checkpoint(self) -> str:
+        """Sign what is in the log now; give the note (C2SP tlog-checkpoint)."""
+
+    def prove(self, position: int) -> str:
+        """Give a proof, checked without the ledger, that an entry is in the log (C2SP tlog-proof).
+
+        Raises:
+            AuditError: There is no such entry.
+        """
+
     def head(self) -> tuple[int, str]:
         """Give the number of entries and the hash of the last one, in hexadecimal."""
 

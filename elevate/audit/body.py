@@ -155,6 +155,11 @@ def rotation_text(old: str, new: str, position: int) -> bytes:
     return f"elevate-log-key-rotation/v1\n{old}\n{new}\n{position}\n".encode()
 
 
+def clock(status: str, drift_us: int) -> Body:
+    """Say how the wall clock went against the monotonic one since the last time: ``steady`` or ``stepped``, and how far."""
+    return {"clock": {"status": status, "drift_us": drift_us}}
+
+
 def setting(name: str, digest: str) -> Body:
     """Name a policy or setting that changed, by the digest of its new content."""
     return {"setting": {"name": name, "digest": digest}}

@@ -13,6 +13,7 @@ from typing import Self
 
 from elevate import __version__
 from elevate.audit import body
+from elevate.audit import parse as parse_entry
 from elevate.audit.body import Body
 from elevate.broker import entries, recovery, windows
 from elevate.broker.cancel import Cancellation
@@ -279,7 +280,7 @@ class Broker:
         return {"state": record.state.value, "result": dict(record.result)}
 
     def receipt(self, request: str, requester: Requester) -> dict[str, Json]:
-        """Give the receipt of a task that has ended.
+        """Give the receipt of a task that has ended, with a signed proof that its last entry is in the log.
 
         Raises:
             TaskInvalidError: No such request of this user, or its task has not ended.
@@ -287,7 +288,8 @@ class Broker:
         record = self.record(request, requester)
         if not record.result:
             raise TaskInvalidError(f"there is no receipt: the request is {record.state}")
-        return dict(record.result)
+        last = parse_entry(self.parts.store.entries_of(request)[-1])
+        return {**record.result, "proof": self.parts.store.prove(last.seq)}
 
     def status(self) -> dict[str, Json]:
         """Say how the broker stands."""

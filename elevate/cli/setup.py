@@ -10,12 +10,14 @@ import typer
 from elevate import wire
 from elevate.broker import Broker
 from elevate.broker.home import DEFAULT_POLICY, Home, create
+from elevate.broker.system import SystemEntropy
 from elevate.cli import service
 from elevate.cli.doctor import examine
 from elevate.cli.show import AsJson, print_json
 from elevate.errors import BrokerError, HostError, NoBrokerError
 from elevate.policy import load
 from elevate.server.main import default_state
+from elevate.store import SqliteStore
 from elevate.store.files import read_policy
 from elevate.text import escape
 
@@ -59,17 +61,32 @@ def init(
     for rule in rules:
         if rule.effect.value == "deny":
             typer.echo(f"  {rule.id}: {rule.why}")
+    typer.echo(_KEY.format(key=_log_key(home)))
     typer.echo(_NEXT.format(policy=escape(str(home.policy))))
     typer.echo(_SIMULATED if simulated else _ENROL)
     typer.echo(f"      {_serve(state):<23} start the broker\n      elevate run -- id       the first task")
 
 
+_KEY = """
+the log's first key is
+  {key}
+  keep a copy away from this machine: with it the log can be told from a forged one
+  (elevate audit verify --key KEY; elevate audit key prints it again)"""
 _NEXT = """
 to allow more: put a rule into a file in {policy},
   then: elevate policy check {policy} && elevate policy reload
   a refused command prints the rule that would allow it"""
 _ENROL = "next: elevate hello enrol     choose a PIN"
 _SIMULATED = "a scripted face answers every prompt, and every token says so: for tests only\nnext:"
+
+
+def _log_key(home: Home) -> str:
+    """Make the ledger, and give the key that its log is signed with."""
+    store = SqliteStore(home.ledger, entropy=SystemEntropy())
+    try:
+        return store.verifier_key
+    finally:
+        store.close()
 
 
 def _serve(state: Path | None) -> str:

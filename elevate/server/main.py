@@ -75,12 +75,13 @@ def _serve(options: dict[str, str]) -> int:
     from elevate.server import place
     from elevate.server.adapter import BrokerSurface
     from elevate.server.daemon import serve
+    from elevate.store.heart import Heart
 
     os.umask(0o077)
     os.chdir("/")
     state = Path(options.get("--state", default_state()))
     path = Path(options["--socket"]) if "--socket" in options else place.default()
-    with Broker.open(state) as broker:
+    with Broker.open(state) as broker, Heart(broker.parts.store, broker.parts.clock):
         serve(BrokerSurface(broker), path, broker.parts.clock, say=_say)
     return 0
 

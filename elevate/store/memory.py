@@ -4,7 +4,9 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from elevate.audit import EMPTY, Origin, seal
+from elevate.audit import EMPTY, Origin, merkle, seal
+from elevate.audit.notes import Checkpoint, Note, Signer
+from elevate.audit.proof import Proof
 from elevate.errors import StoreUnwritableError
 from elevate.lifecycle import is_final
 from elevate.ports import Draft, Entropy, Record, Step, Stepped
@@ -22,6 +24,7 @@ class MemoryStore:
     def __init__(self, *, entropy: Entropy, unwritable: bool = False) -> None:
         self._generation = entropy.token_bytes(16).hex()
         self._entropy = entropy
+        self._signer = Signer.make(f"elevate.log/{self._generation}", entropy.token_bytes(32))
         self._origin = Origin(broker=self._generation)
         self._openings: list[bytes] = []
         self._lock = threading.Lock()
@@ -100,6 +103,26 @@ class MemoryStore:
         """Give what the entries of `entries_of` commit to, in the same order."""
         return [self._openings[position] for position in self._by_request.get(request, [])]
 
+    @property
+    def verifier_key(self) -> str:
+        """The log's public key in text form."""
+        return str(self._signer.verifier)
+
+    def checkpoint(self) -> str:
+        """Sign what is in the log now."""
+        with self._lock:
+            tree = merkle.Frontier()
+            tree.extend(merkle.leaf(data) for data in self._log)
+            return self._signer.sign(Checkpoint(origin=self._signer.name, size=tree.size, root=tree.root()).text())
+
+    def prove(self, position: int) -> str:
+        """Give a proof that an entry is in the log."""
+        note = self.checkpoint()
+        size = Checkpoint.parse(Note.parse(note).text).size
+        hashes = merkle.inclusion(self._subtree, position, size)
+        entry, openings = self._log[position], self._openings[position]
+        return Proof(index=position, hashes=hashes, note=note, entry=entry, openings=openings).text()
+
     def head(self) -> tuple[int, str]:
         """Give the number of entries and the hash of the last one."""
         with self._lock:
@@ -108,6 +131,9 @@ class MemoryStore:
     def close(self) -> None:
         """Refuse writes from now on."""
         self._closed = True
+
+    def _subtree(self, level: int, index: int) -> bytes:
+        return merkle.perfect([merkle.leaf(data) for data in self._log[index << level : (index + 1) << level]])
 
     def _write(self, entry: Draft) -> int:
         if self.unwritable or self._closed:

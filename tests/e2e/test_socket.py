@@ -33,7 +33,9 @@ def test_library_elevates_and_the_second_use_is_refused(daemon: Daemon) -> None:
         assert b"ADMIN_" in outcome.stdout
         with pytest.raises(TokenSpentError):
             grant.run()
-        assert broker.receipt(grant.request) == outcome.receipt
+        receipt = broker.receipt(grant.request)
+        assert str(receipt.pop("proof")).startswith("c2sp.org/tlog-proof@v1")
+        assert receipt == outcome.receipt
 
 
 def test_one_connection_serves_many_tasks(daemon: Daemon) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from elevate.audit import parse
+from elevate.audit.notes import VerifierKey
+from elevate.audit.proof import check
 from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
 from elevate.errors import (
     BrokerError,
@@ -78,6 +80,7 @@ def test_the_receipt_is_kept(broker: Broker) -> None:
     grant = broker.elevate(Task.run(["/bin/sh", "-c", "echo x > $HOME/note"]))
     outcome = grant.run(capture=True)
     receipt = broker.receipt(grant.request, _me(broker))
+    assert check(str(receipt.pop("proof")), VerifierKey.parse(broker.parts.store.verifier_key)).entry.request == grant.request
     assert receipt == outcome.receipt
     written = receipt["written"]
     assert isinstance(written, list)

@@ -1,5 +1,7 @@
 """What every store promises; `SqliteStore` and its simulator both keep it."""
 
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from elevate.audit import EMPTY, Outcome, leaf_hash, parse, verify_chain
+from elevate.audit.notes import Note, VerifierKey
+from elevate.audit.proof import check
 from elevate.canonical import Json
 from elevate.errors import AuditError, StoreError, StoreUnwritableError, TransitionError
 from elevate.lifecycle import State
 from elevate.ports import Store
 from elevate.store import MemoryStore, SqliteStore
-from elevate.testing import SeededEntropy
+from elevate.store.heart import Heart
+from elevate.testing import ManualClock, SeededEntropy
 from tests.ledgers import EPOCH, draft, issue, redeem, request_id, row, step
 
 ONE = request_id(1)
@@ -196,3 +201,41 @@ def test_a_closed_ledger_writes_nothing(store: Store) -> None:
         store.append(draft("late"))
     with pytest.raises(StoreUnwritableError):
         store.submit(redeem(ONE)).result(10)
+
+
+def test_a_proof_holds_with_the_key_alone(store: MemoryStore | SqliteStore) -> None:
+    """Every store signs what it keeps."""
+    issued(store)
+    key = VerifierKey.parse(store.verifier_key)
+    for position in (0, 1):
+        assert check(store.prove(position), key).entry.seq == position
+    with pytest.raises(AuditError):
+        store.prove(2)
+    Note.parse(store.checkpoint()).verify(key)
+
+
+def test_a_heart_beats_with_the_state_of_the_clocks(store: Store) -> None:
+    """A clock that somebody set shows in the next beat, and every beat signs."""
+    clock = ManualClock()
+    with Heart(store, clock, seconds=3600) as heart:
+        clock.advance(300)
+        heart.beat()
+        clock.step_wall(-90)
+        heart.beat()
+    beats = [parse(data) for data in store.entries()]
+    assert [beat.event for beat in beats] == ["heartbeat", "heartbeat"]
+    assert [beat.body["clock"] for beat in beats] == [
+        {"status": "steady", "drift_us": 0},
+        {"status": "stepped", "drift_us": -90_000_000},
+    ]
+
+
+def test_a_heart_beats_by_itself(store: Store) -> None:
+    """Until it is closed."""
+    with Heart(store, ManualClock(), seconds=0.001):
+        until = time.monotonic() + 10
+        while store.head()[0] < 3 and time.monotonic() < until:
+            threading.Event().wait(0.001)
+    beaten = store.head()[0]
+    assert beaten >= 3
+    assert store.head()[0] == beaten

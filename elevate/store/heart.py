@@ -1,0 +1,63 @@
+"""A heartbeat in the log, so that silence means something: an entry every five minutes with how the clocks stand.
+
+Between two beats wall clock and monotonic clock should have gone the same way; where they have not, somebody has set the clock,
+and the entry says by how much. Each beat also signs a checkpoint, so that no entry stays unsigned for long.
+"""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from elevate.audit import body
+from elevate.errors import ElevateError
+from elevate.ports import Clock, Draft, Instant, Store
+
+BEAT_SECONDS = 300
+STEPPED_US = 1_000_000
+"""A larger difference between the clocks is named ``stepped``."""
+
+
+class Heart:
+    """Beats while it is open.
+
+    Args:
+        store: Where the entries go.
+        clock: Read at each beat.
+        seconds: Between two beats.
+    """
+
+    def __init__(self, store: Store, clock: Clock, *, seconds: float = BEAT_SECONDS) -> None:
+        self._store = store
+        self._clock = clock
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._before: Instant | None = None
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to beat."""
+        self._before = self._clock.read()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop; a beat that is on its way is finished."""
+        self._stop.set()
+        self._thread.join()
+
+    def beat(self) -> int:
+        """Write one entry and sign a checkpoint; give the entry's position."""
+        now, before = self._clock.read(), self._before
+        drift = (now.unix_us - before.unix_us) - (now.mono_ns - before.mono_ns) // 1000 if before else 0
+        self._before = now
+        status = "stepped" if abs(drift) >= STEPPED_US else "steady"
+        position = self._store.append(Draft(event="heartbeat", request="", at=now, body=body.clock(status, drift)))
+        self._store.checkpoint()
+        return position
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                self.beat()
+            except ElevateError:
+                continue  # A full disk refuses grants by itself; the gap in the beats shows in the report.
