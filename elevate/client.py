@@ -1,7 +1,8 @@
 """``elevate run``: the thin client. It starts fast, decides nothing and never sees the PIN.
 
 The story: read the options, find the broker, take what is piped in, send one call, and then copy what the task writes until
-the broker says how it ended. The terminal goes to the broker by descriptor, for its own prompt; the task never gets it.
+the broker says how it ended. The terminal goes to the broker by descriptor, for its own prompt; the task never gets it;
+where a rule says interactive, it has one of its own (`elevate.interactive`).
 
 - Exit status of the task passes through; a fatal signal is raised again here. Own failures: 125, 126, 127, with one line
   ``elevate: error: …`` and one ``elevate: hint: …``.
@@ -14,8 +15,8 @@ the broker says how it ended. The terminal goes to the broker by descriptor, for
 
 import _signal  # type: ignore[import-not-found]  # typeshed knows its wrapper only
 import posix
-import select
 
+from elevate.copying import Copy
 from elevate.errors import EXIT_BROKER, BrokerError, CancelledError, ElevateError, TaskInvalidError
 from elevate.wire import Wire, place, wait
 from elevate.words import ALONE, USAGE, parse
@@ -23,8 +24,6 @@ from elevate.words import ALONE, USAGE, parse
 MAX_INPUT = 16 * 2**20
 NOTE_AFTER_MS = 2_000
 _CHUNK = 65_536
-_PIPE_CHUNK = 4_096
-_SETTLE_MS = 1_000
 _SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
 _S_IFMT, _S_IFCHR = 0o170000, 0o020000
 _F_ADD_SEALS = 1033
@@ -101,6 +100,7 @@ def _elevate(words: "list[str]", stage: _Stage, path: str) -> "dict[str, object]
         "reason": options.get("reason"),
         "terminal_fd": None if terminal is None else 0,
         "payload_fd": None if payload is None else len(fds) - 1,
+        "window": _window(options),
         "descriptors": True,
     }
     stage.wire = wire
@@ -146,72 +146,20 @@ def _follow(wire: Wire, stage: _Stage) -> "dict[str, object]":
         if told.get("state") == "running":
             stage.request = str(told.get("request", ""))
             out, err = wire.take_fds(2)
-            return _Copy(wire, {out: 1, err: 2}).run()
+            if "terminal_fd" not in told:
+                return Copy(wire, {out: 1, err: 2}).run()
+            from elevate.interactive import converse
+
+            return converse(wire, {out: 1, err: 2}, *wire.take_fds(1))
 
 
-class _Copy:
-    """Copies the task's two streams to ours until both have ended and the broker has told the outcome."""
+def _window(options: "dict[str, object]") -> "dict[str, object] | None":
+    """Give the size of the person's terminal, for a task that may use one."""
+    if "no_stdin" in options or not posix.isatty(0):
+        return None
+    from elevate.interactive import window
 
-    def __init__(self, wire: Wire, streams: "dict[int, int]") -> None:
-        self.wire = wire
-        self.streams = streams
-        self.waiting: dict[int, bytes] = {}
-        self.outcome: "dict[str, object] | None" = None
-
-    def run(self) -> "dict[str, object]":
-        while self.outcome is None or self.streams:
-            if self.outcome is None and self.wire.buffered:
-                self._hear()
-                continue
-            poll = select.poll()
-            if self.outcome is None:
-                poll.register(self.wire.socket.fileno(), select.POLLIN)
-            poll.register(self.wire.alarm, select.POLLIN)
-            for source, target in self.streams.items():
-                poll.register(*((target, select.POLLOUT) if source in self.waiting else (source, select.POLLIN)))
-            quiet = self.outcome is not None and not self.waiting
-            ready = {fd for fd, _ in poll.poll(_SETTLE_MS if quiet else None)}
-            if not ready:
-                break  # the tree has ended and nothing comes; whoever still holds the pipe is not ours to wait for
-            if self.wire.alarm in ready:
-                posix.read(self.wire.alarm, 64)
-            self._move(ready)
-        return self.outcome or {}
-
-    def _move(self, ready: "set[int]") -> None:
-        for source, target in list(self.streams.items()):
-            if source in self.waiting and target in ready:
-                self._write(source, target)
-            elif source not in self.waiting and source in ready:
-                self._read(source)
-        if self.outcome is None and self.wire.socket.fileno() in ready:
-            self._hear()
-
-    def _hear(self) -> None:
-        told, continues = self.wire.receive()
-        if not continues:
-            self.outcome = told
-
-    def _read(self, source: int) -> None:
-        data = posix.read(source, _CHUNK)
-        if not data:
-            posix.close(source)
-            del self.streams[source]
-        else:
-            self.waiting[source] = data
-
-    def _write(self, source: int, target: int) -> None:
-        data = self.waiting[source]
-        try:
-            written = posix.write(target, data[:_PIPE_CHUNK])
-        except BlockingIOError:
-            return
-        except OSError as exc:
-            raise BrokerError(f"the output can't be written: {exc.strerror}", hint="the task was ended") from exc
-        if written < len(data):
-            self.waiting[source] = data[written:]
-        else:
-            del self.waiting[source]
+    return window()
 
 
 def _is_piped(options: "dict[str, object]") -> bool:

@@ -90,12 +90,13 @@ class Grant:
                 raise
         return self.finish(running, captured)
 
-    def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:
+    def start(self, redeem_id: str, presenter: ProcessIdentity, *, window: tuple[int, int] | None = None) -> Running:
         """Redeem the token and start the task.
 
         Args:
             redeem_id: Random name of this call, to ask again with what became of it.
             presenter: The process that presents the grant, from kernel facts.
+            window: Rows and columns of a terminal of the task's own; without a rule that says interactive it has pipes.
 
         Raises:
             TokenError: As `run`.
@@ -108,7 +109,7 @@ class Grant:
                 self._redeem(redeem_id, presenter)
                 # A policy that came into force meanwhile: the log may have it before the redemption.
                 self._check_policy()
-                running = self._running = self._start_task()
+                running = self._running = self._start_task(window)
                 self.journal.to(State.RUNNING, entries.running(running.pid, self.identity))
             except BaseException as error:
                 self._end_unstarted(redeem_id, running, error)
@@ -169,13 +170,17 @@ class Grant:
         """Say whether it was not used in time; `release` then ends it."""
         return self.journal.record.state is State.ISSUED and self._expired(self.parts.clock.read())
 
-    def _start_task(self) -> Running:
+    def _start_task(self, window: tuple[int, int] | None) -> Running:
+        obligations = self.agreement.decision.obligations
+        # SECURITY: what was agreed to says whether the task hears a person (attacks.md rows 26 and 27).
+        interactive = dict(obligations.extra).get("interactive") is True and self.agreement.task.payload is None
         return self.parts.host.start(
             self.inspection,
             self.identity,
             session=self.journal.record.session,
             time_limit_seconds=self._time_limit(),
-            obligations=self.agreement.decision.obligations,
+            obligations=obligations,
+            window=window if interactive else None,
         )
 
     def _end_unstarted(self, redeem_id: str, running: Running | None, error: BaseException) -> None:

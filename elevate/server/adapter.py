@@ -33,9 +33,9 @@ class SocketGrant:
         """The token's claims; the token itself stays in the broker."""
         return self.inner.claims.to_json()
 
-    def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:
+    def start(self, redeem_id: str, presenter: ProcessIdentity, *, window: tuple[int, int] | None = None) -> Running:
         """Redeem, and start the task."""
-        return self.inner.start(redeem_id, presenter)
+        return self.inner.start(redeem_id, presenter, window=window)
 
     def finish(self, running: Running) -> Mapping[str, Json]:
         """Wait for the task's end and give its outcome."""

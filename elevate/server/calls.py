@@ -23,6 +23,7 @@ from elevate.tasks import MAX_PAYLOAD_BYTES, Task
 
 MAX_REASON = 1024
 _MAX_SIGNAL = 64
+MAX_WINDOW = 10_000
 _F_GET_SEALS = 1034
 _SEALED = 0x2 | 0x4 | 0x8
 """Nobody can shrink, grow or write it any more."""
@@ -64,6 +65,14 @@ class Call:
             self.connection.tell(dict(parameters))
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How a task's streams go: as descriptors or as replies, and the size of a terminal that it may have."""
+
+    descriptors: bool
+    window: tuple[int, int] | None
+
+
 def run(broker: Surface, connection: Connection, request: Request, fds: list[int]) -> None:
     """Run one call; whatever goes wrong is its answer."""
     call = Call(broker, connection, request, Parameters(request.parameters), fds)
@@ -103,10 +112,10 @@ def _elevate(call: Call) -> None:
 
 
 def _run(call: Call) -> None:
-    descriptors = call.parameters.flag("descriptors")
+    how = _how(call)
     grant = _ask(call)
     try:
-        _redeem_grant(call, grant, secrets.token_hex(16), descriptors=descriptors)
+        _redeem_grant(call, grant, secrets.token_hex(16), how)
     finally:
         grant.release()
 
@@ -114,12 +123,12 @@ def _run(call: Call) -> None:
 def _redeem(call: Call) -> None:
     request = call.parameters.text("request", max_chars=64)
     redeem_id = call.parameters.text("redeem_id", max_chars=64)
-    descriptors = call.parameters.flag("descriptors")
+    how = _how(call)
     call.parameters.end()
     grant = call.connection.use(request)
     if grant is None:
         raise DeniedError("this connection holds no such grant", hint="ask for a new one; a grant ends with its connection")
-    _redeem_grant(call, grant, redeem_id, descriptors=descriptors)
+    _redeem_grant(call, grant, redeem_id, how)
 
 
 def _ask(call: Call) -> Grant:
@@ -135,11 +144,22 @@ def _ask(call: Call) -> Grant:
     return call.broker.elevate(ask, terminal=terminal, cancel=call.connection.hangup, on_state=call.state)
 
 
-def _redeem_grant(call: Call, grant: Grant, redeem_id: str, *, descriptors: bool) -> None:
+def _how(call: Call) -> _How:
+    descriptors = call.parameters.flag("descriptors") and call.request.more
+    window = call.parameters.optional_members("window")
+    if window is None or not descriptors:
+        return _How(descriptors, None)
+    size = Parameters(window)
+    rows, columns = (size.number(name, least=0, most=MAX_WINDOW) for name in ("rows", "columns"))
+    size.end()
+    return _How(descriptors, (rows or 0, columns or 0))
+
+
+def _redeem_grant(call: Call, grant: Grant, redeem_id: str, how: _How) -> None:
     # Who presents the grant is read from the kernel again: it must be the process that asked.
-    running = grant.start(redeem_id, call.connection.peer.facts().process)
+    running = grant.start(redeem_id, call.connection.peer.facts().process, window=how.window)
     try:
-        with call.connection.running(grant.request, running), _output(call, grant, running, descriptors=descriptors):
+        with call.connection.running(grant.request, running), _output(call, grant, running, how):
             outcome = grant.finish(running)
     except BaseException:
         # Whatever failed, the task's end must be awaited and written; where it is already, this changes nothing.
@@ -150,13 +170,15 @@ def _redeem_grant(call: Call, grant: Grant, redeem_id: str, *, descriptors: bool
 
 
 @contextlib.contextmanager
-def _output(call: Call, grant: Grant, running: Running, *, descriptors: bool) -> Iterator[None]:
+def _output(call: Call, grant: Grant, running: Running, how: _How) -> Iterator[None]:
     told: dict[str, Json] = {"state": State.RUNNING.value, "request": grant.request}
     pipes = (running.stdout, running.stderr)
-    if descriptors and call.request.more:
-        call.progress(told | {"stdout_fd": 0, "stderr_fd": 1}, pipes)
+    if how.descriptors:
+        terminal = () if running.terminal < 0 else (running.terminal,)
+        told |= {"stdout_fd": 0, "stderr_fd": 1} | ({"terminal_fd": 2} if terminal else {})
+        call.progress(told, (*pipes, *terminal))
         # Ours are closed now: when the client's are gone, the task's next write fails.
-        close_all(list(pipes))
+        close_all([*pipes, *terminal])
         yield
     else:
         call.progress(told)

@@ -41,24 +41,30 @@ method Elevate(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int)
   grant: ?Grant
 )
 
+# The size of the person's terminal, for a task that may use one.
+type Window (rows: int, columns: int)
+
 # Use a grant: once. With "more" a reply with state "running" comes first. With descriptors the task's output comes as the
 # read ends of two pipes beside that reply; without, as replies with stream and data (base64), or not at all without "more".
-method Redeem(request: string, redeem_id: string, descriptors: ?bool) -> (
+# With a window, where a rule says interactive, the task has a terminal of its own, whose other end comes as terminal_fd.
+method Redeem(request: string, redeem_id: string, descriptors: ?bool, window: ?Window) -> (
   state: string,
   request: ?string,
   stdout_fd: ?int,
   stderr_fd: ?int,
+  terminal_fd: ?int,
   stream: ?string,
   data: ?string,
   outcome: ?Outcome
 )
 
 # Elevate and Redeem in one call.
-method Run(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int, descriptors: ?bool) -> (
+method Run(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int, descriptors: ?bool, window: ?Window) -> (
   state: string,
   request: ?string,
   stdout_fd: ?int,
   stderr_fd: ?int,
+  terminal_fd: ?int,
   stream: ?string,
   data: ?string,
   outcome: ?Outcome
@@ -240,6 +246,10 @@ class Parameters:
         if not isinstance(value, bool):
             raise ServiceError("InvalidParameter", "parameter", name)
         return value
+
+    def optional_members(self, name: str) -> Mapping[str, Json] | None:
+        """Give an object; None where there is none."""
+        return self.members(name) if name in self._left else None
 
     def members(self, name: str) -> Mapping[str, Json]:
         """Give a required object."""

@@ -33,12 +33,13 @@ class Grant(Protocol):
     def claims(self) -> Mapping[str, Json]:
         """The token's claims; the token itself stays in the broker."""
 
-    def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:
+    def start(self, redeem_id: str, presenter: ProcessIdentity, *, window: tuple[int, int] | None = None) -> Running:
         """Redeem, and start the task.
 
         Args:
             redeem_id: Random; the same one may be asked about again.
             presenter: The process that uses it; it must be the one that asked.
+            window: Rows and columns of a terminal that the task gets where a rule says interactive.
 
         Raises:
             TokenSpentError: It was used before.

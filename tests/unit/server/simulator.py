@@ -57,10 +57,12 @@ class SimulatedGrant:
     expires_at: int = 1_800_000_030
     claims: Mapping[str, Json] = field(default_factory=lambda: {"jti": "x"})
     used: bool = False
+    window: tuple[int, int] | None = None
     released: bool = False
     failing: Exception | None = None
 
-    def start(self, redeem_id: str, presenter: ProcessIdentity) -> Running:
+    def start(self, redeem_id: str, presenter: ProcessIdentity, *, window: tuple[int, int] | None = None) -> Running:
+        self.window = window
         if self.used:
             raise TokenSpentError("the token was used before")
         self.used = True
