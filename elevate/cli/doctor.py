@@ -11,6 +11,7 @@ from pathlib import Path
 from elevate import wire
 from elevate.broker.home import Home
 from elevate.errors import ElevateError, NoBrokerError
+from elevate.host import facilities
 from elevate.library import connect
 from elevate.policy import load
 from elevate.server.main import default_state
@@ -29,7 +30,12 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything."""
-    return [*_machine(), *_folder(), *_broker()]
+    return [*_machine(), *_host(), *_folder(), *_broker()]
+
+
+def _host() -> list[Finding]:
+    """Look at what host linux needs, where this could be its broker."""
+    return [Finding(f"linux: {one.name}", one.state, one.found) for one in facilities.examine()] if os.geteuid() == 0 else []
 
 
 def _machine() -> list[Finding]:

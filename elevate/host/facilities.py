@@ -1,0 +1,77 @@
+"""What this machine offers to host linux, and what it means where something is missing."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from elevate.host import cgroups, kernel, services
+
+
+@dataclass(frozen=True, slots=True)
+class Facility:
+    """One thing that the host uses.
+
+    Attributes:
+        state: ``ok``, ``note`` (the host works without it, as said) or ``wrong`` (it can't work).
+        found: What is there, or what its absence means.
+    """
+
+    name: str
+    state: str
+    found: str
+
+
+def examine() -> tuple[Facility, ...]:
+    """Look at everything; nothing is changed."""
+    return (
+        _needed("namespaces", _namespaces, "own mounts, IPC and processes for each task"),
+        _wanted("cgroup", cgroups.base, "no second net: the PID namespace alone ends a task's tree"),
+        _wanted("fanotify", _fanotify, "receipts of programs do not list what was written"),
+        _needed("memory files that can be executed", _memory, "programs that others could change run from sealed copies"),
+        _needed("useradd", lambda: _there("/usr/sbin/useradd"), "hidden admin accounts are made with it"),
+        _wanted("dpkg", lambda: _there("/usr/bin/dpkg"), "no packages are installed, and no rule by package matches"),
+        _wanted("service manager", _managers, "services can't be controlled"),
+        _wanted("root", lambda: "uid 0" if os.geteuid() == 0 else "", "only the emulated machine can be used"),
+    )
+
+
+def _needed(name: str, look: Callable[[], str], purpose: str) -> Facility:
+    found = _look(look)
+    return Facility(name, "ok" if found else "wrong", found or f"missing: {purpose}")
+
+
+def _wanted(name: str, look: Callable[[], str], without: str) -> Facility:
+    found = _look(look)
+    return Facility(name, "ok" if found else "note", found or without)
+
+
+def _look(look: Callable[[], str]) -> str:
+    try:
+        return look()
+    except OSError:
+        return ""
+
+
+def _namespaces() -> str:
+    names = ("mnt", "ipc", "pid", "net")
+    return ", ".join(names) if all(Path("/proc/self/ns", name).exists() for name in names) else ""
+
+
+def _fanotify() -> str:
+    os.close(kernel.fanotify_init())
+    return "the kernel tells what a task writes"
+
+
+def _memory() -> str:
+    path = Path("/proc/sys/vm/memfd_noexec")
+    level = path.read_text().strip() if path.exists() else "0"
+    return "" if level == "2" else "sealed copies of programs can run"  # 2: the kernel refuses all of them
+
+
+def _managers() -> str:
+    return ", ".join(manager.name for manager in services.managers())
+
+
+def _there(path: str) -> str:
+    return path if Path(path).exists() else ""
