@@ -5,7 +5,7 @@ The public API, handed on lazily: ``import elevate`` loads nothing else.
 
 __version__ = "0.1.0"
 
-__all__ = ["Broker", "Connection", "Grant", "Outcome", "Task", "connect", "invoking_user", "is_protected"]
+__all__ = ["Broker", "Connection", "Grant", "Outcome", "Task", "connect", "invoking_user", "is_protected", "plan"]
 
 # The name alone tells type checkers; importing typing would cost the thin client's start.
 TYPE_CHECKING = False
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from elevate.broker import Broker
     from elevate.library import Connection, Grant, connect, invoking_user, is_protected
     from elevate.outcome import Outcome
+    from elevate.planning import plan
     from elevate.tasks import Task
 
-_HOMES = {"Broker": "elevate.broker", "Outcome": "elevate.outcome", "Task": "elevate.tasks"}
+_HOMES = {"Broker": "elevate.broker", "plan": "elevate.planning", "Outcome": "elevate.outcome", "Task": "elevate.tasks"}
 
 
 def __getattr__(name: str) -> object:
