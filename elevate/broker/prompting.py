@@ -71,7 +71,7 @@ class TerminalPrompter:
             return self._consent(prompt, user, challenge, message)
         offer = self._offer(user, prompt)
         if PIN not in _usable(offer, view, self._hello.settings):
-            answer = prompt.ask("make the gesture, or press Ctrl-C to decline: ", message=message)
+            answer = prompt.ask("make the gesture, or press Ctrl-C to decline: ", message=message, typing_helps=False)
         elif offer.pin_phrase:
             answer = prompt.ask(f"several PINs were wrong; type {offer.pin_phrase} to go on: ", message=message, echo=True)
             return self._phrase(user, answer)

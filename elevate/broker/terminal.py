@@ -88,18 +88,29 @@ class OpenPrompt:
         self._said_done = True
         self._dialog.done(message)
 
-    def ask(self, text: str, *, message: str = "", echo: bool = False) -> bytearray | Assertion:
+    def ask(self, text: str, *, message: str = "", echo: bool = False, typing_helps: bool = True) -> bytearray | Assertion:
         """Ask for one line; give it, or the proof of a sensor that was first.
+
+        Args:
+            text: The question.
+            message: Above it.
+            echo: Show what is typed.
+            typing_helps: Where it does not, the last sensor that fails ends the prompt.
 
         Raises:
             DeclinedError, PromptTimedOutError, CancelledError: How it ended without one.
+            GestureError: The last sensor failed, and typing does not help.
         """
+        if not typing_helps and not (self.beside and self.beside.looking()):
+            raise GestureError("no gesture is left that could succeed")
         self._dialog.ask(text, message=message, echo=echo)
         while True:
             ready = self._wait_for_something()
             result = self.beside.take() if self.beside and self.beside.fileno() in ready else None
             if isinstance(result, Assertion):
                 return result
+            if result is not None and not typing_helps and self.beside and not self.beside.looking():
+                raise result
             answer = self._receive(ready)
             if answer is not None:
                 return answer

@@ -357,3 +357,20 @@ def test_a_broker_with_thousands_of_descriptors_still_asks(desk: Desk) -> None:
         for fd in held:
             os.close(fd)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_11_where_only_a_face_is_left_its_failure_ends_the_prompt(desk: Desk) -> None:
+    """Nobody waits two minutes for a PIN that is off."""
+    sensor = desk.machine.sensor("face")
+    desk.hello = desk.machine.hello()
+    desk.hello.enrol(USER, "face", pin_proof())
+    for _ in range(3):
+        with pytest.raises(GestureError):
+            desk.hello.sign(USER, "pin", desk.machine.challenge(), secret=bytearray(WRONG))
+    desk.hello.type_phrase(USER, "A1B2C3")
+    with pytest.raises(LockedOutError):
+        desk.hello.sign(USER, "pin", desk.machine.challenge(), secret=bytearray(WRONG))
+    assert desk.asks().result().gesture == "face"
+    sensor.script = type(sensor.script)(sights=(Sight.NO_MATCH,))
+    with pytest.raises(GestureError):
+        desk.asks().result()
