@@ -150,12 +150,19 @@ def _asked(kind: str, path: str, argv: tuple[str, ...], table: Mapping[str, obje
                 return Task.parse(kind, {"argv": argv, "cwd": cwd, "env": env})
             case "package.install" | "file.write":
                 return Task.parse(kind, {"path": path, "cwd": cwd})
+            case "setting.change":
+                key, _, name = _text(table, "setting", ("task", "setting")).rpartition("\\")
+                return Task.parse(kind, {"key": key, "name": name, "value": ""})
             case _:
-                names = [name for name in ("service", "action") if name in table]
+                names = [name for name in ("service", "action", "package") if name in table and name in _params(kind)]
                 return Task.parse(kind, {name: table[name] for name in names})
     except TaskError as exc:
         path_of = ("task", "kind") if kind not in KINDS else ("task",)
         raise RefusedValue(exc.message, exc.hint if kind not in KINDS else "", path=path_of) from exc
+
+
+def _params(kind: str) -> frozenset[str]:
+    return frozenset(KINDS[kind].params) if kind in KINDS else frozenset()
 
 
 def given(asked: Question) -> dict[str, Json]:

@@ -31,7 +31,7 @@ from elevate.policy.times import Between
 END = "\x1f"
 """Ends each argument in ``context.arguments``."""
 
-_TEXTS = ("path", "real_path", "sha256", "signer", "product", "version", "package", "manifest", "service", "action")
+_TEXTS = ("path", "real_path", "sha256", "signer", "product", "version", "package", "manifest", "service", "action", "setting")
 _FLAGS = ("installer", "writable")
 
 

@@ -114,7 +114,8 @@ class NotWritable:
 
     def holds(self, facts: Facts, question: Question) -> bool | None:
         """Say whether it holds; a host that does not tell it leaves a doubt."""
-        del question
+        if question.task.task.kind == "package.remove":  # its name is the machine's own, and no file is read
+            return True
         value = fact(facts, "writable")
         return None if isinstance(value, Fact) else not value
 

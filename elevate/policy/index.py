@@ -15,7 +15,7 @@ SPLIT_FROM = 9
 Split: TypeAlias = dict[tuple[str, str], tuple[Rule, ...]]
 Bucket: TypeAlias = Rule | tuple[Rule, ...] | Split
 
-_BY_FACT = (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.PATH)
+_BY_FACT = (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.SETTING, By.PATH)
 
 
 class KindIndex:

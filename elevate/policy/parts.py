@@ -8,7 +8,7 @@ from elevate.policy.problems import similar
 from elevate.policy.rule import By, Condition, Value
 from elevate.policy.versions import Range
 
-SELECTORS = tuple((by.value, by) for by in (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.PATH, By.DIRECTORY))
+SELECTORS = tuple((by.value, by) for by in (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.SETTING, By.PATH, By.DIRECTORY))
 """Selectors by name, the most specific first."""
 _NAMES = frozenset(name for name, _ in SELECTORS)
 

@@ -21,7 +21,7 @@ from elevate.policy.windows import read_when
 Say: TypeAlias = Callable[[Path, str, str], None]
 T = TypeVar("T")
 
-_RANKS = {By.SHA256: 7, By.SIGNER: 5, By.PACKAGE: 4, By.SERVICE: 4, By.PATH: 3, By.DIRECTORY: 2, By.ANY: 1}
+_RANKS = {By.SHA256: 7, By.SIGNER: 5, By.PACKAGE: 4, By.SERVICE: 4, By.SETTING: 4, By.PATH: 3, By.DIRECTORY: 2, By.ANY: 1}
 _RELEASE_RANK = 6
 _NOTHING: dict[str, object] = {}
 _QUIET = ("prompt", "service")

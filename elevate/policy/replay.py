@@ -22,6 +22,13 @@ MEMBER = "question"
 """Member of an entry's body that holds the question."""
 MAX_RECORD_BYTES = 16_384
 
+_ANYTHING: Mapping[str, Mapping[str, object]] = {
+    "service.control": {"service": "some.service", "action": "restart"},
+    "package.remove": {"package": "some-package"},
+    "setting.change": {"setting": r"HKLM\software\some\setting"},
+}
+"""What a made question asks for where the rule does not say; a program or file for the other kinds."""
+
 _STRICT = (*OUTCOMES, DENIED)
 
 
@@ -146,9 +153,7 @@ def witness(rule: Rule, kind: str) -> Question | None:
     selector = selector_of(rule)
     for condition in [*([selector] if selector is not None else []), *rule.conditions]:
         task |= _sample(condition)
-    task.setdefault("path", "/usr/bin/some-program")
-    if kind == "service.control":
-        task = {"service": "some.service", "action": "restart", **{key: task[key] for key in task if key != "path"}}
+    task = {**_ANYTHING.get(kind, {"path": "/usr/bin/some-program"}), **task}
     who = rule.who
     made: dict[str, object] = {
         "user": (who.user or ("someone",))[0],

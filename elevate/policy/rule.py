@@ -27,6 +27,7 @@ class By(StrEnum):
     SIGNER = "signer"
     PACKAGE = "package"
     SERVICE = "service"
+    SETTING = "setting"
     PATH = "path"
     DIRECTORY = "directory"
     ANY = "any"

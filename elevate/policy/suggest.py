@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from elevate.policy.engine import Policy
     from elevate.policy.replay import Recorded
 
+_NAMED = {"service.control": ("service", "action"), "package.remove": ("package",), "setting.change": ("setting",)}
 _SHA = re.compile("[0-9a-f]{64}")
 
 
@@ -26,7 +27,7 @@ def narrowest(question: Question) -> str:
     kind = str(task.get("kind", ""))
     said: dict[str, object] = {"kind": kind}
     by_content = kind in {"process.run", "package.install"} and _SHA.fullmatch(str(task.get("sha256", "")))
-    names = ("sha256",) if by_content else ("path", "service", "action")
+    names = ("sha256",) if by_content else _NAMED.get(kind, ("path",))
     said |= {name: task[name] for name in names if name in task}
     if kind == "process.run":
         said["arguments"] = task.get("arguments", [])

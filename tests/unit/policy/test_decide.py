@@ -3,7 +3,7 @@
 import pytest
 
 from elevate.model import Allow, Deny, Outcome
-from elevate.policy import Settings, missing_tickets, restrictions
+from elevate.policy import Settings, Source, given, load, missing_tickets, narrowest, question, restrictions
 from tests.unit.policy.build import ask, policy, rule, run
 
 APT = rule("apt", task='{ kind = "process.run", path = "/usr/bin/apt" }')
@@ -279,3 +279,28 @@ def test_age_of_the_gesture_bounds_the_token() -> None:
 
     assert isinstance(decision, Allow)
     assert decision.obligations.token_seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("selector", "task", "other"),
+    [
+        ('{ kind = "package.remove", package = "notes" }', {"package": "notes"}, {"package": "vim"}),
+        (
+            r"{ kind = 'setting.change', setting = 'HKLM\software\x\y' }",
+            {"setting": r"HKLM\software\x\y"},
+            {"setting": r"HKLM\software\x\z"},
+        ),
+    ],
+)
+def test_kinds_without_a_file(selector: str, task: dict[str, object], other: dict[str, object]) -> None:
+    """By the package's or the setting's name; more specific than any; recorded and asked again the same."""
+    kind = "package.remove" if "package" in task else "setting.change"
+    loaded = policy(rule("named", task=selector) + rule("any", task=f'{{ kind = "{kind}" }}'))
+
+    assert loaded.decide(ask({"kind": kind, **task})).rules == ("named",)
+    assert loaded.decide(ask({"kind": kind, **other})).rules == ("any",)
+    again = question(given(ask({"kind": kind, **task})))
+    assert loaded.decide(again).rules == ("named",)
+    narrow = load([Source(name="n.toml", data=narrowest(again).encode())])
+    assert narrow.decide(again).rules != ()
+    assert narrow.decide(ask({"kind": kind, **other})).rules == ()
