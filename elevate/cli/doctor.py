@@ -10,6 +10,7 @@ from pathlib import Path
 
 from elevate import wire
 from elevate.broker.home import Home
+from elevate.broker.settings import Settings
 from elevate.errors import ElevateError, NoBrokerError
 from elevate.host import facilities
 from elevate.library import connect
@@ -34,8 +35,18 @@ def examine() -> list[Finding]:
 
 
 def _host() -> list[Finding]:
-    """Look at what host linux needs, where this could be its broker."""
-    return [Finding(f"linux: {one.name}", one.state, one.found) for one in facilities.examine()] if os.geteuid() == 0 else []
+    """Look at what host linux needs, where root's broker uses it or is not made yet."""
+    home = Home(default_state())
+    if os.geteuid() != 0 or (home.exists() and not _uses_linux(home)):
+        return []
+    return [Finding(f"linux: {one.name}", one.state, one.found) for one in facilities.examine()]
+
+
+def _uses_linux(home: Home) -> bool:
+    try:
+        return Settings.read(home.settings).host == "linux"
+    except ElevateError:
+        return False
 
 
 def _machine() -> list[Finding]:
