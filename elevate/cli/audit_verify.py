@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from elevate.audit import Verdict, parse
+from elevate.audit import Outcome, Tampering, Verdict, parse
 from elevate.audit.notes import Checkpoint, Note, VerifierKey
 from elevate.cli.audit_common import Json, State, as_json, json_line, ledger_path
 from elevate.errors import AuditError
@@ -37,6 +37,7 @@ def verify(
     *,
     log_key: Annotated[str, typer.Option("--key", help="The log's first key as init printed it.")] = "",
     since: Annotated[int, typer.Option(min=0, help="Go on here: entries before it were verified earlier.")] = 0,
+    index: Annotated[bool, typer.Option("--index", help="Check the search index, too.")] = False,
     json: Json = False,
     state: State = None,
 ) -> None:
@@ -46,8 +47,21 @@ def verify(
     known = [read_anchor(text) for text in anchor or ()]
     plan = Plan(ledger_path(state), since=since, known=known, key=VerifierKey.parse(log_key) if log_key else None)
     verdict = run(plan)
+    if index and verdict.outcome is not Outcome.TAMPERED:
+        verdict = with_index(plan.path, verdict)
     sys.stdout.write(json_line(asdict(verdict)) if as_json(json=json) else verdict_text(verdict))
     raise typer.Exit(verdict.exit_code)
+
+
+def with_index(path: Path, verdict: Verdict) -> Verdict:
+    """Give the verdict after a look at the search index, which could hide entries."""
+    from elevate.store.searching import index_agrees
+
+    with LedgerReader(path) as reader:
+        if index_agrees(reader):
+            return verdict
+    why = "the search index does not say what the log says; remove its file, and it is made again"
+    return replace(verdict, outcome=Outcome.TAMPERED, kind=Tampering.INDEX, position=0, size=0, message=why)
 
 
 def prove(

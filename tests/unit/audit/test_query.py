@@ -6,8 +6,10 @@ from pathlib import Path
 
 import apsw
 import pytest
+from typer.testing import CliRunner
 
 from elevate.audit.query import Query, parse
+from elevate.cli.audit import app
 from elevate.errors import AuditError
 from elevate.store import SqliteStore
 from elevate.store.reader import LedgerReader
@@ -117,6 +119,10 @@ def test_42_an_index_that_hides_entries_is_found(path: Path) -> None:
         connection.execute("UPDATE bits SET bits = zeroblob(128) WHERE block = 1").fetchall()
         connection.close()
         assert not index_agrees(reader)
+    result = CliRunner().invoke(app, ["verify", "--index", "--state", str(path.parent)])
+    assert (result.exit_code, '"kind":"index"' in result.output) == (1, True)
+    index_path(path).unlink()
+    assert CliRunner().invoke(app, ["verify", "--index", "--state", str(path.parent)]).exit_code == 2
 
 
 def test_11_an_index_is_not_written_through_a_link(path: Path, tmp_path: Path) -> None:
