@@ -221,9 +221,9 @@ def _ask_person(parts: Parts, agreement: Agreement, journal: Journal, terms: Ter
         view = prompt_view(agreement, offer, emulated=parts.host.emulated)
         try:
             assertion = terms.prompter().ask(view, user, challenge, cancel=terms.cancel)
-        except (DeclinedError, PromptTimedOutError, GestureError, CancelledError):
+        except (DeclinedError, PromptTimedOutError, GestureError, CancelledError) as error:
             # One that is opened and left at once disturbs the person as much.
-            parts.turns.refused(user)
+            parts.turns.refused(user, left=isinstance(error, CancelledError))
             raise
         if terms.cancel.cancelled():
             raise CancelledError("the client left during the prompt")

@@ -16,6 +16,7 @@ from elevate.ports import Cancel, Clock
 
 MAX_WAITING = 3
 FREE_REFUSALS = 3
+FREE_LEAVES = 16
 FIRST_PAUSE_SECONDS = 10
 MAX_PAUSE_SECONDS = 600
 MAX_USERS = 4096
@@ -27,6 +28,7 @@ class _Person:
     prompting: bool = False
     waiting: list[object] = field(default_factory=list)
     refusals: int = 0
+    leaves: int = 0
     not_before_ns: int = 0
 
 
@@ -66,12 +68,18 @@ class Turns:
             person = self._people.get(user)
             return len(person.waiting) if person else 0
 
-    def refused(self, user: str) -> None:
-        """Count a prompt that was declined or not answered; from the third on each costs a pause, twice as long each time."""
+    def refused(self, user: str, *, left: bool = False) -> None:
+        """Count a prompt that was declined or not answered; from the third on each costs a pause, twice as long each time.
+
+        Args:
+            user: Whose prompt.
+            left: The caller left it; that happens to people, too, so more of these are free.
+        """
         with self._changed:
             person = self._person(user)
-            person.refusals += 1
-            over = person.refusals - FREE_REFUSALS
+            person.refusals += not left
+            person.leaves += left
+            over = person.leaves - FREE_LEAVES if left else person.refusals - FREE_REFUSALS
             if over >= 0:
                 pause = min(FIRST_PAUSE_SECONDS * 2 ** min(over, 10), MAX_PAUSE_SECONDS)
                 person.not_before_ns = self._clock.read().mono_ns + pause * 1_000_000_000
@@ -80,7 +88,7 @@ class Turns:
         """Forget the count: the person agreed to one."""
         with self._changed:
             person = self._person(user)
-            person.refusals = 0
+            person.refusals = person.leaves = 0
             person.not_before_ns = 0
 
     def _wait(self, user: str, cancel: Cancel) -> None:
@@ -106,7 +114,7 @@ class Turns:
         if left_ns > 0:
             seconds = -(-left_ns // 1_000_000_000)
             raise BusyError(
-                f"{person.refusals} prompts were declined or not answered; the next may come in {seconds} s",
+                f"{person.refusals + person.leaves} prompts were declined or not answered; the next may come in {seconds} s",
                 hint="find out what keeps asking: elevate audit tail",
             )
 
@@ -116,7 +124,7 @@ class Turns:
         return self._people.setdefault(user, _Person())
 
     def _forget_idle(self) -> None:
-        idle = [name for name, one in self._people.items() if not (one.prompting or one.waiting or one.refusals)]
+        idle = [name for name, one in self._people.items() if not (one.prompting or one.waiting or one.refusals or one.leaves)]
         for name in idle:
             del self._people[name]
         if not idle:

@@ -109,7 +109,7 @@ class _Leaving:
 
 def test_35_prompts_that_are_opened_and_left_are_slowed_too(broker: Broker) -> None:
     """Whoever disturbs a person need not wait for the answer."""
-    for _ in range(3):
+    for _ in range(16):
         with pytest.raises(CancelledError):
             asking(broker, TRUE, me(broker), _Leaving)()
     with pytest.raises(BusyError):
