@@ -12,7 +12,9 @@ from elevate.broker import Broker
 from elevate.broker.home import DEFAULT_POLICY, Home, create
 from elevate.broker.system import SystemEntropy
 from elevate.cli import service
+from elevate.cli.completion import completion
 from elevate.cli.doctor import examine
+from elevate.cli.edit import edit
 from elevate.cli.show import AsJson, print_json
 from elevate.errors import BrokerError, HostError, NoBrokerError
 from elevate.policy import load
@@ -29,6 +31,8 @@ def register(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(doctor)
     app.command()(demo)
+    app.command()(edit)
+    app.command()(completion)
     app.command("install-service")(service.install)
     app.command("uninstall-service")(service.uninstall)
 

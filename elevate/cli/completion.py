@@ -1,0 +1,79 @@
+"""``elevate completion SHELL``: a script for bash, zsh or fish, made from the commands that there are."""
+
+from typing import Annotated
+
+import typer
+
+from elevate.errors import TaskInvalidError
+
+_BASH = """\
+# source this: . <(elevate completion bash)
+_elevate() {
+    local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} i
+    if ((COMP_CWORD == 1)); then
+        COMPREPLY=($(compgen -W "%(commands)s" -- "$word"))
+        return
+    fi
+    case $command in
+    run | explain)
+        for ((i = 2; i < COMP_CWORD; i++)); do
+            case ${COMP_WORDS[i]} in
+            -r | --reason | -u | -g) ((i++)) ;;
+            --) ((i + 1 < COMP_CWORD)) && { COMPREPLY=($(compgen -f -- "$word")); return; } ;;
+            -*) ;;
+            *) COMPREPLY=($(compgen -f -- "$word")); return ;;
+            esac
+        done
+        case $word in
+        -*) COMPREPLY=($(compgen -W "%(options)s" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -c -- "$word")) ;;
+        esac
+        ;;
+%(cases)s    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+    esac
+}
+complete -F _elevate elevate
+"""
+_BASH_CASE = '    %s) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W "%s" -- "$word")) ;;\n'
+_ZSH = """\
+#compdef elevate
+_elevate() {
+    if ((CURRENT == 2)); then
+        compadd %(commands)s
+        return
+    fi
+    case $words[2] in
+    run | explain)
+        words=("${(@)words[3,-1]}") CURRENT=$((CURRENT - 2))
+        _arguments -S '*::command:_normal'
+        ;;
+%(cases)s    *) _files ;;
+    esac
+}
+compdef _elevate elevate
+"""
+_ZSH_CASE = "    %s) ((CURRENT == 3)) && compadd %s ;;\n"
+_FISH = """\
+complete -c elevate -f -n __fish_use_subcommand -a '%(commands)s'
+%(cases)scomplete -c elevate -n '__fish_seen_subcommand_from run explain' -xa '(__fish_complete_subcommand --fcs-skip=2)'
+"""
+_FISH_CASE = "complete -c elevate -f -n '__fish_seen_subcommand_from %s' -a '%s'\n"
+_SHELLS = {"bash": (_BASH, _BASH_CASE), "zsh": (_ZSH, _ZSH_CASE), "fish": (_FISH, _FISH_CASE)}
+OPTIONS = ("-r", "--reason", "-n", "--non-interactive", "--no-stdin", "--preserve-env=", "-l", "-v", "-k", "-u", "-h", "--help")
+
+
+def completion(context: typer.Context, shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:
+    """Print a completion script."""
+    if shell not in _SHELLS:
+        raise TaskInvalidError(f"there is no completion for {shell[:40]}", hint="there is one for bash, zsh and fish")
+    tree = _tree(context)
+    script, case = _SHELLS[shell]
+    cases = "".join(case % (name, " ".join(below)) for name, below in tree.items() if below)
+    typer.echo(script % {"commands": " ".join(tree), "options": " ".join(OPTIONS), "cases": cases}, nl=False)
+
+
+def _tree(context: typer.Context) -> dict[str, list[str]]:
+    """Give each command with its sub-commands, from the command line itself."""
+    root = context.find_root().command
+    commands: dict[str, object] = getattr(root, "commands", {})
+    return {name: sorted(getattr(command, "commands", {})) for name, command in commands.items()}
