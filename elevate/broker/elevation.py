@@ -28,7 +28,7 @@ from elevate.errors import (
 from elevate.hello import prompt_view
 from elevate.lifecycle import State
 from elevate.model import Agreement, Allow, Deny, Fact, InspectedTask, Outcome, Requester, VerifiedGesture, request_digest
-from elevate.policy import Question, missing_tickets, record_of, restrictions
+from elevate.policy import Question, missing_tickets, narrowest, record_of, restrictions
 from elevate.ports import Cancel, Inspection, Instant, Prompter, Record
 from elevate.tasks import Task
 from elevate.text import shell_words
@@ -158,7 +158,7 @@ def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) ->
     match decision:
         case Deny():
             journal.to(State.DENIED, entries.denied(inspection.task, decision, policy.digest) | record_of(question))
-            raise _denial(decision, policy.explain(question).qualifying_rule)
+            raise _denial(decision, "" if decision.rules else narrowest(question))
         case Allow():
             _check_demands(decision, ask.reason)
             return Agreement(
