@@ -61,6 +61,13 @@ then = { prompt = "credential" }
 why = "From there only."
 
 [[rule]]
+id = "installers"
+effect = "allow"
+task = { kind = "process.run", directory = "/srv" }
+then = { prompt = "credential", identity = "root" }
+why = "From there only, as root."
+
+[[rule]]
 id = "files"
 effect = "allow"
 task = { kind = "file.write", directory = "/etc" }
