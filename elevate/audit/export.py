@@ -47,7 +47,8 @@ _PROCESS = {State.RUNNING.value: (1, "Launch"), **{state.value: (2, "Terminate")
 _PROMPTS = frozenset({State.PROMPTING.value, State.DECLINED.value, State.TIMED_OUT.value, State.LOCKED_OUT.value})
 _SHA256 = 3
 _MILLISECOND_US = 1000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula, the full-width forms included."""
 
 
 def jsonl(entry: Entry, known: Known, digest: str) -> str:  # noqa: ARG001 - one form for all formats

@@ -29,6 +29,7 @@ _DASH = "\N{EM DASH} "
 _SECRET = "PRIVATE+KEY+"  # noqa: S105 - a format's name
 _DECIMAL = frozenset("0123456789")
 MAX_SIZE = 2**63 - 1
+_MAX_DIGITS = len(str(MAX_SIZE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,11 +218,17 @@ class Checkpoint:
         if len(lines) < 4 or not lines[0] or lines[-1]:  # noqa: PLR2004 - three lines and the end of the last
             raise AuditError("that is not a checkpoint")
         origin, size, root = lines[:3]
-        number = int(size) if size and set(size) <= _DECIMAL and (size == "0" or size[0] != "0") else -1
+        number = decimal(size)
         digest = _decode(root)
         if not 0 <= number <= MAX_SIZE or len(digest) != HASH_BYTES:
             raise AuditError("that is not a checkpoint")
         return cls(origin=origin, size=number, root=digest)
+
+
+def decimal(text: str) -> int:
+    """Read a number as C2SP writes it; -1 where it is none, or larger than any log."""
+    plain = 0 < len(text) <= _MAX_DIGITS and set(text) <= _DECIMAL and (text == "0" or text[0] != "0")
+    return int(text) if plain else -1
 
 
 def _signature(line: str) -> Signature:

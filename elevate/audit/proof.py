@@ -16,7 +16,7 @@ import orjson
 
 from elevate.audit import merkle
 from elevate.audit.entry import Entry, opened
-from elevate.audit.notes import Checkpoint, Note, VerifierKey
+from elevate.audit.notes import Checkpoint, Note, VerifierKey, decimal
 from elevate.errors import AuditError
 
 HEADER = "c2sp.org/tlog-proof@v1"
@@ -66,9 +66,9 @@ class Proof:
             hashes = [b64decode(line, validate=True) for line in lines[3:]]
         except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as exc:
             raise AuditError("the proof is damaged") from exc
-        if not index.isascii() or not index.isdecimal() or any(len(found) != merkle.HASH_BYTES for found in hashes):
+        if decimal(index) < 0 or any(len(found) != merkle.HASH_BYTES for found in hashes):
             raise AuditError("the proof is damaged")
-        return cls(index=int(index), hashes=hashes, note=note, entry=entry, openings=openings)
+        return cls(index=decimal(index), hashes=hashes, note=note, entry=entry, openings=openings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

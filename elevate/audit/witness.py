@@ -39,6 +39,8 @@ def with_cosignature(note: str, answer: str, witness: VerifierKey) -> str:
     Raises:
         AuditError: The answer is not this witness's cosignature of this checkpoint.
     """
-    cosigned = note + answer
-    Note.parse(cosigned).verify(witness)
-    return cosigned
+    cosigned = Note.parse(note + answer)
+    if cosigned.text != Note.parse(note).text:
+        raise AuditError("the witness has answered with more than signatures")
+    cosigned.verify(witness)
+    return note + answer

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elevate.audit.entry import leaf_hash, opened
+from elevate.audit.notes import decimal
 from elevate.cli.audit_common import State, ledger_path
 from elevate.cli.audit_search import HEARTBEAT_US, stretch
 from elevate.cli.audit_verify import run
@@ -122,7 +123,7 @@ def read_cursor(path: Path) -> int:
         return 0
     except (OSError, ValueError) as exc:
         raise AuditError(f"the cursor can't be read: {path}") from exc
-    if not text.isdecimal():
+    if decimal(text) < 0:
         raise AuditError(f"the cursor holds no position: {path}", hint="remove the file to export from the beginning")
     return int(text)
 

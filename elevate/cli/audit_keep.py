@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from elevate.audit.notes import VerifierKey
+from elevate.audit.notes import VerifierKey, decimal
 from elevate.audit.witness import Conflict, request_body, with_cosignature
 from elevate.cli.audit_common import State, ledger_path
 from elevate.errors import AuditError, StoreUnwritableError
@@ -140,8 +140,8 @@ def _post(url: str, body: bytes) -> str:
     except urllib.error.HTTPError as exc:
         with exc:
             said = exc.read(MAX_ANSWER).decode(errors="replace").strip()
-        if exc.code == 409 and said.isdecimal():  # noqa: PLR2004 - Conflict
-            raise Conflict(int(said)) from exc
+        if exc.code == 409 and decimal(said) >= 0:  # noqa: PLR2004 - Conflict
+            raise Conflict(decimal(said)) from exc
         raise AuditError(f"the witness refused: {exc.code} {said[:200]}") from exc
     except OSError as exc:
         raise AuditError(f"the witness can't be reached: {exc}") from exc

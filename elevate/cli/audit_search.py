@@ -13,6 +13,7 @@ from elevate.audit.entry import Entry
 from elevate.audit.view import line
 from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, ledger_path, line_text
 from elevate.store.reader import LedgerReader
+from elevate.text import escape
 
 if TYPE_CHECKING:
     from elevate.audit.report import Report
@@ -74,12 +75,14 @@ def report_text(found: "Report") -> str:
     for title, counted in (("outcome", found.outcomes), ("day", found.days), ("user", found.users), ("rule", found.rules)):
         parts.append(_counted(title, counted))
     parts.append(f"\nto look at ({len(found.anomalies)})\n")
-    parts += [f"  {one.at}  {one.kind:22} {one.user:12} {one.text}  [{one.position}]\n" for one in found.anomalies]
+    parts += [
+        f"  {one.at}  {one.kind:22} {escape(one.user):12} {escape(one.text)}  [{one.position}]\n" for one in found.anomalies
+    ]
     return "".join(parts)
 
 
 def _counted(title: str, counted: "Counter[str]") -> str:
     most = max(counted.values(), default=1)
     chosen = sorted(counted.items()) if title == "day" else counted.most_common(TOP)
-    rows = [f"  {name or '-':24} {count:>8}  {'█' * max(count * 30 // most, 1)}\n" for name, count in chosen]
+    rows = [f"  {escape(name) or '-':24} {count:>8}  {'█' * max(count * 30 // most, 1)}\n" for name, count in chosen]
     return f"\n{title}\n" + "".join(rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elevate.audit import Outcome, Tampering, Verdict, parse
-from elevate.audit.notes import Checkpoint, Note, VerifierKey
+from elevate.audit.notes import Checkpoint, Note, VerifierKey, decimal
 from elevate.cli.audit_common import Json, State, as_json, json_line, ledger_path
 from elevate.errors import AuditError
 from elevate.store.reader import LedgerReader
@@ -74,7 +74,7 @@ def prove(
     """Print a proof that one entry is in the log, against the last checkpoint; it holds without the log."""
     from elevate.store.proving import prove as prove_entry
 
-    if not name.isdecimal():
+    if decimal(name) < 0:
         raise AuditError("an entry is named by its position", hint="elevate audit show ID prints the positions in brackets")
     with LedgerReader(ledger_path(state)) as reader:
         against = _read(note) if note else reader.note()
@@ -121,7 +121,7 @@ def read_anchor(text: str) -> "Known":
     from elevate.audit.verify import Known
 
     size, _, root = text.partition(":")
-    if size.isdecimal() and len(root) == ROOT_CHARS and not set(root) - set("0123456789abcdef"):
+    if decimal(size) >= 0 and len(root) == ROOT_CHARS and not set(root) - set("0123456789abcdef"):
         return Known(size=int(size), root=bytes.fromhex(root), source="the anchor")
     from elevate.audit.proof import HEADER, Proof
 

@@ -16,7 +16,6 @@ from elevate.errors import AuditError
 from elevate.lifecycle import TRANSITIONS
 from elevate.ports import Draft, Instant
 from elevate.store import logkey
-from elevate.store.searching import index_path
 from elevate.store.sqlite_file import PERSONAL_SCHEMA
 from elevate.store.sqlite_ledger import Ledger
 from elevate.store.tree import TILE
@@ -80,9 +79,9 @@ def erase(ledger: Ledger, subject: str, at: Instant) -> Erased:
     connection.execute("DELETE FROM temp.gone")
     _rebuild(connection)
     counts = {"entries": entries, "requests": len(requests)}
-    ledger.log.write(Draft(event="erased", request="", at=at, body={"erasure": {**counts}}))
+    position = ledger.log.write(Draft(event="erased", request="", at=at, body={"erasure": {**counts}}))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES('erased', ?)", (str(position),))
     ledger.empty_wal = True
-    index_path(ledger.path).unlink(missing_ok=True)
     return Erased(entries=entries, requests=len(requests))
 
 

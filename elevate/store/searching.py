@@ -38,6 +38,35 @@ def index_path(ledger: Path) -> Path:
     return ledger.with_name(ledger.name + "-index")
 
 
+def source_of(generation: str, erased: str) -> str:
+    """Name what an index was made of: the ledger, and its last erasure; an index of anything else is made again."""
+    return f"{generation} {erased}"
+
+
+def remove_index(ledger: Path) -> None:
+    """Remove the index, and what SQLite may have left beside it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        path = index_path(ledger)
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def forget_stale_index(ledger: Path, source: str) -> None:
+    """Remove an index that was made before the last erasure, which a crash may have left."""
+    path = index_path(ledger)
+    if not path.exists():
+        return
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW)
+        try:
+            named = connection.execute("SELECT generation FROM source").get
+        finally:
+            connection.close()
+    except apsw.Error:
+        named = None
+    if named != source:
+        remove_index(ledger)
+
+
 def read_block(reader: LedgerReader, start: int, stop: int, *, bits: int = -1, words: Sequence[bytes] = ()) -> Iterator[Found]:
     """Give entries with what they are found by.
 
@@ -70,7 +99,8 @@ class SearchIndex:
 
     def __init__(self, reader: LedgerReader, *, memory: bool = False) -> None:
         self._reader = reader
-        self._connection = _connect(index_path(reader.path), reader.meta("generation"), memory=memory)
+        source = source_of(reader.meta("generation"), reader.meta("erased"))
+        self._connection = _connect(reader.path, source, memory=memory)
         self.blocks = reader.size() // BLOCK
         self._terms = {str(term): int(str(number)) for number, term in self._connection.execute("SELECT id, term FROM terms")}
         self._catch_up()
@@ -176,7 +206,8 @@ def index_agrees(reader: LedgerReader) -> bool:
         index.close()
 
 
-def _connect(path: Path, generation: str, *, memory: bool) -> apsw.Connection:
+def _connect(ledger: Path, source: str, *, memory: bool) -> apsw.Connection:
+    path = index_path(ledger)
     if memory:
         connection = apsw.Connection(":memory:")
         connection.execute(_SCHEMA)
@@ -189,11 +220,11 @@ def _connect(path: Path, generation: str, *, memory: bool) -> apsw.Connection:
             connection.execute(_SCHEMA).fetchall()
             named = connection.execute("SELECT generation FROM source").get
             if named is None:
-                connection.execute("INSERT INTO source VALUES(?)", (generation,))
-            if named in {None, generation}:
+                connection.execute("INSERT INTO source VALUES(?)", (source,))
+            if named in {None, source}:
                 return connection
             connection.close()
         except (apsw.Error, OSError):
             pass
-        path.unlink(missing_ok=True)  # Damaged, or of another ledger: it is made again from the log.
-    return _connect(path, generation, memory=True)
+        remove_index(ledger)  # Damaged, or of another ledger or before an erasure: it is made again from the log.
+    return _connect(ledger, source, memory=True)

@@ -21,6 +21,7 @@ from elevate.lifecycle import TRANSITIONS, State, is_final
 from elevate.ports import Draft, Entropy, Record, Step, Stepped
 from elevate.store import logkey, rows
 from elevate.store.log import Log, origin_of
+from elevate.store.searching import forget_stale_index, remove_index, source_of
 
 FRAME_BYTES = 4096 + 24
 GROW_BYTES = 4 * 2**20
@@ -72,6 +73,7 @@ class Ledger:
         self._allocated = os.fstat(self.wal_descriptor).st_size
         self.path = path
         self.generation = self.meta("generation")
+        forget_stale_index(self.path, source_of(self.generation, self.meta("erased")))
         self.log = Log(
             self.connection,
             signer=logkey.load(path, self.meta("key")),
@@ -118,6 +120,8 @@ class Ledger:
             self.log.signer = logkey.load(self.path, key)
         if self.empty_wal:
             self.empty_wal = False
+            # SECURITY: after the commit, or a search that runs meanwhile makes an index of what is being erased.
+            remove_index(self.path)
             self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             self.wal_pages = self._allocated = 0
 
@@ -187,8 +191,8 @@ class Ledger:
         return position
 
     def meta(self, name: str) -> str:
-        """Give a value of the table ``meta``."""
-        return str(self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).get)
+        """Give a value of the table ``meta``; empty where it is not there."""
+        return str(self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).get or "")
 
     def _link(self, request: str, position: int) -> None:
         self.connection.execute("UPDATE requests SET positions = positions || ? WHERE request = ?", (f" {position}", request))
