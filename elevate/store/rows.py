@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields, replace
 
+from elevate import canonical
 from elevate.canonical import Json
 from elevate.errors import StoreError
 from elevate.lifecycle import State, check_step
@@ -26,6 +27,11 @@ def check(step: Step) -> None:
             raise StoreError(f"a step can't set {name}")
         if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
             raise StoreError(f"the column {name} can't hold {type(value).__name__}")
+    if "result" in step.fields:
+        try:
+            canonical.encode(step.fields["result"])
+        except ValueError as exc:
+            raise StoreError(f"the result can't be kept: {exc}") from exc
 
 
 def advance(row: Record, step: Step, position: int) -> Record | None:

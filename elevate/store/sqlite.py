@@ -11,11 +11,15 @@ from pathlib import Path
 
 import apsw
 
+from elevate.audit.entry import Entry
+from elevate.audit.query import parse as parse_query
 from elevate.errors import ElevateError, StoreError, StoreUnwritableError
 from elevate.lifecycle import TRANSITIONS
 from elevate.ports import Draft, Entropy, Instant, Record, Step, Stepped
 from elevate.store import keeping, rows
 from elevate.store.proving import positions_of, prove
+from elevate.store.reader import LedgerReader
+from elevate.store.searching import search
 from elevate.store.sqlite_file import OwnedFile
 from elevate.store.sqlite_ledger import Ledger, connect, read_row
 from elevate.store.sqlite_writer import Writer
@@ -132,6 +136,21 @@ class SqliteStore:
     def verifier_key(self) -> str:
         """The log's public key in text form; keep it outside, and the log can be told from a forged one."""
         return str(self._ledger.log.signer.verifier)
+
+    def search(self, words: str, at: Instant, *, before: int | None = None) -> Iterator[Entry]:
+        """Give the entries that words mean, as ``user:alice outcome:denied since:24h``, the newest first, all of them.
+
+        Args:
+            words: As `elevate.audit.query.parse` reads them.
+            at: What ``since:24h`` counts back from.
+            before: Go on below this position, the last one that an earlier search gave.
+
+        Raises:
+            AuditError: A key that there is not, or a time that can't be read.
+        """
+        query = parse_query(words, at.unix_us)
+        with LedgerReader(self.path) as reader:
+            yield from search(reader, query, before=before)
 
     def rotate_key(self, at: Instant) -> str:
         """Hand over to a new log key by an entry that the old one signs; give the new one."""

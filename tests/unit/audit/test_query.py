@@ -99,6 +99,15 @@ def test_an_erased_person_is_in_no_index(path: Path) -> None:
     assert b"alice" not in index_path(path).read_bytes()
 
 
+def test_the_library_searches_with_the_same_words(path: Path) -> None:
+    """Beside the broker's own writing."""
+    store = SqliteStore(path, entropy=SeededEntropy(8))
+    entries = list(store.search("user:bob outcome:denied", AT))
+    assert len(entries) == 100
+    assert entries[0].body["reason"] == {"code": "denied", "text": "no rule allows it"}
+    store.close()
+
+
 def test_a_damaged_or_foreign_index_is_made_again(path: Path) -> None:
     """It is never more than a copy of what the log says."""
     wanted = found(path, "outcome:denied")

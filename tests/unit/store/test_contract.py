@@ -97,6 +97,15 @@ def test_a_field_that_may_not_change_raises(store: Store, fields: dict[str, Json
     assert store.head()[0] == 2
 
 
+def test_a_result_that_is_not_canonical_json_raises(store: Store) -> None:
+    """It would not read back as it was; the ledger goes on."""
+    issued(store)
+    bad: dict[str, Json] = {"result": {"took": 2**60}}
+    with pytest.raises(StoreError, match="can't be kept"):
+        store.step(step(ONE, State.ISSUED, State.REVOKED, fields=bad))
+    assert store.step(redeem(ONE)).won
+
+
 def test_an_unknown_request_raises(store: Store) -> None:
     """There is nothing to compare with."""
     with pytest.raises(StoreError, match="no request"):
