@@ -76,7 +76,7 @@ class Accounts:
         """Give a user's account; make it where there is none.
 
         Raises:
-            HostError: The user is root or no plain name, the account's name is taken, or it could not be made.
+            HostError: The user is a hidden account or has no plain name, the account's name is taken, or it could not be made.
         """
         with self._folder.locked():
             account = self.find(user)

@@ -6,6 +6,7 @@
 - The real path is the kernel's name of the descriptor, so links are resolved once and shown resolved.
 """
 
+import errno
 import grp
 import os
 import stat
@@ -19,6 +20,7 @@ from elevate.model import FileFact, Requester
 MAX_COPY_BYTES = 256 * 2**20
 MAX_FILE_BYTES = 8 * 2**30
 _MAX_LINE = 256
+_ACCESS_LIST = "system.posix_acl_access"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,14 +162,26 @@ def exposed(found: os.stat_result) -> bool:
 def may_change(path: str, requester: Requester) -> bool:
     """Say whether the requester could change the file of this real path, or swap it in one of the folders above.
 
-    A doubt counts as yes. Access lists are not read; a file that has one shows group bits that cover it.
+    A doubt counts as yes: an access list that lets anybody further write is one.
     """
+    places = (path, *map(str, Path(path).parents))
     try:
-        levels = [os.stat(level, follow_symlinks=False) for level in (path, *map(str, Path(path).parents))]
+        levels = [os.stat(place, follow_symlinks=False) for place in places]
     except OSError:
         return True
     groups = {_gid(name) for name in requester.groups}
-    return any(_writes(level, requester.process.uid, groups) for level in levels)
+    if any(_writes(level, requester.process.uid, groups) for level in levels):
+        return True
+    # The group's bits are the most that an access list gives, so only where they allow writing it matters.
+    return any(level.st_mode & stat.S_IWGRP and _has_list(place) for place, level in zip(places, levels, strict=True))
+
+
+def _has_list(path: str) -> bool:
+    try:
+        os.getxattr(path, _ACCESS_LIST, follow_symlinks=False)
+    except OSError as exc:
+        return exc.errno not in {errno.ENODATA, errno.EOPNOTSUPP}
+    return True
 
 
 def may_reach(path: str, requester: Requester) -> bool:

@@ -196,6 +196,7 @@ def become(orders: socket.socket, write: int) -> None:
     os.setsid()
     reset_signals()
     os.umask(0o022)
+    kernel.new_session_keyring()
     received = receive(orders)
     if received is None:
         return

@@ -1,10 +1,12 @@
 """Host linux, for real: who a task is, what it sees, and what is left. All as root, for a user who has no rights."""
 
+import ctypes
 import grp
 import os
 import pwd
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +16,15 @@ import pytest
 from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
 from elevate.host import cgroups
 from elevate.host.accounts import account_name
-from elevate.host.confinement import numbers_of
+from elevate.host.confinement import ROOT, numbers_of
 from elevate.host.dpkg import PackageIndex
-from elevate.host.launcher import Launcher
+from elevate.host.launcher import Jail, Launcher
 from elevate.host.linux import LinuxHost
 from elevate.model import Fact
 from elevate.tasks import Task
 from elevate.testing import ManualClock, SeededEntropy
 from tests.unit.host.acting import Linux
-from tests.unit.host.run import alive
+from tests.unit.host.run import alive, run_argv
 
 pytestmark = pytest.mark.root
 
@@ -354,3 +356,29 @@ def _command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+FIND_KEY = """
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+sys.stdout.write("found" if libc.syscall(249, b"user", b"elevate-test", None, 0) > 0 else "none")
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of the key calls are this machine's")
+def test_keys_of_the_broker_are_not_the_tasks(linux: Linux, launcher: Launcher) -> None:
+    """What lies in the session keyring of whoever started the broker is not found by a task, but by any child."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    key = libc.syscall(248, b"user", b"elevate-test", b"secret", 6, -3)
+    if key < 0:
+        pytest.skip("no key can be made here")
+    python = ["-I", "-S", "-c", FIND_KEY]
+    try:
+        child = subprocess.run([sys.executable, *python], capture_output=True, text=True, check=True).stdout
+        jail = Jail(uid=0, gid=0, home=linux.host.provision(linux.requester).home, capabilities=numbers_of(ROOT))
+        _, task = run_argv(launcher, (os.path.realpath(sys.executable), *python), jail=jail)
+    finally:
+        libc.syscall(250, 9, key, -3)
+    if child != "found":
+        pytest.skip("this session keyring does not reach children")
+    assert task == "none"
