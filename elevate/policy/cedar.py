@@ -92,7 +92,7 @@ def _conditions(rule: Rule) -> tuple[list[str], list[str]]:
         text = _condition(condition, allow=rule.effect is Effect.ALLOW)
         if text is None:
             missing.append(condition.key)
-        elif text:
+        else:
             said.append(text)
     return said, missing
 

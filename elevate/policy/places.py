@@ -175,10 +175,8 @@ class _Scanner:
 
     def _skip(self, pattern: "re.Pattern[str]") -> str:
         match = pattern.match(self._text, self._at)
-        if match is None:
-            return ""
-        self._at = match.end()
-        return match.group()
+        self._at = match.end() if match else self._at
+        return match.group() if match else ""
 
     def _header(self) -> Path:
         start = self._at

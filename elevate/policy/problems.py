@@ -74,11 +74,6 @@ class Report:
         else:
             self.left_out += 1
 
-    def extend(self, problems: Iterable[Problem]) -> None:
-        """Note several."""
-        for problem in problems:
-            self.add(problem)
-
 
 def error_of(problems: Sequence[Problem], left_out: int = 0) -> PolicyError:
     """Make the one error that lists them all, in the order of the files."""

@@ -55,6 +55,7 @@ class _Reading:
         self._places = Places("", "")
         self._reader = Reader(say=self._say, settings=settings)
         self._ids: dict[str, Rule] = {}
+        self._full = False
         self._services: set[str] = set()
         self._unpinned: list[tuple[Rule, Problem]] = []
 
@@ -133,10 +134,11 @@ class _Reading:
             fix = f"the first is in {first.file}:{first.line}; give this one another"
             self._say((*path, "id"), f"duplicate id {rule.id!r}", fix)
             return
-        if len(self.parsed.rules) == MAX_RULES:
-            self._say(path, f"more than {MAX_RULES} rules", "use broader selectors, as signer or package")
         if len(self.parsed.rules) < MAX_RULES:
             self.parsed.rules.append(rule)
+        elif not self._full:
+            self._full = True
+            self._say(path, f"more than {MAX_RULES} rules", "use broader selectors, as signer or package")
         if self._settings.ap_mode and ("prompt", "service") in rule.then:
             message = f"no root-listed service identity {', '.join(rule.who.service)}: nothing elevates without a person"
             fix = "add a [[service]] with name, uid and executable, or choose another prompt"
