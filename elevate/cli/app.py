@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from elevate import __version__
-from elevate.cli import account, audit, broker, hello, lab, policy, setup, token
+from elevate.cli import account, audit, broker, hello, lab, policy, registry, setup, token
 from elevate.cli.running import run
 from elevate.server.main import USAGE as SERVE_USAGE
 from elevate.words import USAGE as RUN_USAGE
@@ -46,6 +46,7 @@ policy.app.command("reload")(broker.reload)
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(lab.app, name="lab")
+app.add_typer(registry.app, name="registry")
 app.add_typer(account.app, name="account")
 
 

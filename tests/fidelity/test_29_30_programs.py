@@ -38,7 +38,7 @@ WIX = """<?xml version="1.0"?>
 """
 
 
-def sign(file: Path, publisher: Party) -> Path:
+def sign(file: Path, publisher: Party, *, digest: str = "sha256") -> Path:
     out = file.with_suffix(".signed" + file.suffix)
     certificate, key = file.with_suffix(".crt"), file.with_suffix(".key")
     certificate.write_bytes(publisher.pem)
@@ -51,7 +51,7 @@ def sign(file: Path, publisher: Party) -> Path:
         "-key",
         key,
         "-h",
-        "sha256",
+        digest,
         "-in",
         file,
         "-out",
@@ -113,6 +113,13 @@ def test_30_what_is_appended_is_seen(signed: Path) -> None:
     signed.write_bytes(signed.read_bytes() + b"payload")
 
     assert verdict(signed)[0] is Verdict.APPENDED
+
+
+def test_30_a_weak_digest_signs_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "notes.exe"
+    file.write_bytes(Program(manifest=manifest()).build())
+
+    assert verdict(sign(file, contoso()[1], digest="sha1")) == (Verdict.UNFIT, "Contoso Ltd")
 
 
 def test_30_expired_is_not_signed(signed: Path) -> None:

@@ -135,6 +135,13 @@ def test_a_value_with_the_account_s_own_name_is_no_difference() -> None:
     assert ids(seen(before=before, protected=protected)) == ["machine-names-admin"]
 
 
+def test_what_is_removed_is_nothing_that_lands_anywhere() -> None:
+    """An installer may clean up; only what it writes is judged."""
+    gone = Change(place="HKCU\\Software\\Contoso\\\\Old", how="removed")
+
+    assert ids(seen(before=ran(USER, gone), protected=ran(ADMIN, gone))) == []
+
+
 @pytest.mark.parametrize("status", [None, 1])
 def test_a_failing_uninstaller_is_found(status: int | None) -> None:
     assert ids(seen(uninstall=ran(ADMIN, status=status))) == ["uninstall-fails"]
