@@ -44,6 +44,7 @@ class Range:
         was: What the first entry says of the one before.
         last: Hash of the last entry, in hexadecimal digits.
         tiles: Roots of the full tiles.
+        leaves: SHA-256 over the hashes of each full tile, to be compared with what is stored.
         edge: Hashes of the entries after the last full tile.
         marks: For each asked size inside, the hashes of its entries since the tile's beginning.
         rotations: Positions and bodies of entries that hand over to a new log key.
@@ -56,6 +57,7 @@ class Range:
     was: str = ""
     last: bytes = b""
     tiles: list[bytes] = field(default_factory=list)
+    leaves: list[bytes] = field(default_factory=list)
     edge: list[bytes] = field(default_factory=list)
     marks: dict[int, list[bytes]] = field(default_factory=dict)
     rotations: list[tuple[int, Mapping[str, object]]] = field(default_factory=list)
@@ -141,6 +143,7 @@ def _mark(found: Range, marks: frozenset[int], position: int) -> None:
             found.marks[size] = found.edge[: size - begun]
     if len(found.edge) == TILE:
         found.tiles.append(merkle.perfect(found.edge))
+        found.leaves.append(hashlib.sha256(b"".join(found.edge)).digest())
         found.edge.clear()
 
 

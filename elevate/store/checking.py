@@ -1,12 +1,14 @@
 """Reading a ledger for its verification: rows by ranges, what stands beside them, and whether rows and log agree."""
 
+import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import apsw
 
+from elevate.audit import merkle
 from elevate.audit.chain import Outcome, Tampering, Verdict
 from elevate.audit.entry import leaf_hash
 from elevate.audit.notes import VerifierKey
@@ -62,6 +64,8 @@ class Plan:
             self.roots = [
                 as_bytes(root) for (root,) in reader.rows("SELECT root FROM tiles WHERE id < ? ORDER BY id", tile_id(1, 0))
             ]
+            self.leaves = [hashlib.sha256(found).digest() for found in _hashes(reader, 0, self.start // TILE)]
+            self.loose = _level_that_disagrees(reader, self.roots)
             self.last = self._last_before(reader)
             tree = TileReader(reader.connection, self.size)
             early = {self.start, *(one.size for one in self.known if one.size <= self.start)}
@@ -107,6 +111,12 @@ class Plan:
         verdict = join(ranges, stored, self.known)
         if verdict.outcome is Outcome.TAMPERED:
             return verdict
+        leaves = [found for one in ranges for found in one.leaves]
+        for number, (ours, theirs) in enumerate(zip(leaves, self.leaves, strict=True), self.start // TILE):
+            if ours != theirs:
+                return _disagrees(number * TILE, "the hashes of its tile are not theirs")
+        if self.loose:
+            return _disagrees(0, f"the tiles of level {self.loose} are not made of those below")
         for _, _, bad in checked:
             if bad:
                 at, _, request = bad.partition(" ")
@@ -123,6 +133,29 @@ class Plan:
         if not hashes:
             raise AuditError(f"the tile before entry {self.start} is missing")
         return hashes[0][-32:].hex()
+
+
+def _hashes(reader: LedgerReader, level: int, first: int = 0) -> Iterator[bytes]:
+    """Give the hashes of a level's full tiles, as stored."""
+    query = "SELECT hashes FROM tiles WHERE id >= ? AND id < ? ORDER BY id"
+    values = tile_id(level, first), tile_id(level + 1, 0)
+    return (as_bytes(found) for (found,) in reader.connection.execute(query, values))
+
+
+def _level_that_disagrees(reader: LedgerReader, roots: Sequence[bytes]) -> int:
+    """Give the lowest level whose tiles are not made of the roots below; 0 where all are."""
+    level = 1
+    while len(roots) >= TILE:
+        parts = [roots[at : at + TILE] for at in range(0, len(roots) // TILE * TILE, TILE)]
+        if [b"".join(part) for part in parts] != list(_hashes(reader, level)):
+            return level
+        query = "SELECT root FROM tiles WHERE id >= ? AND id < ? ORDER BY id"
+        stored = [as_bytes(found) for (found,) in reader.rows(query, tile_id(level, 0), tile_id(level + 1, 0))]
+        roots = [merkle.perfect(part) for part in parts]
+        if stored != roots:
+            return level
+        level += 1
+    return 0
 
 
 def _rows_of(reader: LedgerReader, part: int, parts: int) -> tuple[int, int]:

@@ -191,6 +191,25 @@ def test_42_two_views_of_one_log_show_when_they_meet(path: Path, tmp_path: Path)
     assert verify(path, anchor(path)).outcome is Outcome.VERIFIED
 
 
+def test_42_hashes_of_a_tile_that_are_not_those_of_its_entries_are_named(path: Path) -> None:
+    """Proofs and published tiles are made of them; that the tile's root is right is not enough."""
+    change(path, "UPDATE tiles SET hashes = zeroblob(8192) WHERE id = 2")
+    assert named(verify(path)) == (512, Tampering.INDEX)
+    assert named(verify(path, anchor(path))) == (512, Tampering.INDEX)
+
+
+def test_42_tiles_of_a_higher_level_are_compared_with_those_below(tmp_path: Path) -> None:
+    """So long a log that it has one: 65,536 entries."""
+    place = tmp_path / "long" / "ledger.sqlite"
+    place.parent.mkdir(mode=0o700)
+    make_log(place, 69_000).close()
+    assert verify(place).outcome is Outcome.INCOMPLETE
+    for column in ("hashes = zeroblob(8192)", "root = zeroblob(32)"):
+        copy = Path(shutil.copytree(place.parent, tmp_path / column.split()[0])) / place.name
+        change(copy, f"UPDATE tiles SET {column} WHERE id >= {1 << 48}")
+        assert named(verify(copy)) == (0, Tampering.INDEX)
+
+
 def test_verification_goes_on_where_it_ended(path: Path) -> None:
     """From a size on: what lies before is not read again, and the verdict says so; an anchor there still counts."""
     verdict = verify(path, anchor(path), since=1000)
