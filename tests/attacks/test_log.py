@@ -36,6 +36,13 @@ def path(good: Path, tmp_path: Path) -> Path:
     return copy / "ledger.sqlite"
 
 
+@pytest.fixture(params=["one process", "two processes"], autouse=True)
+def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long log is divided; here a short one is, too."""
+    if request.param == "two processes":
+        monkeypatch.setattr("elevate.cli.audit_verify.ALONE", 0)
+
+
 def verify(path: Path, *known: Known, since: int = 0, key: VerifierKey | None = None) -> Verdict:
     return run(Plan(path, since=since, known=known, key=key))
 
@@ -68,7 +75,7 @@ def test_a_good_log_is_whole(path: Path) -> None:
     assert (verdict.outcome, verdict.size, verdict.anchored) == (Outcome.VERIFIED, SIZE, SIZE)
 
 
-@pytest.mark.parametrize("at", [1, 255, 256, 700, SIZE - 2])
+@pytest.mark.parametrize("at", [1, 255, 256, 700, 1023, 1024, SIZE - 2])
 def test_42_an_edited_entry_is_named(path: Path, at: int) -> None:
     """A byte of the stored entry."""
     edit = f"SET data = CAST(replace(CAST(data AS TEXT), '\"mono_us\":1', '\"mono_us\":2') AS BLOB) WHERE seq = {at}"
