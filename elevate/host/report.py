@@ -43,12 +43,20 @@ def receive(channel: socket.socket, size: int) -> tuple[bytes, int, int]:
     """
     space = socket.CMSG_SPACE(wire.CREDENTIALS.size) + socket.CMSG_SPACE(_FD.size)
     try:
-        data, ancillary, _, _ = channel.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = _once_more(channel, size, space)
     except OSError:
         return b"", 0, -1
     parts = {kind: part for _, kind, part in ancillary}
     number = wire.CREDENTIALS.unpack(parts[socket.SCM_CREDENTIALS])[0] if socket.SCM_CREDENTIALS in parts else 0
     return data, number, _FD.unpack(parts[socket.SCM_RIGHTS])[0] if socket.SCM_RIGHTS in parts else -1
+
+
+def _once_more(channel: socket.socket, size: int, space: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]:
+    """Receive; where the other end went with something of ours unread, that is told first, and its last message after it."""
+    try:
+        return channel.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return channel.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
 
 
 def read_report(channel: socket.socket, cgroup: str) -> Report:

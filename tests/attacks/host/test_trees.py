@@ -16,8 +16,7 @@ from tests.unit.host.run import alive
 DAEMON = """
 p=$(mktemp -u); export p; mkfifo "$p"
 setsid sh -c 'setsid sh -c "echo \\$\\$ > \\"\\$p\\"; exec sleep 1000" & exit' &
-read -r pid < "$p"; rm "$p"; echo "$pid"
-"""
+read -r pid < "$p"; rm "$p"; echo "$pid" """
 HOP = """
 import os, sys
 if os.fork() == 0:

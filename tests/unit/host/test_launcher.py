@@ -125,6 +125,16 @@ def test_end_asks_then_the_report_comes(launcher: Launcher) -> None:
     assert launched.wait().signal == signal.SIGINT
 
 
+def test_commands_that_come_too_late_cost_no_report(launcher: Launcher) -> None:
+    """What the launcher did not read any more when it ended does not hide what it said."""
+    for _ in range(20):
+        launched = launcher.launch(Order(argv=("/bin/true",), env={}))
+        for _ in range(20):
+            launched.kill(0)
+        report = launched.wait()
+        assert (report.exit_status, report.leftover) == (0, 0)
+
+
 def test_task_that_ignores_the_signal_is_killed(launcher: Launcher) -> None:
     """After the grace period nothing is asked any more."""
     report, _ = run(launcher, "trap '' TERM; kill -TERM $$; while :; do sleep 1; done", time_limit_seconds=1)
