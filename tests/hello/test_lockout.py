@@ -1,5 +1,7 @@
 """Rows 1 to 7 and 10 to 12: how wrong PINs are counted."""
 
+import os
+
 import pytest
 
 from elevate.errors import GestureError, HelloDamagedError, LockedOutError, PhraseNeededError
@@ -110,6 +112,27 @@ def test_6_a_clock_set_back_or_forward_forgets_nothing(machine: Machine) -> None
         machine.clock.step_wall(seconds)
         with pytest.raises(LockedOutError):
             sign(machine, hello)
+
+
+def test_6_a_try_is_synced_before_the_pin_is_looked_at(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this order; a kill does not lose what a power cut would, so the call itself is watched."""
+    hello = machine.enrolled()
+    order: list[str] = []
+    sync, stretch = os.fdatasync, hello.vault.stretch
+
+    def watched_sync(file: int) -> None:
+        order.append("sync")
+        sync(file)
+
+    def watched_stretch(pin: bytearray, salt: bytes) -> bytes:
+        order.append("look")
+        return stretch(pin, salt)
+
+    # Watched, not replaced: both still do what they do.
+    monkeypatch.setattr(os, "fdatasync", watched_sync)
+    monkeypatch.setattr(hello.vault, "stretch", watched_stretch)
+    sign(machine, hello)
+    assert order == ["sync", "look", "sync"]
 
 
 def test_6_a_missing_counter_checks_nothing(machine: Machine) -> None:

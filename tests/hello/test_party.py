@@ -72,7 +72,7 @@ def test_one_thing_that_is_not_as_it_must_be(assertion: Assertion, reason: str |
     assert reason in caught.value.detail
 
 
-@pytest.mark.parametrize("known", [Credential(id="AAAA", public_key=b"", revoked=True), replace(CREDENTIAL, sign_count=1)])
+@pytest.mark.parametrize("known", [replace(CREDENTIAL, revoked=True), replace(CREDENTIAL, sign_count=1)])
 def test_a_revoked_credential_or_an_old_counter_is_refused(known: Credential) -> None:
     """The counter must rise: an equal one is a copy of the key."""
     with pytest.raises(GestureError):

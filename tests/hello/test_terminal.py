@@ -178,6 +178,18 @@ def test_attack_38_what_was_typed_before_or_left_over_reaches_nobody(desk: Desk)
     assert desk.person.pending() == b""
 
 
+def test_attack_38_a_pin_typed_before_the_prompt_is_not_taken(desk: Desk) -> None:
+    """The wrong one that comes after it is what counts."""
+    desk.person.types(PIN + ENTER)
+    asking = desk.asks()
+    desk.person.sees("PIN: ")
+    desk.person.types(WRONG + ENTER)
+    desk.person.sees("wrong PIN; 3 tries left")
+    desk.person.types(b"\x03")
+    with pytest.raises(DeclinedError):
+        asking.result()
+
+
 def test_a_prompt_that_is_killed_leaves_the_terminal_as_it_was(desk: Desk) -> None:
     """SIGKILL can't be caught; the broker has the settings put back."""
     asking = desk.asks()
