@@ -240,10 +240,12 @@ class Host(Protocol):
     Attributes:
         name: Audience of tokens, as ``emulated:4f1c…``.
         emulated: It is no security boundary, and says so.
+        keeps: Obligations that it keeps while the task runs, of those that only a machine can keep.
     """
 
     name: str
     emulated: bool
+    keeps: frozenset[str]
 
     def user_for(self, uid: int) -> tuple[str, str, tuple[str, ...]]:
         """Give a person's name, SID and groups on this machine.

@@ -28,7 +28,7 @@ from elevate.errors import (
 from elevate.hello import prompt_view
 from elevate.lifecycle import State
 from elevate.model import Agreement, Allow, Deny, Fact, InspectedTask, Outcome, Requester, VerifiedGesture, request_digest
-from elevate.policy import Question, missing_tickets, narrowest, record_of, restrictions
+from elevate.policy import Question, missing_tickets, narrowest, record_of, unkept
 from elevate.ports import Cancel, Inspection, Instant, Prompter, Record
 from elevate.tasks import Task
 from elevate.text import shell_words
@@ -160,7 +160,7 @@ def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) ->
             journal.to(State.DENIED, entries.denied(inspection.task, decision, policy.digest) | record_of(question))
             raise _denial(decision, "" if decision.rules else narrowest(question))
         case Allow():
-            _check_demands(decision, ask.reason)
+            _check_demands(decision, ask.reason, kept=parts.host.keeps)
             return Agreement(
                 task=inspection.task,
                 requester=ask.requester,
@@ -183,14 +183,14 @@ def _denial(decision: Deny, qualifying_rule: str) -> DeniedError:
     return DeniedError(decision.message or "policy does not allow this task", hint=hint)
 
 
-def _check_demands(decision: Allow, reason: str) -> None:
+def _check_demands(decision: Allow, reason: str, *, kept: frozenset[str]) -> None:
     """Refuse what lacks its reason or ticket, and what the machine can't keep: a demand is never dropped in silence."""
     if decision.obligations.reason_required and not reason.strip():
         raise DeniedError("this task needs a reason", hint="say why: elevate run -r REASON -- COMMAND")
     if missing := missing_tickets(decision.obligations, reason):
         raise DeniedError(f"the reason must name a ticket like {missing[0]}", hint="elevate run -r TICKET -- COMMAND")
-    if unkept := restrictions(decision.obligations):
-        raise DeniedError(f"the policy demands what this broker can't keep: {', '.join(unkept)}")
+    if names := unkept(decision.obligations, kept):
+        raise DeniedError(f"the policy demands what this machine can't keep: {', '.join(names)}")
 
 
 def _prove(parts: Parts, agreement: Agreement, journal: Journal, terms: Terms) -> VerifiedGesture:

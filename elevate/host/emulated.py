@@ -67,6 +67,7 @@ class EmulatedHost:
     """
 
     emulated = True
+    keeps: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path, *, launcher: Launcher, clock: Clock, entropy: Entropy) -> None:
         self.machine = Machine.open(folder)

@@ -57,6 +57,7 @@ class LinuxHost:
     """
 
     emulated = False
+    keeps = frozenset({"network", "read_only"})
 
     def __init__(self, folder: Path, *, launcher: Launcher, clock: Clock, entropy: Entropy, homes: Path = HOMES) -> None:
         if os.geteuid() != 0:

@@ -7,7 +7,7 @@ tests that stand beside the rules. The files come from `elevate.store.files.read
 from elevate.policy.cases import given, question
 from elevate.policy.engine import Policy, decide_by_scan, load
 from elevate.policy.explain import Explanation, NearMiss, obligations_json
-from elevate.policy.obligations import missing_tickets, restrictions
+from elevate.policy.obligations import missing_tickets, unkept
 from elevate.policy.problems import Problem
 from elevate.policy.replay import record_of
 from elevate.policy.rule import (
@@ -51,6 +51,6 @@ __all__ = [
     "parse_sources",
     "question",
     "record_of",
-    "restrictions",
     "run_tests",
+    "unkept",
 ]

@@ -166,9 +166,9 @@ def _is_ticket(pattern: str, word: str) -> bool:
     return re.fullmatch("".join(parts), word) is not None
 
 
-def restrictions(wanted: Obligations) -> tuple[str, ...]:
-    """Give the demands that only a machine can keep, while the task runs; who can't keep them must refuse the task."""
-    return tuple(name for name, _ in wanted.extra if name in _RESTRICTIONS)
+def unkept(wanted: Obligations, kept: frozenset[str]) -> tuple[str, ...]:
+    """Give the demands that only a machine can keep, while the task runs, and that this one does not; then it is refused."""
+    return tuple(name for name, _ in wanted.extra if name in _RESTRICTIONS and name not in kept)
 
 
 def sources(merged: Mapping[str, tuple[Value, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:

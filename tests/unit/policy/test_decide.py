@@ -3,7 +3,7 @@
 import pytest
 
 from elevate.model import Allow, Deny, Outcome
-from elevate.policy import Settings, Source, given, load, missing_tickets, narrowest, question, restrictions
+from elevate.policy import Settings, Source, given, load, missing_tickets, narrowest, question, unkept
 from tests.unit.policy.build import ask, policy, rule, run
 
 APT = rule("apt", task='{ kind = "process.run", path = "/usr/bin/apt" }')
@@ -270,7 +270,9 @@ def test_restrictions_are_what_a_machine_must_keep() -> None:
     decision = policy(text).decide(run())
 
     assert isinstance(decision, Allow)
-    assert restrictions(decision.obligations) == ("network", "read_only")
+    assert unkept(decision.obligations, frozenset()) == ("network", "read_only")
+    assert unkept(decision.obligations, frozenset({"network"})) == ("read_only",)
+    assert unkept(decision.obligations, frozenset({"network", "read_only"})) == ()
 
 
 def test_age_of_the_gesture_bounds_the_token() -> None:
