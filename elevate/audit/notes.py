@@ -7,8 +7,10 @@ Source: C2SP signed-note, tlog-checkpoint and tlog-cosignature; golang.org/x/mod
 
 import binascii
 import hashlib
+import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from cryptography.exceptions import InvalidSignature
@@ -29,6 +31,7 @@ _DASH = "\N{EM DASH} "
 _SECRET = "PRIVATE+KEY+"  # noqa: S105 - a format's name
 _DECIMAL = frozenset("0123456789")
 MAX_SIZE = 2**63 - 1
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\ufffd]")
 _MAX_DIGITS = len(str(MAX_SIZE))
 
 
@@ -83,9 +86,14 @@ class VerifierKey:
             AuditError: It does not verify.
         """
         try:
-            Ed25519PublicKey.from_public_bytes(self.key).verify(signature, message)
+            _public(self.key).verify(signature, message)
         except (InvalidSignature, ValueError) as exc:
             raise AuditError(f"the signature of {self.name} does not verify") from exc
+
+
+@lru_cache(maxsize=64)
+def _public(key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +169,7 @@ class Note:
         Raises:
             AuditError: It is malformed.
         """
-        if len(note) > MAX_NOTE_BYTES or any(char < " " and char != "\n" for char in note) or "\ufffd" in note:
+        if len(note) > MAX_NOTE_BYTES or _CONTROL.search(note):
             raise AuditError("the note is too long or holds control characters")
         head, split, tail = note.rpartition("\n\n")
         lines = tail.removesuffix("\n").split("\n")
@@ -179,7 +187,8 @@ class Note:
         Raises:
             AuditError: It is not there, or does not verify.
         """
-        own = [found for found in self.signatures if (found.name, found.hash) == (key.name, key.hash)]
+        mark = key.hash
+        own = [found for found in self.signatures if found.name == key.name and found.hash == mark]
         if len(own) != 1:
             raise AuditError(f"the note is not signed once by {key.name}")
         if key.kind == ED25519:

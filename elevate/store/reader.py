@@ -111,11 +111,13 @@ class LedgerReader:
         """
         if len(name) < MIN_PREFIX and not name.isdecimal():
             raise AuditError(f"give at least {MIN_PREFIX} characters of the id", hint="elevate audit tail shows the ids")
-        ceiling = name + "g"
-        query = "SELECT request FROM requests WHERE request = ?1 OR jti = ?1 OR (request > ?1 AND request < ?2) LIMIT 2"
-        found = [str(request) for (request,) in self.rows(query, name, ceiling)]
-        if not found:
-            found = [str(request) for (request,) in self.rows("SELECT request FROM loose WHERE request = ? LIMIT 1", name)]
+        # One query for each index: joined by OR they would read the whole table.
+        queries = (
+            ("SELECT request FROM requests WHERE jti = ? AND jti <> ''", (name,)),
+            ("SELECT request FROM requests WHERE request >= ? AND request < ? LIMIT 2", (name, name + "g")),
+            ("SELECT request FROM loose WHERE request = ? LIMIT 1", (name,)),
+        )
+        found = sorted({str(request) for query, values in queries for (request,) in self.rows(query, *values)})
         if len(found) != 1:
             word = "more than one request begins" if found else "no request or token is named"
             raise AuditError(f"{word} {name}", hint="elevate audit tail shows the ids")
