@@ -31,7 +31,8 @@ class Connection:
     """One connection. The ear reads it; one worker at a time answers its calls.
 
     Attributes:
-        hangup: Thrown when the client has left, or says so.
+        hangup: Thrown when the client has left, or says so, and when the broker stops: no one is asked any more.
+        left: The client has left: what runs for it is ended. A broker that stops lets it end.
         busy: A call is under way.
         queue: Calls that wait for it, oldest first, each with its descriptors.
         grants: What this connection may redeem, by request; the last few that it used stay, so that a second use is told.
@@ -46,6 +47,7 @@ class Connection:
         self.hangup = Cancellation()
         self.queue: deque[tuple[interface.Request, list[int]]] = deque()
         self.grants: dict[str, Grant] = {}
+        self.left = False
         self.busy = False
         self.ended = False
         self.deadline_ns = 0
@@ -160,7 +162,7 @@ class Connection:
         """Mark a task as running here: it is ended when the client leaves."""
         with self._lock:
             self._running[request] = running
-        if self.hangup.cancelled():
+        if self.left:
             running.cancel()
         try:
             yield
@@ -182,6 +184,7 @@ class Connection:
 
     def hang_up(self) -> None:
         """The client has left: cancel what waits, and end what runs. May be called from any thread, more than once."""
+        self.left = True
         self.hangup.cancel()
         with self._lock:
             running = list(self._running.values())
