@@ -14,6 +14,8 @@ DEFAULT_POLICY = "developer-workstation"
 _SETTINGS = """\
 # Settings of this broker. The names and values under [windows] are those of Windows' registry.
 # A change counts from the broker's next start on.
+# Where tasks run: "emulated", a Windows machine in a folder, or "linux", this machine itself, for a broker that is root.
+host = "emulated"
 # A scripted sensor may satisfy rules: {note}
 allow_simulated_gestures = {simulated}
 

@@ -80,7 +80,7 @@ def make_state(folder: Path, uid: int) -> None:
     """Make a broker's folder for host linux, in which the user has a face that the scripted sensor sees."""
     home = create(folder, simulated=True)
     text = home.settings.read_text()
-    home.settings.write_text(f'host = "linux"\n{text}')
+    home.settings.write_text(text.replace('host = "emulated"', 'host = "linux"'))
     for path in home.policy.iterdir():
         path.unlink()
     (home.policy / "rules.toml").write_text(RULES)

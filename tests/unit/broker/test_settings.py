@@ -55,3 +55,18 @@ def test_a_huge_file_is_not_parsed(tmp_path: Path) -> None:
     """The file is bounded."""
     with pytest.raises(PolicyError, match="65536 bytes"):
         _read(tmp_path, "#" * 65_537)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"), [("", "emulated"), ('host = "emulated"\n', "emulated"), ('host = "linux"\n', "linux")]
+)
+def test_host_is_named(tmp_path: Path, text: str, host: str) -> None:
+    """Tasks run on the emulated machine unless the owner says that they run on this one."""
+    assert _read(tmp_path, text).host == host
+
+
+@pytest.mark.parametrize("value", ['"windows"', "1", "true", '"Linux"'])
+def test_unknown_host_is_refused(tmp_path: Path, value: str) -> None:
+    """Any other host is an error, never a guess."""
+    with pytest.raises(PolicyError, match="host can be emulated or linux"):
+        _read(tmp_path, f"host = {value}\n")
