@@ -1,54 +1,42 @@
 """The broker: opens its parts, tidies what a crash left, takes requests, and answers what may be asked about them."""
 
-import hmac
 import os
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
 from elevate import __version__
 from elevate.audit import body
-from elevate.audit import parse as parse_entry
 from elevate.audit.body import Body
 from elevate.broker import entries, recovery, windows
 from elevate.broker.cancel import Cancellation
 from elevate.broker.elevation import Ask, Terms, elevate
 from elevate.broker.grant import Grant
 from elevate.broker.home import Home, create
+from elevate.broker.opened import OpenRequests
 from elevate.broker.opening import open_parts
 from elevate.broker.parts import Parts
 from elevate.broker.patience import Patience
 from elevate.broker.prompting import SensorPrompter, TerminalPrompter
+from elevate.broker.records import Records, concerns
 from elevate.canonical import Json
-from elevate.errors import BrokerError, BusyError, ElevateError, PolicyError, TaskInvalidError, TokenSpentError
+from elevate.errors import PolicyError, TaskInvalidError
 from elevate.hello import Proof, SoftwareHello
 from elevate.host.launcher import Launcher
 from elevate.host.processes import ProcessFacts, read_process
 from elevate.lifecycle import State
 from elevate.model import Requester
 from elevate.policy import Explanation, Question
-from elevate.ports import Cancel, Clock, Draft, Entropy, Prompter, Record, Step
+from elevate.ports import Cancel, Clock, Draft, Entropy, Prompter
 from elevate.tasks import Task
 
-MAX_LIVE_PER_UID = 16
 MAX_PROBLEM_CHARS = 4096
-CLOSE_SECONDS = 10
-"""How long closing waits for requests that were told to stop."""
 
 
-@dataclass(slots=True)
-class _Live:
-    uid: int
-    cancel: Cancel
-    grant: Grant | None = None
-
-
-class Broker:
+class Broker(Records):
     """One running broker. Make it with `open` or `embedded`; close it when done.
 
     Attributes:
@@ -59,17 +47,13 @@ class Broker:
     """
 
     def __init__(self, parts: Parts, *, home: Home, hello: SoftwareHello, launcher: Launcher, cleanup: ExitStack) -> None:
-        self.parts = parts
+        super().__init__(parts)
         self.home = home
         self.hello = hello
         self.launcher = launcher
         self._cleanup = cleanup
-        self._live: dict[str, _Live] = {}
-        self._asking: dict[int, int] = {}
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
         self.patience = Patience(parts.clock)
-        self._closed = False
+        self._opened = OpenRequests(self.patience)
         self._default_prompter: Callable[[], Prompter] | None = None
         recovery.tidy(parts)
         started: Body = {"broker": {"version": __version__, "epoch": parts.epoch, "key": parts.key.kid}}
@@ -159,19 +143,18 @@ class Broker:
             nonlocal request
             request = name
             if state is State.REQUESTED:
-                self._live[name] = _Live(uid, terms.cancel)
+                self._opened.open(name, uid, terms.cancel)
             terms.listener(name, state)
 
-        with self._admitted(uid):
+        with self._opened.admitted(uid):
             try:
                 grant = elevate(self.parts, ask, Terms(prompter=terms.prompter, cancel=terms.cancel, listener=listener))
             except BaseException:
-                self._live.pop(request, None)
+                self._opened.forget(request)
                 if self.patience.refused(uid):
                     self._note("requests-limited", {"actor": {"uid": uid}})
                 raise
-            grant.on_end = lambda: self._live.pop(request, None)
-            self._live[request] = _Live(uid, terms.cancel, grant)
+            self._opened.granted(request, uid, terms.cancel, grant)
         return grant
 
     def prompter(self, terminal: int | None) -> Prompter:
@@ -212,7 +195,7 @@ class Broker:
     ) -> Explanation:
         """Say what the policy makes of a task, without asking anyone; for this process where no requester is given."""
         requester = requester or self.requester(read_process(os.getpid()))
-        with self._admitted(requester.process.uid):
+        with self._opened.admitted(requester.process.uid):
             return self._explained(task, requester, payload, reason)
 
     def _explained(self, task: Task, requester: Requester, payload: int | None, reason: str) -> Explanation:
@@ -229,67 +212,12 @@ class Broker:
         Raises:
             TaskInvalidError: No such open request of this user.
         """
-        live = self._live.get(request)
-        if live is None or not _may(requester, live.uid):
+        opened = self._opened.find(request)
+        if opened is None or not concerns(requester, opened.uid):
             raise TaskInvalidError("no open request of yours has this id", hint="see: elevate audit tail")
-        self._stop([live])
-        if live.grant is not None:
-            live.grant.release()
-
-    def revoke(self, jti: str, requester: Requester) -> None:
-        """Take a token back that was not used yet.
-
-        Raises:
-            TaskInvalidError: No such token of this user, or it is gone already.
-        """
-        record = self.parts.store.by_jti(jti) if jti else None
-        if record is None or not _may(requester, record.uid):
-            raise TaskInvalidError("no token of yours has this id", hint="see: elevate audit tail")
-        entry = Draft(
-            event=State.REVOKED,
-            request=record.request,
-            at=self.parts.clock.read(),
-            body=body.reason("token-revoked", f"taken back by {requester.user}"),
-        )
-        step = Step(request=record.request, before=State.ISSUED, after=State.REVOKED, entry=entry)
-        stepped = self.parts.store.step(step)
-        if not stepped.won:
-            raise TaskInvalidError(f"the token is {stepped.record.state} already")
-
-    def record(self, request: str, requester: Requester) -> Record:
-        """Give one request's row to whom it concerns.
-
-        Raises:
-            TaskInvalidError: No such request of this user.
-        """
-        record = self.parts.store.record(request)
-        if record is None or not _may(requester, record.uid):
-            raise TaskInvalidError("no request of yours has this id", hint="see: elevate audit tail")
-        return record
-
-    def became(self, request: str, redeem_id: str, requester: Requester) -> dict[str, Json]:
-        """Say again what became of a redemption to the call that won it; nothing is started.
-
-        Raises:
-            TaskInvalidError: No such request of this user.
-            TokenSpentError: Another call redeemed it, or none did.
-        """
-        record = self.record(request, requester)
-        if not record.redeem_id or not hmac.compare_digest(record.redeem_id, redeem_id):
-            raise TokenSpentError("this call did not redeem the token", detail=f"asked again about {request}")
-        return {"state": record.state.value, "result": dict(record.result)}
-
-    def receipt(self, request: str, requester: Requester) -> dict[str, Json]:
-        """Give the receipt of a task that has ended, with a signed proof that its last entry is in the log.
-
-        Raises:
-            TaskInvalidError: No such request of this user, or its task has not ended.
-        """
-        record = self.record(request, requester)
-        if not record.result:
-            raise TaskInvalidError(f"there is no receipt: the request is {record.state}")
-        last = parse_entry(self.parts.store.entries_of(request)[-1])
-        return {**record.result, "proof": self.parts.store.prove(last.seq)}
+        opened.stop()
+        if opened.grant is not None:
+            opened.grant.release()
 
     def status(self) -> dict[str, Json]:
         """Say how the broker stands."""
@@ -310,7 +238,7 @@ class Broker:
             "policy_rules": len(self.parts.policy.current.rules),
             "log_size": size,
             "log_head": head,
-            "open_requests": len(self._live),
+            "open_requests": len(self._opened),
             "open_prompts": self.parts.turns.open_prompts(),
             "token_key": self.parts.key.kid,
             "pid": os.getpid(),
@@ -341,26 +269,9 @@ class Broker:
 
     def close(self) -> None:
         """Cancel what is open, take back what is unused, and close; twice is the same as once."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._stop(list(self._live.values()))
-            self._idle.wait_for(lambda: not any(self._asking.values()), CLOSE_SECONDS)
-        for live in list(self._live.values()):
-            if live.grant is not None:
-                # One that can't be ended is ended, and said, at the next start.
-                with suppress(ElevateError):
-                    live.grant.close()
-        with self._cleanup:
-            self._note("broker-stopped", {})
-
-    def _stop(self, open_requests: list[_Live]) -> None:
-        for live in open_requests:
-            if isinstance(live.cancel, Cancellation):
-                live.cancel.cancel()
-            if live.grant is not None:
-                live.grant.cancel()
+        if self._opened.close():
+            with self._cleanup:
+                self._note("broker-stopped", {})
 
     def __enter__(self) -> Self:
         return self
@@ -368,34 +279,5 @@ class Broker:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    @contextmanager
-    def _admitted(self, uid: int) -> Iterator[None]:
-        self._sweep(uid)
-        self.patience.check(uid)
-        with self._lock:
-            if self._closed:
-                raise BrokerError("the broker is stopping", hint="start it again: elevate serve")
-            held = sum(live.uid == uid and live.grant is not None for live in list(self._live.values()))
-            if self._asking.get(uid, 0) + held >= MAX_LIVE_PER_UID:
-                raise BusyError(f"{MAX_LIVE_PER_UID} requests of this user are open already")
-            self._asking[uid] = self._asking.get(uid, 0) + 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._asking[uid] -= 1
-                self._idle.notify_all()
-
-    def _sweep(self, uid: int) -> None:
-        """End the tokens of one user that nobody used in time."""
-        for live in list(self._live.values()):
-            if live.uid == uid and live.grant is not None and live.grant.overdue():
-                live.grant.release()
-
     def _note(self, event: str, members: Body) -> None:
         self.parts.store.append(Draft(event=event, request="", at=self.parts.clock.read(), body=members))
-
-
-def _may(requester: Requester, uid: int) -> bool:
-    # SECURITY: others learn nothing, not even that it exists; root and the broker's own user see all.
-    return requester.process.uid in {uid, 0, os.getuid()}

@@ -5,7 +5,7 @@ audit entry; any error ends the request in the state that fits it, and nothing w
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from elevate import canonical
 from elevate.broker import entries
@@ -167,10 +167,17 @@ def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) ->
                 session=journal.record.session,
                 reason=ask.reason,
                 host=parts.host.name,
-                decision=decision,
+                decision=_raised(decision, emulated=parts.host.emulated),
                 policy_digest=policy.digest,
                 nonce=parts.entropy.token_bytes(NONCE_BYTES),
             )
+
+
+def _raised(decision: Allow, *, emulated: bool) -> Allow:
+    # SECURITY: on a real host the requester's own programs hold screen and keyboard; a mere "yes" could be theirs.
+    if decision.outcome is Outcome.CONSENT and not emulated:
+        return replace(decision, outcome=Outcome.CREDENTIAL)
+    return decision
 
 
 def _asked(agreement: Agreement, now: Instant) -> dict[str, Json]:

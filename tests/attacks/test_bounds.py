@@ -119,10 +119,10 @@ def test_35_prompts_that_are_opened_and_left_are_slowed_too(broker: Broker) -> N
 def test_49_explaining_is_bounded_as_asking_is(broker: Broker) -> None:
     """It opens and copies files just the same."""
     uid = os.getuid()
-    broker._asking[uid] = 16
+    broker._opened._asking[uid] = 16
     with pytest.raises(BusyError):
         broker.explain(TRUE)
-    broker._asking[uid] = 0
+    broker._opened._asking[uid] = 0
     assert broker.explain(TRUE).text()
 
 

@@ -1,0 +1,114 @@
+"""The requests that are open now: how many one user may have, how they are told to stop, how closing waits for them."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from elevate.broker.cancel import Cancellation
+from elevate.broker.grant import Grant
+from elevate.broker.patience import Patience
+from elevate.errors import BrokerError, BusyError, ElevateError
+from elevate.ports import Cancel
+
+MAX_OPEN_PER_UID = 16
+CLOSE_SECONDS = 10
+"""How long closing waits for requests that were told to stop."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """One open request, and its grant once it has one."""
+
+    uid: int
+    cancel: Cancel
+    grant: Grant | None = None
+
+    def stop(self) -> None:
+        """Tell it to stop wherever it stands; what runs is asked to end."""
+        if isinstance(self.cancel, Cancellation):
+            self.cancel.cancel()
+        if self.grant is not None:
+            self.grant.cancel()
+
+
+class OpenRequests:
+    """All open requests of one broker, by id.
+
+    Args:
+        patience: With those whose requests are refused again and again.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._opened: dict[str, Opened] = {}
+        self._asking: dict[int, int] = {}
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._opened)
+
+    @contextmanager
+    def admitted(self, uid: int) -> Iterator[None]:
+        """Let one more request of a user in.
+
+        Raises:
+            BusyError: The user has too many, or was refused too often.
+            BrokerError: The broker is stopping.
+        """
+        self._sweep(uid)
+        self._patience.check(uid)
+        with self._lock:
+            if self._closed:
+                raise BrokerError("the broker is stopping", hint="start it again: elevate serve")
+            held = sum(one.uid == uid and one.grant is not None for one in list(self._opened.values()))
+            if self._asking.get(uid, 0) + held >= MAX_OPEN_PER_UID:
+                raise BusyError(f"{MAX_OPEN_PER_UID} requests of this user are open already")
+            self._asking[uid] = self._asking.get(uid, 0) + 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asking[uid] -= 1
+                self._idle.notify_all()
+
+    def find(self, request: str) -> Opened | None:
+        """Give an open request."""
+        return self._opened.get(request)
+
+    def open(self, request: str, uid: int, cancel: Cancel) -> None:
+        """Note a request that begins."""
+        self._opened[request] = Opened(uid, cancel)
+
+    def granted(self, request: str, uid: int, cancel: Cancel, grant: Grant) -> None:
+        """Note that a request has its grant; it is forgotten when the grant ends."""
+        grant.on_end = lambda: self.forget(request)
+        self._opened[request] = Opened(uid, cancel, grant)
+
+    def forget(self, request: str) -> None:
+        """Drop a request that has ended; twice is the same as once."""
+        self._opened.pop(request, None)
+
+    def close(self) -> bool:
+        """Stop all and let nobody in any more; False where that was done before."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._closed = True
+            for one in list(self._opened.values()):
+                one.stop()
+            self._idle.wait_for(lambda: not any(self._asking.values()), CLOSE_SECONDS)
+        for one in list(self._opened.values()):
+            if one.grant is not None:
+                # One that can't be ended is ended, and said, at the next start.
+                with suppress(ElevateError):
+                    one.grant.close()
+        return True
+
+    def _sweep(self, uid: int) -> None:
+        """End the tokens of one user that nobody used in time."""
+        for one in list(self._opened.values()):
+            if one.uid == uid and one.grant is not None and one.grant.overdue():
+                one.grant.release()
