@@ -2,10 +2,11 @@
 
 AppLocker says what may run; here the same says what may run as admin, after a credential. Programs (Exe) and installers (Msi)
 are taken. A hash there is an Authenticode hash, which is not the file's SHA-256, so hash rules grant nothing; and a deny or an
-exception by hash, which no rule can say, takes back every grant of its collection. Deny wins in both. Windows compares
-paths without case; here the case counts, as it does for the files of this machine.
+exception by hash or by an organisation's name, which no rule can say, takes back every grant of its collection. Deny wins in
+both. Windows compares paths without case; here a grant's case counts, and a deny takes a folder whose spelling is sure.
 """
 
+import re
 import xml.etree.ElementTree as ET
 
 from elevate.policy.importers.common import Fate, Imported, Table
@@ -14,6 +15,7 @@ from elevate.policy.importers.windows import children, local, parse_xml, path_ta
 _KINDS = {"Exe": "process.run", "Msi": "package.install"}
 _EVERYONE = {"S-1-1-0", "S-1-5-11"}
 _GROUPS = {"S-1-5-32-544": "Administrators", "S-1-5-32-545": "Users"}
+_DISTINGUISHED = re.compile(r"\s*[A-Za-z.0-9]+\s*=")
 _RULES = ("FilePathRule", "FilePublisherRule", "FileHashRule")
 
 
@@ -115,8 +117,13 @@ def _task(condition: ET.Element, kind: str, *, deny: bool) -> Table | None:
 
 
 def _publisher(condition: ET.Element, kind: str, *, deny: bool) -> Table | None:
-    """Give a publisher's task. A deny leaves product, name and version away; ``*`` for any publisher can't be granted."""
+    """Give a publisher's task. A deny leaves product, name and version away; ``*`` for any publisher can't be granted.
+
+    SECURITY: AppLocker names an organisation, a rule the certificate's common name; the one does not say the other.
+    """
     signer = condition.get("PublisherName", "*")
+    if deny and _DISTINGUISHED.match(signer):
+        return None
     if deny:
         return {"kind": kind} if signer == "*" else {"kind": kind, "signer": signer}
     if signer == "*" or condition.get("BinaryName", "*") != "*":

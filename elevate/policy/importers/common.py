@@ -48,6 +48,7 @@ class Imported:
 
     prefix: str
     rules: list[Table] = field(default_factory=list)
+    _known: set[str] = field(default_factory=set, repr=False)
     notes: list[Note] = field(default_factory=list)
 
     def add(self, effect: str, who: Table, task: Table, why: str, **parts: object) -> None:
@@ -58,8 +59,10 @@ class Imported:
         for name, part in parts.items():
             known = rule.get(name)
             rule[name] = {**known, **part} if isinstance(known, dict) and isinstance(part, dict) else part
-        if rule in [{name: one[name] for name in one if name not in {"id", "why"}} for one in self.rules]:
+        known_as = repr(sorted((name, repr(part)) for name, part in rule.items()))
+        if known_as in self._known:
             return
+        self._known.add(known_as)
         shown = "".join(char for char in why if char.isprintable())[:400]
         self.rules.append({"id": f"{self.prefix}-{len(self.rules) + 1:04}", **rule, "why": shown or self.prefix})
 

@@ -18,6 +18,24 @@ Resolve = Callable[[str], str]
 Members = list[dict[str, Json]]
 
 MAX_NESTING = 16
+MAX_MEMBERS = 200_000
+"""Of all lists together, aliases put in place: those that name each other many times grow without end."""
+_NARROWING = frozenset(
+    {
+        "apparmor_profile",
+        "command_timeout",
+        "intercept",
+        "limitprivs",
+        "noexec",
+        "privs",
+        "role",
+        "rootpw",
+        "runaspw",
+        "runchroot",
+    }
+    | {"targetpw", "type"}
+)
+"""Defaults under which sudo allows less, or asks for another's password, than a rule made from its lines would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +81,10 @@ class _Importing:
         self._resolve = resolve
         options = [option for entry in _list(document, "Defaults") for option in _list(entry, "Options")]
         self._default_is_root = not any("runas_default" in option for option in options)
+        self._narrowing = sorted(
+            {name for option in options for name, value in option.items() if value is not False} & _NARROWING
+        )
+        self._left = MAX_MEMBERS
 
     def spec(self, spec: Mapping[str, Json]) -> None:
         """Translate one line of the file."""
@@ -74,7 +96,9 @@ class _Importing:
             members = [self._command(member) for member in self._expand_commands(_list(commands, "Commands"))]
             for command in members:
                 source = f"{whose} = {'!' if command.negated else ''}{command.text}"
-                if command.negated:
+                if self._narrowing and not command.negated:
+                    self.imported.note(Fate.LEFT_OUT, source, f"no rule has the default {', '.join(self._narrowing)}")
+                elif command.negated:
                     self._deny(users, command, source, certain=runs_as_root is not False)
                 elif runs_as_root is not True:
                     self.imported.note(Fate.LEFT_OUT, source, "it does not run as root, or not surely")
@@ -85,6 +109,7 @@ class _Importing:
         """Put aliases' members in their place; a negated alias turns them round."""
         aliases = self._document.get(table)
         for member in members:
+            self._count()
             negated = (member.get("negated") is True) is not flip
             kind = next((name for name in member if name != "negated"), "")
             value = str(member.get(kind, ""))
@@ -97,12 +122,18 @@ class _Importing:
     def _expand_commands(self, members: Members, *, flip: bool = False, depth: int = 0) -> Iterator[dict[str, Json]]:
         aliases = self._document.get("Command_Aliases")
         for member in members:
+            self._count()
             negated = (member.get("negated") is True) is not flip
             name = member.get("cmndalias")
             if isinstance(name, str) and isinstance(aliases, dict) and depth <= MAX_NESTING:
                 yield from self._expand_commands(_list(aliases, name), flip=negated, depth=depth + 1)
             else:
                 yield {**member, "negated": negated}
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise refuse(f"over {MAX_MEMBERS} members in its lists, aliases put in place", "import it in parts")
 
     def _command(self, member: Mapping[str, Json]) -> Command:
         digests = {name: str(value) for name, value in member.items() if name not in {"command", "negated"}}

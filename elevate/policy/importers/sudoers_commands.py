@@ -119,12 +119,12 @@ _TAKEN = frozenset({"authenticate", "setenv", "mail", "follow", "log_input", "lo
 
 def options_of(options: list[dict[str, Json]], *, raw: Json) -> tuple[Table | None, str]:
     """Give what a command's options come to, and what was narrowed; or None and why not."""
-    if isinstance(raw, list) and len(raw) != len(options):
+    if (isinstance(raw, list) and len(raw) != len(options)) or any(len(option) != 1 for option in options):
         return None, "its options can't be read"
     when: Table = {}
     then: Table = {}
     for option in options:
-        name, value = next(iter(option.items()), ("", None))
+        name, value = next(iter(option.items()))
         if name in {"noexec", "intercept"}:
             then |= {"children": "deny"} if value is True else {}
         elif name in {"notbefore", "notafter"}:

@@ -12,6 +12,19 @@ _GRANTED = {
     "%SYSTEM32%": f"{DRIVE}/Windows/System32",
     "%PROGRAMFILES%": f"{DRIVE}/Program Files",
 }
+_KNOWN = tuple(
+    f"{DRIVE}/{name}"
+    for name in (
+        "Windows/SysWOW64",
+        "Windows/System32",
+        "Windows",
+        "Program Files (x86)",
+        "Program Files",
+        "ProgramData",
+        "Users",
+    )
+)
+"""Folders whose spelling is sure, the deeper ones first."""
 _ALSO = {"%PROGRAMFILES%": f"{DRIVE}/Program Files (x86)", "%SYSTEM32%": f"{DRIVE}/Windows/SysWOW64"}
 
 
@@ -49,6 +62,8 @@ def path_task(path: str, *, deny: bool) -> Table | None:
     r"""Give what a path means: a file, or a folder with ``\*`` at the end; None where no rule can say it.
 
     A grant takes the first place that a variable names, a deny all of them.
+    SECURITY: Windows compares without case, a rule with it. So a grant is narrower, and a deny takes the whole nearest folder
+    above whose spelling is sure.
     """
     if path == "*":
         return {}
@@ -56,10 +71,22 @@ def path_task(path: str, *, deny: bool) -> Table | None:
     texts = sorted({place for place in places if place is not None})
     if not texts or None in places:
         return None
+    if deny and not any(set(text.removesuffix("/*")) & set("*?") for text in texts):
+        texts = sorted({_spelled(text) for text in texts})
     if all(text.endswith("/*") for text in texts):
         folders = [text[:-2] for text in texts]
         return None if any("*" in folder or "?" in folder for folder in folders) else {"directory": folders}
     return None if any(set(text) & set("*?") for text in texts) else {"path": texts}
+
+
+def _spelled(text: str) -> str:
+    """Give the place itself where its spelling is sure, else all of the nearest folder above for which it is."""
+    plain = text.removesuffix("/*")
+    known = next((one for one in _KNOWN if f"{plain}/".lower().startswith(f"{one}/".lower())), DRIVE)
+    rest = plain[len(known) :]
+    if rest.lower() == rest.upper():
+        return known + text[len(known) :]
+    return f"{known}/*"
 
 
 def _plain(path: str, variables: dict[str, str]) -> str | None:

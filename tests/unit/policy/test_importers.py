@@ -304,11 +304,12 @@ def test_appcontrol_paths_are_taken_and_signers_are_not() -> None:
 def test_appcontrol_denied_paths_and_signers_deny() -> None:
     """By path, and by the signer's name under any root."""
     denied = '<DeniedSigners><DeniedSigner SignerId="S1"/></DeniedSigners>'
-    imported = appcontrol(ALLOWED + r'<Deny ID="D" FilePath="C:\Program Files\x\*" MinimumFileVersion="1"/>', denied=denied)
+    rules = r'<Allow ID="B" FilePath="C:\Tools\*"/><Deny ID="D" FilePath="C:\Program Files\x\*" MinimumFileVersion="1"/>'
+    imported = appcontrol(ALLOWED + rules, denied=denied)
 
     assert not run(imported, PROGRAM)
-    assert run(imported, "/C:/Program Files/z/y.exe")
-    assert not run(imported, "/C:/Program Files/z/y.exe", task={"signer": "Contoso"})
+    assert run(imported, "/C:/Tools/y.exe")
+    assert not run(imported, "/C:/Tools/y.exe", task={"signer": "Contoso"})
 
 
 @pytest.mark.parametrize(
