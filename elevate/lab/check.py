@@ -48,7 +48,6 @@ class Lab:
 
     def __init__(self, cache: Path, work: Path) -> None:
         self.wine = Wine.find()
-        self.cache = cache
         self._template = Template(self.wine, cache)
         self._stages = (Stage(self._template, work / "first"), Stage(self._template, work / "second"))
 
@@ -60,7 +59,7 @@ class Lab:
         """
         examined = look(installer, wishes.roots, now=now)
         facts = describe(examined)
-        if reason := self._obstacle(examined):
+        if reason := _obstacle(self.wine, examined):
             return Report(installer=installer.name, facts=facts, reason=reason)
         plan = Plan(
             installer=installer,
@@ -72,11 +71,6 @@ class Lab:
         seen = observe(examined if wishes.roots else _unasked(examined), plan, self._stages, self._template.noise)
         return Report(installer=installer.name, facts=facts, findings=judge(seen), reason=_unheard(seen, plan))
 
-    def _obstacle(self, examined: Examined) -> str:
-        if examined.traits.bits == 32 and not self.wine.runs_32_bits:  # noqa: PLR2004 - bits
-            return "it is a 32-bit program, and this Wine runs 64 bits only (install wine32, or build a 64-bit installer)"
-        return ""
-
 
 def check(installer: Path, wishes: Wishes, *, cache: Path, now: int) -> Report:
     """Check one installer with stages of its own, which go afterwards.
@@ -84,8 +78,17 @@ def check(installer: Path, wishes: Wishes, *, cache: Path, now: int) -> Report:
     Raises:
         LabError: Wine is not there, or the file can't be read.
     """
+    examined = look(installer, wishes.roots, now=now)
+    if reason := _obstacle(Wine.find(), examined):
+        return Report(installer=installer.name, facts=describe(examined), reason=reason)
     with tempfile.TemporaryDirectory(prefix="elevate-lab-") as work:
         return Lab(cache, Path(work)).check(installer, wishes, now=now)
+
+
+def _obstacle(wine: Wine, examined: Examined) -> str:
+    if examined.traits.bits == 32 and not wine.runs_32_bits:  # noqa: PLR2004 - bits
+        return "it is a 32-bit program, and this Wine runs 64 bits only (install wine32, or build a 64-bit installer)"
+    return ""
 
 
 def look(installer: Path, roots: Sequence[bytes], *, now: int) -> Examined:
