@@ -14,21 +14,26 @@ from elevate.audit.entry import Entry
 from elevate.audit.view import Line
 from elevate.errors import AuditError
 
+MACHINE = Path("/var/lib/elevate")
+"""Where the machine's broker keeps its folder, as `elevate install-service` sets it up."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 State = Annotated[Path | None, typer.Option("--state", help="Folder of the broker; your own by default.", show_default=False)]
 
 
 def ledger_path(state: Path | None) -> Path:
-    """Give the ledger's file of a broker's folder; the user's own where none is given.
+    """Give the ledger's file of a broker's folder; the user's own where none is given, for root also the machine's.
 
     Raises:
         AuditError: None is there.
     """
-    folder = state or Path(wire.home(os.getuid())) / ".local/share/elevate"
-    path = folder / "ledger.sqlite"
-    if not path.exists():
-        raise AuditError(f"no log is there: {path}", hint="name the broker's folder with --state")
-    return path
+    own = Path(wire.home(os.getuid())) / ".local/share/elevate"
+    folders = [state] if state else [own, *([MACHINE] if os.getuid() == 0 else [])]
+    paths = [folder / "ledger.sqlite" for folder in folders]
+    found = next((path for path in paths if path.exists()), None)
+    if found is None:
+        raise AuditError(f"no log is there: {paths[0]}", hint="name the broker's folder with --state")
+    return found
 
 
 def as_json(*, json: bool) -> bool:

@@ -153,3 +153,15 @@ def test_reading_changes_nothing(store: SqliteStore) -> None:
     run(store, "show", TWO)
     after = {path.name: path.read_bytes() for path in store.path.parent.iterdir()}
     assert {name: data for name, data in after.items() if not name.endswith(("-wal", "-shm"))} == before
+
+
+def test_root_finds_the_machines_log_where_it_has_none_of_its_own(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others see their own only, and are told where it was looked for."""
+    monkeypatch.setattr("elevate.cli.audit_common.MACHINE", store.path.parent)
+    monkeypatch.setattr("elevate.wire.home", lambda _uid: str(tmp_path / "home"))
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    assert CliRunner().invoke(app, ["tail", "-n", "1"]).exit_code == 0
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    assert isinstance(CliRunner().invoke(app, ["tail"]).exception, AuditError)
