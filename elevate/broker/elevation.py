@@ -35,13 +35,13 @@ from elevate.text import shell_words
 from elevate.token import Claims, mint, new_jti
 
 NONCE_BYTES = 16
+ACR = "urn:elevate:acr:"
 ID_BYTES = 16
 MAX_REASON_CHARS = 512
 MAX_RECORDED_BYTES = 32_768
 """Of command and environment, as they stand in an entry; the rest of its 64 KiB is for all else."""
 MAX_DISPLAY_CHARS = 960
-_STRENGTH = {"any": 0, "pin": 1, "biometric": 2, "hardware": 3}
-_METHOD_STRENGTH = {"none": 0, "consent": 0, "pin": 1, "face": 2, "fingerprint": 2, "security-key": 3}
+_STRENGTH = {"any": 0, "none": 0, "consent": 0, "pin": 1, "biometric": 2, "hardware": 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,9 +214,7 @@ def _service(parts: Parts, agreement: Agreement) -> VerifiedGesture:
     name = agreement.requester.service
     if not name:
         raise DeniedError("only a service identity that the broker's owner lists may run this with nobody to ask")
-    return VerifiedGesture(
-        method="none", amr=("none",), acr="urn:elevate:acr:none", credential=name, auth_time=parts.clock.read().unix
-    )
+    return VerifiedGesture(method="none", amr=("none",), acr=f"{ACR}none", credential=name, auth_time=parts.clock.read().unix)
 
 
 def _ask_person(parts: Parts, agreement: Agreement, journal: Journal, terms: Terms) -> VerifiedGesture:
@@ -246,7 +244,7 @@ def _check_strength(parts: Parts, agreement: Agreement, gesture: VerifiedGesture
         raise GestureError("a simulated gesture opens nothing here", hint="use a real gesture")
     if gesture.method == "consent" and (agreement.decision.outcome is not Outcome.CONSENT or not parts.host.emulated):
         raise GestureError("consent alone is not enough for this task")
-    if _METHOD_STRENGTH[gesture.method] < _STRENGTH[needed]:
+    if _STRENGTH[gesture.acr.removeprefix(ACR)] < _STRENGTH[needed]:
         raise GestureError(f"this task needs a gesture of strength {needed}", hint="see: elevate hello list")
 
 

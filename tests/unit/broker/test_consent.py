@@ -1,9 +1,15 @@
 """Consent counts only where the requester does not own screen and keyboard."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+
 import pytest
 
-from elevate.broker.elevation import _raised
-from elevate.model import Allow, Outcome
+from elevate.broker import Broker
+from elevate.broker.elevation import _check_strength, _raised
+from elevate.errors import GestureError
+from elevate.model import Allow, Obligations, Outcome, VerifiedGesture
+from elevate.tasks import Task
 
 
 @pytest.mark.parametrize(
@@ -18,3 +24,25 @@ from elevate.model import Allow, Outcome
 def test_37_consent_is_raised_to_credential_on_a_real_host(outcome: Outcome, *, emulated: bool, asked: Outcome) -> None:
     """The prompt asks for a credential there, whatever the rule says; the emulated machine takes the rule's word."""
     assert _raised(Allow(outcome=outcome, rules=("r",)), emulated=emulated).outcome is asked
+
+
+@pytest.mark.parametrize(
+    ("acr", "needed", "enough"),
+    [
+        ("pin", "any", True),
+        ("pin", "pin", True),
+        ("pin", "biometric", False),
+        ("biometric", "biometric", True),
+        ("biometric", "hardware", False),
+        ("hardware", "hardware", True),
+        ("hardware", "biometric", True),
+        ("consent", "pin", False),
+    ],
+)
+def test_the_strength_that_was_verified_counts(broker: Broker, acr: str, needed: str, *, enough: bool) -> None:
+    """A PIN that a TPM holds is hardware; the gesture's name alone says nothing."""
+    gesture = VerifiedGesture(method="pin", amr=("pin",), acr=f"urn:elevate:acr:{acr}", credential="c", auth_time=0)
+    decision = Allow(outcome=Outcome.CREDENTIAL, rules=("r",), obligations=Obligations(min_strength=needed))
+    agreement = replace(broker.elevate(Task.run(["true"])).agreement, decision=decision)
+    with nullcontext() if enough else pytest.raises(GestureError, match=needed):
+        _check_strength(broker.parts, agreement, gesture)
