@@ -20,6 +20,7 @@ PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the places that each 
 _HIDDEN = "/run/user"
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 _FILES = (1024, 524_288)
+_SETS = ("CapPrm", "CapBnd", "CapAmb")
 
 Fields = dict[str, list[bytes]]
 
@@ -88,6 +89,9 @@ def become(order: Fields) -> None:
     # SECURITY: set, and then verified (attacks.md row 30).
     if (os.getresuid(), os.getresgid(), os.getgroups()) != ((uid,) * 3, (gid,) * 3, [gid]):
         raise JailError(errno.EPERM, "user or groups are not as ordered")
+    wanted = sum(1 << number for number in numbers)
+    if kernel.capabilities_of(_SETS) != [wanted, wanted, wanted if uid else 0]:
+        raise JailError(errno.EPERM, "capabilities are not as ordered")
 
 
 def _limits() -> None:

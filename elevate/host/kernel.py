@@ -5,6 +5,7 @@ Standard library only: the launcher program imports this. Every function raises 
 
 import ctypes
 import os
+import re
 import struct
 from functools import cache
 
@@ -32,6 +33,7 @@ _FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_MARK_ADD, _FAN_MARK_MOUNT, _FAN_CLOSE_WRITE = 
 _AT_FDCWD, _AT_EMPTY_PATH, _STATX_BTIME = -100, 0x1000, 0x800
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
 _VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fanotify_mark.argtypes = (ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p)
@@ -82,8 +84,24 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 def bind_read_only(path: str) -> None:
     """Make a folder or file, with all that is mounted below at this moment, read-only at its own place."""
-    mount(path, path, "", MS_BIND | MS_REC)
-    mount("", path, "", MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV)
+    place = os.path.realpath(path)
+    mount(place, place, "", MS_BIND | MS_REC)
+    # SECURITY: a remount reaches one mount only; what is mounted below it stays as it was.
+    for below, options in _mounts_of(place):
+        exec_too = MS_NOEXEC if "noexec" in options else 0
+        mount("", below, "", MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | exec_too)
+
+
+def _mounts_of(place: str) -> list[tuple[str, list[str]]]:
+    """Give the mounts at a place and below, each with its options."""
+    found = []
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            fields = line.split(b" ", 6)
+            path = os.fsdecode(_ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), fields[4]))
+            if path == place or path.startswith(place.rstrip("/") + "/"):
+                found.append((path, fields[5].decode("ascii", "replace").split(",")))
+    return found
 
 
 def set_capabilities(numbers: tuple[int, ...], *, inheritable: bool) -> None:
@@ -91,6 +109,13 @@ def set_capabilities(numbers: tuple[int, ...], *, inheritable: bool) -> None:
     words = [sum(1 << (number % 32) for number in numbers if number // 32 == half) for half in (0, 1)]
     data = (_Data * 2)(*(_Data(word, word, word if inheritable else 0) for word in words))
     _checked(_libc.capset(ctypes.byref(_Header(_VERSION_3, 0)), data))
+
+
+def capabilities_of(sets: tuple[str, ...]) -> list[int]:
+    """Read back this process's capability sets, by their names in /proc/self/status."""
+    with open("/proc/self/status", "rb") as file:
+        lines = dict(line.rstrip().split(b":\t", 1) for line in file if line.startswith(b"Cap"))
+    return [int(lines[name.encode()], 16) for name in sets]
 
 
 @cache

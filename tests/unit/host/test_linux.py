@@ -98,6 +98,29 @@ def test_read_only_folders(linux: Linux) -> None:
         linux.demanding(read_only=("/no/such/folder",)).sh("true")
 
 
+BELOW = """
+import os, sys
+from elevate.host import kernel
+place = sys.argv[1]
+kernel.unshare(kernel.CLONE_NEWNS)
+kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
+for below in (f"{place}/b elow", f"{place}/b elow/deeper"):
+    os.mkdir(below)
+    kernel.mount("x", below, "tmpfs", kernel.MS_NOEXEC)
+kernel.bind_read_only(place)
+for below in (place, f"{place}/b elow", f"{place}/b elow/deeper"):
+    flags = os.statvfs(below).f_flag
+    print(bool(flags & os.ST_RDONLY), bool(flags & os.ST_NOEXEC))
+"""
+
+
+def test_what_is_mounted_below_a_read_only_folder_is_read_only_too(tmp_path: Path) -> None:
+    """A remount of the folder alone would leave it writable; what else it was stays."""
+    code = [sys.executable, "-c", BELOW, str(tmp_path)]
+    done = subprocess.run(code, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert done.stdout.splitlines() == ["True False", "True True", "True True"]
+
+
 def test_cgroup_file_systems_are_read_only(linux: Linux) -> None:
     """A task can't leave its cgroup by a write."""
     root = linux.demanding(identity="root")
