@@ -12,7 +12,6 @@ from elevate.broker import entries
 from elevate.broker.grant import Grant
 from elevate.broker.journal import Journal, Listener
 from elevate.broker.parts import Parts
-from elevate.broker.settings import Settings
 from elevate.canonical import Json
 from elevate.errors import (
     BrokerError,
@@ -27,7 +26,7 @@ from elevate.errors import (
 )
 from elevate.hello import prompt_view
 from elevate.lifecycle import State
-from elevate.model import Agreement, Allow, Deny, Fact, InspectedTask, Outcome, Requester, VerifiedGesture, request_digest
+from elevate.model import Agreement, Allow, Deny, Outcome, Requester, VerifiedGesture, request_digest
 from elevate.policy import Question, missing_tickets, narrowest, record_of, unkept
 from elevate.ports import Cancel, Inspection, Instant, Prompter, Record
 from elevate.tasks import Task
@@ -137,21 +136,8 @@ def _journal(parts: Parts, ask: Ask, terms: Terms) -> Journal:
     return Journal(parts.store, parts.clock, record, terms.listener)
 
 
-def _check_settings(settings: Settings, requester: Requester, task: InspectedTask) -> None:
-    if not settings.admits(requester):
-        raise DeniedError(
-            "a remote session is not elevated here", hint="the owner of the broker can set remote or remote_listed"
-        )
-    runs_code = task.task.kind in {"process.run", "package.install"}
-    signer = dict(task.facts).get("signer", Fact.UNDETERMINED)
-    if settings.windows["ValidateAdminCodeSignatures"] and runs_code and isinstance(signer, Fact):
-        raise DeniedError(
-            "only signed programs may elevate here", hint="the owner of the broker set ValidateAdminCodeSignatures"
-        )
-
-
 def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) -> Agreement:
-    _check_settings(parts.settings, ask.requester, inspection.task)
+    parts.settings.check(ask.requester, inspection.task)
     policy = parts.policy.current
     question = Question(requester=ask.requester, task=inspection.task, now=parts.clock.read(), reason=ask.reason)
     decision = policy.decide(question)

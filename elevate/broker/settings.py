@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from elevate.broker import windows
-from elevate.errors import HelloError, PolicyError
+from elevate.errors import DeniedError, HelloError, PolicyError
 from elevate.hello import HelloSettings
 from elevate.hello.windows import from_windows
-from elevate.model import Requester
+from elevate.model import Fact, InspectedTask, Requester
 from elevate.store.files import check_file
 
 MAX_BYTES = 65_536
@@ -50,6 +50,21 @@ class Settings:
         """Say whether this one may elevate from where the request comes (fidelity.md row 25)."""
         listed = {requester.user, *requester.groups} & set(self.remote_listed)
         return not requester.remote or self.remote or bool(listed)
+
+    def check(self, requester: Requester, task: InspectedTask) -> None:
+        """Refuse what no rule can allow here: a remote session that is not let in, or unsigned code where it must be signed.
+
+        Raises:
+            DeniedError: One of these.
+        """
+        if not self.admits(requester):
+            hint = "the owner of the broker can set remote or remote_listed"
+            raise DeniedError("a remote session is not elevated here", hint=hint)
+        runs_code = task.task.kind in {"process.run", "package.install"}
+        signer = dict(task.facts).get("signer", Fact.UNDETERMINED)
+        if self.windows["ValidateAdminCodeSignatures"] and runs_code and isinstance(signer, Fact):
+            hint = "the owner of the broker set ValidateAdminCodeSignatures"
+            raise DeniedError("only signed programs may elevate here", hint=hint)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -1,0 +1,53 @@
+"""The public API as a type checker of somebody else's sees it; nothing here is run."""
+
+from collections.abc import Mapping
+from typing import assert_type
+
+import elevate
+from elevate.canonical import Json
+from elevate.errors import DeclinedError, ElevateError
+from elevate.planning import Planned
+from elevate.testing import ManualClock
+
+
+def tasks() -> list[elevate.Task]:
+    """Every builder gives a task."""
+    return [
+        elevate.Task.run(["true"], stdin=b"", env={"LANG": "C"}),
+        elevate.Task.install("notes.whl"),
+        elevate.Task.remove("notes"),
+        elevate.Task.service("Spooler", "restart"),
+        elevate.Task.setting(r"HKLM\SOFTWARE\Contoso", "Theme", 1),
+        elevate.Task.write("/etc/notes.conf", b"x", mode=0o644),
+    ]
+
+
+def over_the_socket() -> int | None:
+    """Ask the machine's broker."""
+    with elevate.connect() as broker:
+        assert_type(broker, elevate.Connection)
+        assert_type(elevate.plan(broker, tasks()), tuple[Planned, ...])
+        with broker.elevate(elevate.Task.run(["true"]), reason="INC-4711") as grant:
+            outcome = grant.run(capture=True)
+    assert_type(outcome, elevate.Outcome)
+    assert_type(outcome.receipt, Mapping[str, Json])
+    assert_type(outcome.stdout, bytes)
+    return outcome.exit_status
+
+
+def embedded() -> int | None:
+    """Bring a broker along."""
+    with elevate.Broker.embedded(clock=ManualClock()) as broker:
+        elevate.plan(broker, tasks())
+        try:
+            return broker.elevate(elevate.Task.run(["true"])).run().exit_status
+        except DeclinedError as error:
+            assert_type(error.windows_code, int)
+            assert_type(error.hint, str)
+            return None
+        except ElevateError as error:
+            return error.exit_code
+
+
+assert_type(elevate.is_protected(), bool)
+assert_type(elevate.invoking_user(), str | None)
