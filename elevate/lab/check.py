@@ -102,7 +102,8 @@ def look(installer: Path, roots: Sequence[bytes], *, now: int) -> Examined:
             raise LabError("the installer is too large")
         return examine(str(installer), installer.name, roots, now=now)
     except (OSError, ValueError, TypeError) as exc:
-        raise LabError(f"the installer can't be read: {exc}", hint="give a Windows .exe or .msi file") from exc
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        raise LabError(f"the installer can't be read: {why}", hint="give a Windows .exe or .msi file") from exc
     except ImportError as exc:
         raise LabError("the lab's libraries are missing", hint="pip install 'elevate-broker[lab]'") from exc
 

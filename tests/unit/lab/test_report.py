@@ -78,6 +78,19 @@ def test_inspect_tells_what_a_file_says(tmp_path: Path) -> None:
     assert (data["traits"]["level"], data["judged"]["installer"]) == ("highestAvailable", True)
 
 
+@pytest.mark.parametrize(("data", "why"), [(None, "No such file or directory"), (b"text", "neither a Windows program")])
+def test_check_says_why_a_file_can_t_be_read(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], data: bytes | None, why: str
+) -> None:
+    if data is not None:
+        (tmp_path / "a.exe").write_bytes(data)
+
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "a.exe")])
+
+    assert result.exit_code == 2
+    assert f"elevate: error: the installer can't be read: {why}" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
