@@ -15,6 +15,8 @@ from elevate.model import ProcessIdentity
 from elevate.text import escape
 
 MAX_CHAIN = 16
+MAX_LOOKED = 4096
+"""Parents that are looked at; a process below more of them counts as one of a session over a network."""
 _PARENT, _START = 1, 19
 """Positions in /proc/PID/stat after the name: fields 4 and 22."""
 _NO_SESSION = 2**32 - 1
@@ -117,7 +119,8 @@ def _effective_uid(pid: int) -> int:
 def _parents(stat: _Stat) -> tuple[tuple[str, ...], bool]:
     names: list[str] = []
     over_network = False
-    while stat.parent and len(names) < MAX_CHAIN:
+    # SECURITY: all of them are looked at, and few shown; else a chain that is long enough hides where it began.
+    while stat.parent and len(names) < MAX_LOOKED:
         pid = stat.parent
         try:
             above = _stat(pid)
@@ -131,7 +134,7 @@ def _parents(stat: _Stat) -> tuple[tuple[str, ...], bool]:
         stat = above
         names.append(_shown(stat.name, pid))
         over_network = over_network or stat.name.startswith("sshd")
-    return tuple(names), over_network
+    return tuple(names[:MAX_CHAIN]), over_network or len(names) == MAX_LOOKED
 
 
 def _remote_session(pid: int) -> bool:
