@@ -15,23 +15,33 @@ _PAUSE_SECONDS = 0.001
 
 
 def base() -> str:
-    """Give the folder below which tasks get theirs; empty where there is no cgroup file system."""
+    """Give the folder below which tasks get theirs; empty where there is no cgroup file system that can be written."""
     with open("/proc/self/cgroup", encoding="utf-8") as file:
-        own = {line.split(":", 2)[1]: line.rstrip("\n").split(":", 2)[2] for line in file}
-    two = ""
-    one: dict[str, str] = {}
+        own = [line.rstrip("\n").split(":", 2)[1:] for line in file]
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        for line in file:
-            before, _, after = line.partition(" - ")
-            kind, _, options = after.split()[:3]
-            if kind == "cgroup2":
-                two = two or before.split()[4]
-            elif kind == "cgroup":
-                one |= dict.fromkeys(options.split(","), before.split()[4])
-    if two:
-        return f"{two}{own.get('', '/').rstrip('/')}/elevate"
-    found = next((name for name in _FIRST_CHOICE if name in one), "")
-    return f"{one[found]}{_own_of(own, found).rstrip('/')}/elevate" if found else ""
+        found = _candidates(file.read(), {name: path for names, path in own for name in names.split(",")})
+    return next((f"{folder}/elevate" for folder in found if os.path.isdir(folder) and os.access(folder, os.W_OK)), "")
+
+
+def _candidates(mountinfo: str, own: dict[str, str]) -> list[str]:
+    """Give the folders of this process's own cgroup: version 2 first, then the hierarchies that only count."""
+    two: list[str] = []
+    one: dict[str, str] = {}
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        root, place = before.split()[3:5]
+        kind, _, options = after.split()[:3]
+        if kind == "cgroup2":
+            two.append(_below(place, root, own.get("", "/")))
+        elif kind == "cgroup":
+            one |= {name: _below(place, root, own[name]) for name in options.split(",") if name in own}
+    return two + [one[name] for name in _FIRST_CHOICE if name in one]
+
+
+def _below(place: str, root: str, path: str) -> str:
+    """Give where a cgroup is seen below a mount that may show only a part of the tree."""
+    inside = path.removeprefix(root) if root != "/" and path.startswith(root) else path
+    return f"{place}/{inside.strip('/')}".rstrip("/")
 
 
 def mounts() -> list[str]:
@@ -95,7 +105,3 @@ def _remove(folder: str) -> bool:
         except OSError:
             return False
     return True
-
-
-def _own_of(own: dict[str, str], controller: str) -> str:
-    return next((path for names, path in own.items() if controller in names.split(",")), "/")

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,19 @@ class Linux(Acting[LinuxHost]):
         return pwd.getpwuid(self.uid).pw_gid
 
 
+@cache
+def _namespaces() -> bool:
+    argv = ["/usr/bin/unshare", "--mount", "--ipc", "--pid", "--fork", "--mount-proc", "/bin/true"]
+    return subprocess.run(argv, check=False, capture_output=True, timeout=30).returncode == 0
+
+
 @contextmanager
 def a_user() -> Iterator[pwd.struct_passwd]:
     """Make a user of the tests' own; skip where that can't be done."""
     if os.geteuid() != 0 or not Path("/usr/sbin/useradd").exists():
         pytest.skip("needs root and useradd")
+    if not _namespaces():
+        pytest.skip("this machine gives root no namespaces")
     name = f"elev-t{os.getpid()}-{next(_NUMBERS)}"
     subprocess.run(["/usr/sbin/useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True, capture_output=True)
     try:

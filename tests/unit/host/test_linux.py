@@ -4,6 +4,7 @@ import ctypes
 import grp
 import os
 import pwd
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from elevate.host import cgroups
 from elevate.host.accounts import account_name
 from elevate.host.confinement import ROOT, numbers_of
 from elevate.host.dpkg import PackageIndex
-from elevate.host.launcher import Jail, Launcher
+from elevate.host.launcher import Jail, Launcher, Order
 from elevate.host.linux import LinuxHost
 from elevate.model import Fact
 from elevate.tasks import Task
@@ -405,3 +406,18 @@ def test_keys_of_the_broker_are_not_the_tasks(linux: Linux, launcher: Launcher) 
     if child != "found":
         pytest.skip("this session keyring does not reach children")
     assert task == "none"
+
+
+def test_machine_without_cgroups(linux: Linux) -> None:
+    """The namespace alone ends the tree; only a launcher that was killed can then not be vouched for."""
+    jail = Jail(uid=65_534, gid=65_534, home=linux.host.provision(linux.requester).home)
+    with Launcher() as launcher:
+        launcher._base = ""
+        report, text = run_argv(launcher, ("/bin/sh", "-c", "sleep 1000 & echo $$; exit 4"), jail=jail, env={"PATH": "/bin"})
+        assert (report.exit_status, report.leftover, text) == (4, 0, "2\n")
+        launched = launcher.launch(Order(argv=("/bin/sleep", "1000"), env={}, jail=jail))
+        task = os.pidfd_open(launched.pid)
+        os.kill(int(Path(f"/proc/{launched.pid}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+        assert launched.wait().leftover == 1
+        assert select.select([task], [], [], 10)[0]
+        os.close(task)
