@@ -4,7 +4,8 @@ A near miss is a rule of this kind for this person that did not match, with the 
 other people are never shown.
 """
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from elevate.canonical import Json
@@ -122,7 +123,8 @@ def obligations_json(decision: Allow) -> dict[str, Json]:
 
 def explain(rules: Sequence[Rule], question: Question, facts: Facts, decision: Decision) -> Explanation:
     """Find what decided and what nearly did."""
-    deciding = tuple(sorted((rule for rule in rules if rule.id in decision.rules), key=lambda rule: rule.id))
+    names = frozenset(decision.rules)
+    deciding = tuple(sorted((rule for rule in rules if rule.id in names), key=lambda rule: rule.id))
     by_obligation: tuple[tuple[str, tuple[str, ...]], ...] = ()
     if isinstance(decision, Allow):
         allows = [rule for rule in deciding if rule.effect is Effect.ALLOW]
@@ -142,20 +144,28 @@ def explain(rules: Sequence[Rule], question: Question, facts: Facts, decision: D
 def _near_misses(rules: Sequence[Rule], question: Question, facts: Facts) -> tuple[NearMiss, ...]:
     kind = question.task.task.kind
     mine = (rule for rule in rules if kind in rule.kinds and rule.who.holds(question.requester))
-    found = [miss for rule in mine if (miss := _near_miss(rule, question, facts)) is not None]
-    found.sort(key=lambda miss: (miss.rule.effect is not Effect.ALLOW, -miss.passed, miss.rule.id))
-    return tuple(found[:MAX_NEAR_MISSES])
+    failed = ((rule, found) for rule in mine if (found := _first_failed(rule, question, facts)) is not None)
+    # Only the nearest are put into words: anybody may ask, and there may be 100,000 rules.
+    nearest = heapq.nsmallest(
+        MAX_NEAR_MISSES, failed, key=lambda one: (one[0].effect is not Effect.ALLOW, -one[1][0], one[0].id)
+    )
+    return tuple(_near_miss(rule, *found, question, facts) for rule, found in nearest)
 
 
-def _near_miss(rule: Rule, question: Question, facts: Facts) -> NearMiss | None:
+def _first_failed(rule: Rule, question: Question, facts: Facts) -> tuple[int, Condition] | None:
+    """Give the first condition that failed, and how many held before it; None where the rule matches."""
     selector = selector_of(rule)
-    conditions: list[Condition] = [*([selector] if selector else []), *rule.conditions]
+    conditions: Iterable[Condition] = rule.conditions if selector is None else (selector, *rule.conditions)
     for passed, condition in enumerate(conditions):
         answer = condition.holds(facts, question)
         if answer is not True and (answer is False or rule.effect is Effect.ALLOW):
-            found = condition.found(facts, question)
-            return NearMiss(rule=rule, key=condition.key, wanted=condition.wants(), found=found, passed=passed)
+            return passed, condition
     return None
+
+
+def _near_miss(rule: Rule, passed: int, condition: Condition, question: Question, facts: Facts) -> NearMiss:
+    found = condition.found(facts, question)
+    return NearMiss(rule=rule, key=condition.key, wanted=condition.wants(), found=found, passed=passed)
 
 
 def _qualifying(question: Question) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -13,6 +13,9 @@ from elevate.host.inspection import file_facts
 from elevate.host.opening import find_command, open_directory, take_program
 from elevate.model import Deny, ProcessIdentity, Requester
 from elevate.policy import Policy, Question, Source, load
+from elevate.policy.engine import facts_of
+from elevate.policy.explain import explain
+from elevate.policy.rule import By, Facts
 from tests.unit.policy.build import ask, policy, rule, run
 
 MAX_SECONDS = 5
@@ -148,3 +151,36 @@ def test_43_moment_beyond_the_calendar_does_not_crash_explain(key: str, moment: 
     """A moment that can't be shown is refused when the rule is read, not when somebody asks."""
     with pytest.raises(PolicyError, match="no such moment"):
         policy(rule("x", task="{}", when=f'{{ {key} = "{moment}" }}'))
+
+
+@dataclass(slots=True)
+class Counted:
+    """A condition that never holds, and counts how often it was put into words."""
+
+    key: str = "task.counted"
+    said: int = 0
+
+    def holds(self, facts: Facts, question: Question) -> bool | None:
+        del facts, question
+        return False
+
+    def wants(self) -> str:
+        return "never"
+
+    def found(self, facts: Facts, question: Question) -> str:
+        del facts, question
+        self.said += 1
+        return "now"
+
+
+def test_49_explain_puts_only_the_nearest_rules_into_words() -> None:
+    """Anybody may ask; to describe each of 100,000 rules would keep the broker from everybody else."""
+    counted = Counted()
+    one = policy(rule("one", task='{ kind = "process.run", path = "/x" }')).rules[0]
+    rules = [replace(one, id=f"r{at}", conditions=(counted,), by=By.ANY, values=()) for at in range(500)]
+    asked = run("/x")
+
+    explained = explain(rules, asked, facts_of(asked), Deny(rules=(), message=""))
+
+    assert [miss.rule.id for miss in explained.near_misses] == sorted(one.id for one in rules)[:10]
+    assert counted.said == 10
