@@ -67,6 +67,8 @@ class Requester:
         chain: The process and its parents, nearest first, as they are shown: ``"bash (4711)"``.
         remote: The session came over a network.
         service: Name of the service identity that root pinned to this uid and executable; empty for people.
+        audit_uid: Who logged in, by the kernel's audit; -1 where nobody did.
+        executable_sha256: Of the program that asks, in hexadecimal; empty where it was not taken.
     """
 
     user: str
@@ -78,6 +80,8 @@ class Requester:
     chain: tuple[str, ...] = ()
     remote: bool = False
     service: str = ""
+    audit_uid: int = -1
+    executable_sha256: str = ""
 
     def __post_init__(self) -> None:
         """Refuse names that have no Unicode text: they could be neither hashed nor shown nor logged."""

@@ -38,6 +38,7 @@ PUBLIC: Mapping[str, frozenset[str]] = {
     "process": frozenset({"pid", "exit_status", "signal", "timed_out", "leftover", "duration_ms"}),
     "reason": frozenset({"code"}),
     "setting": frozenset({"name", "digest"}),
+    "broker": frozenset({"version", "epoch", "key", "settings"}),
     "log_key": frozenset({"old", "new", "signature"}),
     "erasure": frozenset({"entries", "requests"}),
     "pruning": frozenset({"before", "entries"}),
@@ -46,14 +47,12 @@ PUBLIC: Mapping[str, frozenset[str]] = {
 """Members of each part that no person can be guessed from."""
 
 
-def actor(requester: Requester, *, session: str = "", audit_uid: int = -1, executable_sha256: str = "") -> Body:
+def actor(requester: Requester, *, session: str = "") -> Body:
     """Say who asked.
 
     Args:
         requester: Kernel facts.
         session: Session id, where there is one.
-        audit_uid: The kernel's login uid; -1 where there is none.
-        executable_sha256: Digest of the requesting program, where it was taken.
     """
     process = requester.process
     return {
@@ -64,12 +63,12 @@ def actor(requester: Requester, *, session: str = "", audit_uid: int = -1, execu
             "integrity": MEDIUM_INTEGRITY,
             "machine": requester.machine,
             "session": session,
-            "audit_uid": audit_uid,
+            "audit_uid": requester.audit_uid,
             "pid": process.pid,
             "start_time": process.start_time,
             "boot": process.boot_id,
             "executable": requester.executable,
-            "executable_sha256": executable_sha256,
+            "executable_sha256": requester.executable_sha256,
             "service": requester.service,
             "remote": requester.remote,
             "chain": list(requester.chain),

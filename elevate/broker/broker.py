@@ -5,10 +5,11 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
-from elevate import __version__
+from elevate import __version__, canonical
 from elevate.audit import body
 from elevate.audit.body import Body
 from elevate.broker import entries, recovery, windows
@@ -56,7 +57,8 @@ class Broker(Records):
         self._opened = OpenRequests(self.patience)
         self._default_prompter: Callable[[], Prompter] | None = None
         recovery.tidy(parts)
-        started: Body = {"broker": {"version": __version__, "epoch": parts.epoch, "key": parts.key.kid}}
+        settings = canonical.digest(asdict(parts.settings))  # they count from a start on, so a change shows in its entry
+        started: Body = {"broker": {"version": __version__, "epoch": parts.epoch, "key": parts.key.kid, "settings": settings}}
         self._note("broker-started", started | body.setting("policy", parts.policy.current.digest))
         if parts.policy.problem:
             refused = body.reason("policy-invalid", parts.policy.problem[:MAX_PROBLEM_CHARS])
@@ -187,7 +189,11 @@ class Broker(Records):
             executable=facts.executable,
             chain=facts.chain,
             remote=facts.remote,
-            service=self.parts.policy.current.service_of(uid=facts.process.uid, executable=facts.executable),
+            service=self.parts.policy.current.service_of(
+                uid=facts.process.uid, executable=facts.executable, sha256=facts.executable_sha256
+            ),
+            audit_uid=facts.audit_uid,
+            executable_sha256=facts.executable_sha256,
         )
 
     def explain(

@@ -6,6 +6,7 @@ default. A parent that can't be read any more is shown as unknown; nothing is de
 Source: proc(5); attacks.md rows 22, 23 and 39.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from elevate.text import escape
 MAX_CHAIN = 16
 MAX_LOOKED = 4096
 """Parents that are looked at; a process below more of them counts as one of a session over a network."""
+MAX_HASHED_BYTES = 256 * 2**20
+_MAX_KEPT = 256
+_hashed: dict[tuple[int, ...], str] = {}
 _PARENT, _START = 1, 19
 """Positions in /proc/PID/stat after the name: fields 4 and 22."""
 _NO_SESSION = 2**32 - 1
@@ -32,12 +36,17 @@ class ProcessFacts:
         executable: Real path of what it executes; with `ELSEWHERE` where that path leads us to another file.
         chain: The process and its parents, nearest first, as they are shown: ``"bash (4711)"``.
         remote: It belongs to a session that came over a network.
+        audit_uid: Who logged in, by the kernel's audit; -1 where nobody did.
+        executable_sha256: Of the file that it executes, in hexadecimal; empty where that could not be read or is over
+            `MAX_HASHED_BYTES`.
     """
 
     process: ProcessIdentity
     executable: str
     chain: tuple[str, ...]
     remote: bool
+    audit_uid: int = -1
+    executable_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,32 @@ def read_process(pid: int) -> ProcessFacts:
         executable=executable,
         chain=(_shown(stat.name, pid), *names),
         remote=over_network or _remote_session(pid),
+        audit_uid=_audit_uid(pid),
+        executable_sha256=_executable_sha256(pid),
     )
+
+
+def _audit_uid(pid: int) -> int:
+    try:
+        uid = int(Path(f"/proc/{pid}/loginuid").read_bytes())
+    except (OSError, ValueError):
+        return -1
+    return -1 if uid == _NO_SESSION else uid
+
+
+def _executable_sha256(pid: int) -> str:
+    """Hash the very file that a process executes; the same file is hashed once as long as it is unchanged."""
+    try:
+        with Path(f"/proc/{pid}/exe").open("rb") as file:
+            found = os.fstat(file.fileno())
+            key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            if key not in _hashed and found.st_size <= MAX_HASHED_BYTES:
+                if len(_hashed) >= _MAX_KEPT:
+                    _hashed.clear()
+                _hashed[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+    return _hashed.get(key, "")
 
 
 def _executable(pid: int) -> str:
