@@ -95,6 +95,8 @@ OTHER_REQUESTERS: Mapping[str, Requester] = {
     "chain": replace(REQUESTER, chain=("bash (4711)", "sshd (1)")),
     "remote": replace(REQUESTER, remote=True),
     "service": replace(REQUESTER, service="ci"),
+    "audit_uid": replace(REQUESTER, audit_uid=1000),
+    "executable_sha256": replace(REQUESTER, executable_sha256=B),
 }
 
 OTHER_OBLIGATIONS: Mapping[str, Obligations] = {
