@@ -8,6 +8,7 @@ Source: proc(5); attacks.md rows 22, 23 and 39.
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _hashed: dict[tuple[int, ...], str] = {}
 _PARENT, _START = 1, 19
 """Positions in /proc/PID/stat after the name: fields 4 and 22."""
 _NO_SESSION = 2**32 - 1
+_SCOPE = re.compile(r"/session-([A-Za-z0-9]+)\.scope(?:/|$)", re.MULTILINE)
 ELSEWHERE = " (elsewhere)"
 """Stands after the path of a program that is another file for us; no rule can name it."""
 
@@ -74,7 +76,7 @@ def read_process(pid: int) -> ProcessFacts:
         process=process,
         executable=executable,
         chain=(_shown(stat.name, pid), *names),
-        remote=over_network or _remote_session(pid),
+        remote=over_network or _remote_session(pid, uid),
         audit_uid=_audit_uid(pid),
         executable_sha256=_executable_sha256(pid),
     )
@@ -171,16 +173,40 @@ def _parents(stat: _Stat) -> tuple[tuple[str, ...], bool]:
     return tuple(names[:MAX_CHAIN]), over_network or len(names) == MAX_LOOKED
 
 
-def _remote_session(pid: int) -> bool:
-    """Ask the login facts: the audit session, and what the login manager wrote of it."""
+def _remote_session(pid: int, uid: int) -> bool:
     try:
-        session = int(Path(f"/proc/{pid}/sessionid").read_text(encoding="ascii"))
-        if session == _NO_SESSION:
-            return False
-        lines = Path(f"/run/systemd/sessions/{session}").read_text(encoding="utf-8", errors="replace").splitlines()
+        number = int(Path(f"/proc/{pid}/sessionid").read_text(encoding="ascii"))
+        cgroups = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):
         return False
-    return "REMOTE=1" in lines
+    scope = _SCOPE.search(cgroups)
+    names = [scope[1]] if scope else []
+    return remote_by_login(names if number == _NO_SESSION else [str(number), *names], uid)
+
+
+def remote_by_login(sessions: list[str], uid: int, login: Path = Path("/run/systemd")) -> bool:
+    """Ask what the login manager wrote of a process's session; of one that has none, of all the user's sessions.
+
+    SECURITY: what a session over a network has started elsewhere (the user's service manager, cron) has no session of its own;
+    then it is a doubt, and a doubt is remote.
+
+    Args:
+        sessions: Of the process: the audit session, which it can't leave, and the one of its control group.
+        uid: Its user.
+        login: Folder of the login manager.
+    """
+    known = [facts for name in sessions if "CLASS=user" in (facts := _login_facts(login / "sessions" / name))]
+    if not known:
+        listed = next((line for line in _login_facts(login / "users" / str(uid)) if line.startswith("SESSIONS=")), "")
+        known = [_login_facts(login / "sessions" / name) for name in listed.partition("=")[2].split() if name.isalnum()]
+    return any("REMOTE=1" in facts for facts in known)
+
+
+def _login_facts(place: Path) -> list[str]:
+    try:
+        return place.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 def _shown(name: str, pid: int) -> str:
