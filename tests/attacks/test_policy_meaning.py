@@ -184,3 +184,11 @@ def test_49_explain_puts_only_the_nearest_rules_into_words() -> None:
 
     assert [miss.rule.id for miss in explained.near_misses] == sorted(one.id for one in rules)[:10]
     assert counted.said == 10
+
+
+def test_37_id_of_an_offered_rule_names_nobody() -> None:
+    """Rule ids stand in the log for good and in the open, where no erasure reaches them."""
+    offered = policy("").explain(run("/usr/bin/apt", "install", "x")).qualifying_rule
+
+    name = next(line for line in offered.splitlines() if line.startswith("id ="))
+    assert "alice" not in name
