@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Plan:
             self.size = reader.size()
             archived = int(reader.meta("pruned") or 0)
             self.start = max(archived, min(since, self.size) // TILE * TILE)
+            self.left_out = self.start > archived
             self.checkpoints = [
                 (int(size), str(note)) for size, note in reader.rows("SELECT size, note FROM checkpoints ORDER BY size")
             ]
@@ -97,6 +99,14 @@ class Plan:
 
     def verdict(self, checked: Sequence[Part]) -> Verdict:
         """Put the parts together, and compare the ledger with them where the log itself is good."""
+        found = self._compared(checked)
+        if not self.left_out or found.outcome is not Outcome.VERIFIED:
+            return found
+        # What was not read is not called verified, however good its hashes look.
+        message = f"{found.message}; what lies before entry {self.start} was not read this time"
+        return replace(found, outcome=Outcome.INCOMPLETE, message=message)
+
+    def _compared(self, checked: Sequence[Part]) -> Verdict:
         ranges = [found for found, _, _ in checked]
         stored = Stored(
             size=self.size,

@@ -218,10 +218,10 @@ def test_42_tiles_of_a_higher_level_are_compared_with_those_below(tmp_path: Path
 
 
 def test_verification_goes_on_where_it_ended(path: Path) -> None:
-    """From a size on: what lies before is not read again, and the verdict says so; an anchor there still counts."""
+    """From a size on: what lies before is not read again, so it is not called verified, anchor or not."""
     verdict = verify(path, anchor(path), since=1000)
-    assert (verdict.outcome, verdict.anchored) == (Outcome.VERIFIED, SIZE)
-    assert "from 768 on" in verdict.message
+    assert (verdict.outcome, verdict.anchored) == (Outcome.INCOMPLETE, SIZE)
+    assert "before entry 768 was not read this time" in verdict.message
     change(path, "DELETE FROM entries WHERE seq = 700")
     assert verify(path, since=1000).outcome is Outcome.INCOMPLETE
     assert named(verify(path)) == (700, Tampering.DELETED)
