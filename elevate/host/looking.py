@@ -12,6 +12,7 @@ from elevate.host.dpkg import PackageIndex
 from elevate.host.environment import SYSTEM_PATH, check_additions
 from elevate.host.folders import Folder
 from elevate.host.inspection import HostInspection, additions_of, file_facts, in_order, take_payload, target_fact, words_of
+from elevate.host.jail import PRIVATE
 from elevate.host.launcher import Jail, Launcher, Order
 from elevate.host.opening import find_command, may_change, may_reach, open_directory, take_file, take_program
 from elevate.host.windows.detect import named_like_installer
@@ -73,6 +74,12 @@ def inspect(eyes: Eyes, task: Task, requester: Requester, payload: int | None) -
 
 
 def _run(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /) -> None:
+    if found.task.cwd in PRIVATE:
+        # The task gets this folder new and empty: what the person sees in it would not be there.
+        raise TaskInvalidError(
+            f"a task can't start in {found.task.cwd}: it gets one of its own",
+            hint="change to another folder",
+        )
     words = words_of(task)
     found.additions = check_additions(additions_of(task))
     fd, found_as = find_command(words[0], SYSTEM_PATH, found.cwd)

@@ -46,6 +46,21 @@ def test_account_without_capabilities(linux: Linux) -> None:
     assert (status["NoNewPrivs"], account.uid != linux.uid) == ("1", True)
 
 
+@pytest.mark.parametrize("cwd", ["/tmp", "/var/tmp", "/tmp/../tmp"])
+def test_a_task_does_not_start_in_a_folder_that_it_gets_anew(linux: Linux, cwd: str) -> None:
+    """One clear refusal before anybody is asked, not a failure after; below such a folder it starts as shown."""
+    with pytest.raises(TaskInvalidError, match="one of its own"):
+        linux.do(Task.run(["ls"], cwd=cwd))
+    below = Path("/tmp") / f"elevate-below-{os.getpid()}"
+    below.mkdir(mode=0o755)
+    try:
+        (below / "seen").touch()
+        assert linux.do(Task.run(["ls"], cwd=str(below))).out == "seen\n"
+    finally:
+        (below / "seen").unlink()
+        below.rmdir()
+
+
 def test_account_with_ambient_capabilities(linux: Linux) -> None:
     """The rule's capabilities work for a program that is not made for them, and no others can be had."""
     only = linux.demanding(capabilities=("CAP_DAC_READ_SEARCH",))
