@@ -4,7 +4,7 @@ Two stages, both in the launcher. `settle` runs ahead, while the launcher waits 
 namespace, so that the tree ends with it, and gets its own mounts, IPC and cgroup. `furnish` and `become` follow the order:
 
 - /tmp, /var/tmp, /dev/shm and the scratch home are new and empty, and go with the namespace; /run/user is hidden;
-- cgroup file systems and the rule's read-only folders can't be written;
+- the broker's own state is hidden; cgroup file systems, the policy and the rule's read-only folders can't be written;
 - groups, user and capabilities are set, and then read back: what is not exactly as ordered stops the task.
 
 Standard library only.
@@ -18,6 +18,8 @@ from elevate.host import cgroups, kernel
 
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the places that each task gets anew
 _HIDDEN = "/run/user"
+_BROKERS = ("/run/elevate", "/var/lib/elevate")
+_POLICY = "/etc/elevate"
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 _FILES = (1024, 524_288)
 _SETS = ("CapPrm", "CapBnd", "CapAmb")
@@ -53,11 +55,21 @@ def furnish(order: Fields) -> None:
         _scratch(place, "mode=1777")
     if order["private"] and os.path.isdir(_HIDDEN):
         _scratch(_HIDDEN, "mode=755")
+    _close_the_brokers_own()
     _scratch(os.fsdecode(order["home"][0]), f"mode=700,uid={uid},gid={gid}")
     if cwd.startswith(tuple(f"{place}/" for place in places)):
         os.makedirs(cwd, 0o755, exist_ok=True)
         kernel.mount(f"/proc/self/fd/{kept}", cwd, "", kernel.MS_BIND)
     os.close(kept)
+
+
+def _close_the_brokers_own() -> None:
+    """Hide ledger, keys and socket, and keep the policy from being written: root's files are open to a task as uid 0."""
+    for place in _BROKERS:
+        if os.path.isdir(place):
+            _scratch(place, "mode=700")
+    if os.path.isdir(_POLICY):
+        kernel.bind_read_only(_POLICY)
 
 
 def enter(order: Fields, opened: int | None) -> None:

@@ -5,6 +5,7 @@ import grp
 import os
 import pwd
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +45,23 @@ def test_account_without_capabilities(linux: Linux) -> None:
     assert status["Groups"] == str(pwd.getpwnam(account.name).pw_gid)
     assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert (status["NoNewPrivs"], account.uid != linux.uid) == ("1", True)
+
+
+@pytest.mark.parametrize(("place", "hidden"), [("/var/lib/elevate", True), ("/run/elevate", True), ("/etc/elevate", False)])
+def test_a_task_as_uid_0_does_not_reach_the_brokers_own(linux: Linux, place: str, *, hidden: bool) -> None:
+    """Ledger, keys and socket are not there for it, and the policy can be read and not written."""
+    folder = Path(place)
+    if folder.exists():
+        pytest.skip(f"{place} is in use on this machine")
+    folder.mkdir(mode=0o700)
+    try:
+        (folder / "own").write_text("broker")
+        root = linux.demanding(identity="root")
+        done = root.sh(f"cat {place}/own; echo forged > {place}/own; echo x > {place}/new")
+        assert done.out == ("" if hidden else "broker")
+        assert [(one.name, one.read_text()) for one in folder.iterdir()] == [("own", "broker")]
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("cwd", ["/tmp", "/var/tmp", "/tmp/../tmp"])
