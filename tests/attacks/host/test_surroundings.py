@@ -130,6 +130,18 @@ NEVER = (
         "DBUS_SESSION_BUS_ADDRESS",
         "EDITOR",
     ),
+    "TAR_OPTIONS",
+    "RSYNC_RSH",
+    "VIMINIT",
+    "EXINIT",
+    "CARGO_HOME",
+    "RUSTC_WRAPPER",
+    "GOFLAGS",
+    "DOCKER_HOST",
+    "KUBECONFIG",
+    "ANSIBLE_CONFIG",
+    "PGSERVICEFILE",
+    "MYSQL_HOME",
 )
 
 
