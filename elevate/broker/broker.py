@@ -24,7 +24,7 @@ from elevate.broker.patience import Patience
 from elevate.broker.prompting import SensorPrompter, TerminalPrompter
 from elevate.broker.records import Records, concerns
 from elevate.canonical import Json
-from elevate.errors import PolicyError, TaskInvalidError
+from elevate.errors import NotEnrolledError, PolicyError, TaskInvalidError
 from elevate.hello import Proof, SoftwareHello
 from elevate.host.launcher import Launcher
 from elevate.host.processes import ProcessFacts, read_process
@@ -160,10 +160,17 @@ class Broker(Records):
         return grant
 
     def prompter(self, terminal: int | None) -> Prompter:
-        """Make the prompt for a request: on its terminal, or with the sensors alone where it has none."""
-        if terminal is None:
-            return SensorPrompter(self.hello)
-        return TerminalPrompter(self.hello, self.launcher, terminal)
+        """Make the prompt for a request: on its terminal, or with the sensors alone where it has none.
+
+        Raises:
+            NotEnrolledError: A real host has nowhere to show the request.
+        """
+        if terminal is not None:
+            return TerminalPrompter(self.hello, self.launcher, terminal)
+        # SECURITY: a touch or a glance by somebody who was shown nothing agrees to nothing; scripts on a test machine may.
+        if not (self.parts.host.emulated or self.parts.settings.allow_simulated_gestures):
+            raise NotEnrolledError("there is no terminal to show the request on", hint="run it from a terminal")
+        return SensorPrompter(self.hello)
 
     def enrol_owner(self, pin: bytes = b"") -> None:
         """Enrol this process's user with a PIN, a random one if not given, and with every sensor that is there.

@@ -1,13 +1,13 @@
 """Consent counts only where the requester does not own screen and keyboard."""
 
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from elevate.broker import Broker
 from elevate.broker.elevation import _check_strength, _raised
-from elevate.errors import GestureError
+from elevate.errors import GestureError, NotEnrolledError
 from elevate.model import Allow, Obligations, Outcome, VerifiedGesture
 from elevate.tasks import Task
 
@@ -46,3 +46,18 @@ def test_the_strength_that_was_verified_counts(broker: Broker, acr: str, needed:
     agreement = replace(broker.elevate(Task.run(["true"])).agreement, decision=decision)
     with nullcontext() if enough else pytest.raises(GestureError, match=needed):
         _check_strength(broker.parts, agreement, gesture)
+
+
+@dataclass(frozen=True)
+class _RealHost:
+    emulated: bool = False
+    name: str = "linux:1"
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_real_host_asks_nobody_who_is_shown_nothing(broker: Broker, *, simulated: bool) -> None:
+    """Without a terminal a sensor would be a silent yes; only a machine for tests, whose gestures are scripts, goes on."""
+    settings = replace(broker.parts.settings, allow_simulated_gestures=simulated)
+    broker.parts = replace(broker.parts, host=_RealHost(), settings=settings)  # type: ignore[arg-type]
+    with nullcontext() if simulated else pytest.raises(NotEnrolledError, match="no terminal to show"):
+        broker.prompter(None)
