@@ -9,105 +9,22 @@ Whose gestures: the requester's own, by the kernel's word. Only root, and the us
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
-from elevate.audit import body
-from elevate.broker.broker import Broker
-from elevate.broker.cancel import Cancellation
 from elevate.broker.prompting import TerminalPrompter
-from elevate.broker.terminal import OpenPrompt, Starter
+from elevate.broker.terminal import OpenPrompt
+from elevate.broker.visiting import Parameters, Visit, text, visit
 from elevate.canonical import Json
 from elevate.errors import DeniedError, GestureError, LockedOutError, PinRefusedError, TaskInvalidError
-from elevate.hello import Proof, SoftwareHello
+from elevate.hello import Proof
 from elevate.hello.container import PIN
 from elevate.hello.pins import wipe
 from elevate.hello.view import check_view
-from elevate.model import Requester
-from elevate.ports import Cancel, Draft, Entropy
+
+__all__ = ["METHODS", "Visit", "call", "visit"]
 
 T = TypeVar("T")
-Parameters = Mapping[str, Json]
-Note = Callable[[str, Mapping[str, Json]], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """Who has come, and with what.
-
-    Attributes:
-        requester: By the kernel's word.
-        owner_uid: The uid that the broker runs as; it and root may name another user.
-        terminal: Descriptor of the caller's terminal; None where there is none.
-        note: Writes an audit entry, or raises; nothing is changed that is not written down first.
-    """
-
-    hello: SoftwareHello
-    launcher: Starter
-    entropy: Entropy
-    requester: Requester
-    owner_uid: int
-    terminal: int | None = None
-    cancel: Cancel = field(default_factory=Cancellation)
-    note: Note
-
-    @property
-    def is_root(self) -> bool:
-        """Whether root has come; for a user's own broker its owner counts as that."""
-        return self.requester.process.uid in {0, self.owner_uid}
-
-    def user(self, parameters: Parameters) -> str:
-        """Give whose gestures are meant.
-
-        Raises:
-            DeniedError: Somebody else's, and this is not root.
-        """
-        named = _text(parameters, "user")
-        if named and named != self.requester.user and not self.is_root:
-            raise DeniedError("only root may manage another user's gestures")
-        return named or self.requester.user
-
-    def prompt(self) -> OpenPrompt:
-        """Open the prompt program on the caller's terminal."""
-        if self.terminal is None:
-            raise GestureError("there is no terminal to ask on", hint="run it from a terminal")
-        return OpenPrompt(self.launcher, self.terminal, self.cancel)
-
-    def written(self, action: str, user: str, gesture: str) -> None:
-        """Write down what is about to be changed."""
-        self.note(f"hello-{action}", {"user": user, "gesture": gesture})
-
-
-def visit(broker: Broker, requester: Requester, *, terminal: int | None, cancel: Cancel | None = None) -> Visit:
-    """Let someone in at a broker's desk.
-
-    Args:
-        broker: Whose.
-        requester: By the kernel's word.
-        terminal: Descriptor of the caller's terminal, checked to be one; the caller of this keeps it.
-        cancel: Fires when the client leaves.
-    """
-    uid = requester.process.uid
-    broker.patience.check(uid)
-
-    def note(event: str, members: Mapping[str, Json]) -> None:
-        # What is refused after it was written down fills the log as a refused request does.
-        broker.patience.refused(uid)
-        entry = body.actor(requester) | {"gesture": dict(members)}
-        broker.parts.store.append(Draft(event=event, request="", at=broker.parts.clock.read(), body=entry))
-
-    return Visit(
-        hello=broker.hello,
-        launcher=broker.launcher,
-        entropy=broker.parts.entropy,
-        requester=requester,
-        owner_uid=os.getuid(),
-        terminal=terminal,
-        cancel=cancel or Cancellation(),
-        note=note,
-    )
 
 
 def call(who: Visit, method: str, parameters: Parameters) -> dict[str, Json]:
@@ -128,7 +45,7 @@ def call(who: Visit, method: str, parameters: Parameters) -> dict[str, Json]:
 
 def enrol(who: Visit, parameters: Parameters) -> dict[str, Json]:
     """Enrol a PIN, or a further gesture on the proof of an existing one."""
-    user, gesture, label = who.user(parameters), _text(parameters, "gesture") or PIN, _text(parameters, "label")
+    user, gesture, label = who.user(parameters), text(parameters, "gesture") or PIN, text(parameters, "label")
     if gesture == PIN:
         return {"enrolled": _first_pin(who, user)}
     who.hello.check_may_add(user, gesture)
@@ -157,11 +74,10 @@ def verify(who: Visit, parameters: Parameters) -> dict[str, Json]:
     del parameters
     nonce = who.entropy.token_bytes(16)
     challenge = nonce + hashlib.sha256(b"elevate hello verify\0" + nonce).digest()
-    if who.terminal is None:
-        raise GestureError("there is no terminal to ask on", hint="run it from a terminal")
-    prompter = TerminalPrompter(who.hello, who.launcher, who.terminal)
-    made = prompter.ask(check_view(who.requester), user, challenge, cancel=who.cancel)
-    found = who.hello.verify(user, made, challenge)
+    with who.turn() as terminal:
+        prompter = TerminalPrompter(who.hello, who.launcher, terminal)
+        made = prompter.ask(check_view(who.requester), user, challenge, cancel=who.cancel)
+        found = who.hello.verify(user, made, challenge)
     who.note("hello-verified", {"user": user, "gesture": found.method})
     amr: list[Json] = list(found.amr)
     shown: dict[str, Json] = {
@@ -184,14 +100,14 @@ def test(who: Visit, parameters: Parameters) -> dict[str, Json]:
 
 def rename(who: Visit, parameters: Parameters) -> dict[str, Json]:
     """Give a gesture a name."""
-    user, gesture = who.user(parameters), _text(parameters, "gesture")
+    user, gesture = who.user(parameters), text(parameters, "gesture")
     who.written("renaming", user, gesture)
-    return {"enrolled": who.hello.rename(user, gesture, _text(parameters, "label"))}
+    return {"enrolled": who.hello.rename(user, gesture, text(parameters, "label"))}
 
 
 def remove(who: Visit, parameters: Parameters) -> dict[str, Json]:
     """Take a gesture away, on the proof of the PIN."""
-    user, gesture = who.user({}), _text(parameters, "gesture")
+    user, gesture = who.user({}), text(parameters, "gesture")
 
     def take(proof: Proof) -> list[dict[str, Json]]:
         who.written("removing", user, gesture)
@@ -206,7 +122,7 @@ def remove(who: Visit, parameters: Parameters) -> dict[str, Json]:
 
 def change_pin(who: Visit, parameters: Parameters) -> dict[str, Json]:
     """Put a new PIN in place of the old one, on the proof of the old one or of another gesture."""
-    user, gesture = who.user({}), _text(parameters, "gesture") or PIN
+    user, gesture = who.user({}), text(parameters, "gesture") or PIN
     who.hello.vault.load(user)
     if gesture != PIN and who.requester.remote and not who.hello.settings.allow_remote_gestures:
         raise DeniedError("a sensor sees who is at this machine, and this session came over a network")
@@ -234,6 +150,14 @@ def reset(who: Visit, parameters: Parameters) -> dict[str, Json]:
     return {}
 
 
+def unlock(who: Visit, parameters: Parameters) -> dict[str, Json]:
+    """Forget a person's wrong tries and keep the gestures; on a root broker for root only."""
+    user = who.user(parameters)
+    who.written("unlocking", user, PIN)
+    who.hello.unlock_tries(user, root=who.is_root)
+    return {"gestures": list(who.hello.list(user))}
+
+
 METHODS: Mapping[str, Callable[[Visit, Parameters], dict[str, Json]]] = {
     "HelloEnrol": enrol,
     "HelloList": listing,
@@ -243,6 +167,7 @@ METHODS: Mapping[str, Callable[[Visit, Parameters], dict[str, Json]]] = {
     "HelloRemove": remove,
     "HelloChangePin": change_pin,
     "HelloReset": reset,
+    "HelloUnlock": unlock,
 }
 
 
@@ -299,12 +224,3 @@ def _with_pin(who: Visit, prompt: OpenPrompt, user: str, act: Callable[[Proof], 
             message = exc.message
         finally:
             wipe(secret)
-
-
-def _text(parameters: Parameters, name: str) -> str:
-    value = parameters.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or len(value) > 256:  # noqa: PLR2004 - a bound on what comes over the socket
-        raise TaskInvalidError(f"the parameter {name} is a short text")
-    return value

@@ -110,6 +110,12 @@ def reset(
     typer.echo("all gestures and keys are destroyed; enrol anew with: elevate hello enrol")
 
 
+@app.command()
+def unlock(*, user: User = "", as_json: AsJson = False) -> None:
+    """Forget a user's wrong PINs and keep the gestures; on a machine's broker for root."""
+    _show_gestures(_rows(ask("HelloUnlock", {"user": user})["gestures"]), as_json=as_json)
+
+
 def ask(method: str, parameters: Mapping[str, Json], *, terminal: bool = False) -> dict[str, Json]:
     """Ask the broker; where none runs, open the user's own folder.
 

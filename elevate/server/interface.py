@@ -118,6 +118,9 @@ method HelloChangePin(gesture: ?string, terminal_fd: ?int) -> (enrolled: object)
 # Destroy all gestures and keys; on a machine's broker for root.
 method HelloReset(user: ?string) -> ()
 
+# Forget wrong PINs and keep the gestures; on a machine's broker for root.
+method HelloUnlock(user: ?string) -> (gestures: []object)
+
 error Failed (code: string, message: string, hint: string, exit_code: int, windows_code: ?int, request: ?string)
 """
 

@@ -11,6 +11,7 @@ import pytest
 
 from elevate.broker.enrolling import Visit, call
 from elevate.broker.prompting import TerminalPrompter
+from elevate.broker.turns import Turns
 from elevate.errors import DeniedError, ElevateError, GestureDisabledError, GestureError, NotEnrolledError, PromptTimedOutError
 from elevate.hello import Proof, SoftwareHello, prompt_view
 from elevate.hello.container import owner_of
@@ -18,7 +19,7 @@ from elevate.hello.private import SlotFile
 from elevate.hello.settings import AntiSpoofing
 from elevate.host.launcher import Launcher
 from elevate.model import Requester
-from elevate.testing import SeededEntropy
+from elevate.testing import ManualClock, SeededEntropy
 from tests.hello.parts import OFFER, TPM_ONLY, USER, WRONG, Machine, Switch, agreement, pin_proof, sign
 from tests.hello.pty import Asking, Person
 
@@ -84,6 +85,7 @@ def visitor(hello: SoftwareHello, requester: Requester, terminal: int, launcher:
         entropy=SeededEntropy(1),
         requester=requester,
         owner_uid=0,
+        turns=Turns(ManualClock()),
         terminal=terminal,
         cancel=Switch(),
         note=lambda event, _members: notes.append(event),

@@ -7,9 +7,21 @@ import orjson
 import pytest
 
 from elevate.broker import Broker
+from elevate.broker.cancel import Cancellation
 from elevate.broker.enrolling import METHODS, Visit, call, visit
+from elevate.broker.turns import FREE_REFUSALS
 from elevate.canonical import Json
-from elevate.errors import DeclinedError, DeniedError, GestureError, HelloError, LockedOutError, TaskInvalidError
+from elevate.errors import (
+    BusyError,
+    CancelledError,
+    DeclinedError,
+    DeniedError,
+    GestureError,
+    HelloError,
+    LockedOutError,
+    TaskInvalidError,
+)
+from elevate.hello import Proof
 from elevate.model import Requester
 from elevate.server.interface import DESCRIPTION
 from tests.hello.parts import CHEAPEST, PIN, USER, WRONG, agreement
@@ -49,6 +61,7 @@ def requester(uid: int, user: str = USER) -> Requester:
 @pytest.fixture
 def desk(broker: Broker) -> Iterator[Desk]:
     broker.hello.reset(USER)
+    broker.parts.turns.answered(USER)
     with Person() as person:
         yield Desk(broker, person)
 
@@ -146,11 +159,49 @@ def test_attack_45_nobody_manages_another_users_gestures(desk: Desk) -> None:
     """But root, who may."""
     enrolled(desk)
     mallory = replace(desk.visit, requester=requester(4711, "mallory"))
-    for method in ("HelloList", "HelloReset", "HelloEnrol", "HelloRename"):
+    for method in ("HelloList", "HelloReset", "HelloEnrol", "HelloRename", "HelloUnlock"):
         with pytest.raises(DeniedError):
             call(mallory, method, {"user": USER, "gesture": "pin"})
     assert [one["gesture"] for one in desk.broker.hello.list(USER)] == ["pin"]
     assert call(replace(desk.visit, requester=requester(0, "root")), "HelloReset", {"user": USER}) == {}
+
+
+def test_35_visits_wait_in_the_queue_of_prompts_and_wear_out_patience(desk: Desk) -> None:
+    """A second prompt does not come up beside the first, and who keeps declining is asked less and less."""
+    enrolled(desk)
+    turns = desk.broker.parts.turns
+    asking = desk.calls("HelloChangePin")
+    desk.person.sees("PIN: ")
+    assert turns.open_prompts() == 1
+    with pytest.raises(CancelledError):
+        call(replace(desk.visit, cancel=_gone()), "HelloVerify", {})
+    desk.person.types(b"\x03")
+    with pytest.raises(DeclinedError):
+        asking.result()
+    for _ in range(FREE_REFUSALS):
+        turns.refused(USER)
+    with pytest.raises(BusyError):
+        call(desk.visit, "HelloVerify", {})
+
+
+def test_root_forgets_wrong_pins_and_keeps_the_gestures(desk: Desk) -> None:
+    """The person is let in again by the same PIN, and the log names who did it."""
+    enrolled(desk)
+    for _ in range(3):
+        with pytest.raises(GestureError):
+            desk.broker.hello.change_pin(USER, Proof(gesture="pin", secret=bytearray(WRONG)), bytearray(NEW))
+    assert desk.broker.hello.offer(USER).pin_phrase
+    gestures = call(replace(desk.visit, requester=requester(0, "root")), "HelloUnlock", {"user": USER})["gestures"]
+    assert isinstance(gestures, list)
+    assert len(gestures) == 1
+    assert not desk.broker.hello.offer(USER).pin_phrase
+    assert events(desk.broker)[-1] == "hello-unlocking"
+
+
+def _gone() -> Cancellation:
+    switch = Cancellation()
+    switch.cancel()
+    return switch
 
 
 def test_bad_calls_are_one_clear_error(desk: Desk) -> None:
