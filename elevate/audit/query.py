@@ -82,14 +82,21 @@ def parse(text: str, now_us: int) -> Query:
     )
 
 
-def terms_of(entry: Entry, user: str) -> frozenset[str]:
+def own_term(user: str, uid: int) -> str:
+    """Name whose request an entry belongs to; no word of a search can be this term."""
+    return f"own:{uid}:{user}"
+
+
+def terms_of(entry: Entry, user: str, uid: int = -1) -> frozenset[str]:
     """Give what an entry is found by.
 
     Args:
         entry: With its openings, as far as they are there.
         user: Whose request it belongs to; empty where nobody's.
+        uid: The same one's, by the kernel's word.
     """
     found = {f"event:{entry.event}", *(f"user:{name}" for name in (user, member(entry.body, "actor", "user")) if name)}
+    found |= {own_term(user, uid)} if user else set()
     found |= {f"outcome:{name}" for name in _outcomes(entry.event)}
     for key, part, name in (("kind", "task", "kind"), ("code", "reason", "code"), ("method", "authentication", "method")):
         found |= {f"{key}:{value}" for value in _texts(entry.body, part, name)}

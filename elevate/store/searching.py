@@ -17,6 +17,8 @@ from elevate.audit.ranges import as_bytes
 from elevate.store.reader import LedgerReader
 
 BLOCK = 1024
+FORMAT = 2
+"""Of the terms in the index; an index of another format is made again."""
 _BYTES = BLOCK // 8
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS blocks(block INTEGER PRIMARY KEY, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL);
@@ -26,7 +28,7 @@ CREATE TABLE IF NOT EXISTS bits(term INTEGER NOT NULL, block INTEGER NOT NULL, b
 CREATE TABLE IF NOT EXISTS source(generation TEXT NOT NULL);
 """
 _ENTRIES = """
-SELECT e.seq, e.data, o.data, r.user FROM entries e LEFT JOIN openings o ON o.seq = e.seq
+SELECT e.seq, e.data, o.data, r.user, r.uid FROM entries e LEFT JOIN openings o ON o.seq = e.seq
 LEFT JOIN requests r ON r.request = CAST(substr(e.data, instr(e.data, CAST('"request":"' AS BLOB)) + 11, 32) AS TEXT)
 WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq
 """
@@ -40,7 +42,7 @@ def index_path(ledger: Path) -> Path:
 
 def source_of(generation: str, erased: str) -> str:
     """Name what an index was made of: the ledger, and its last erasure; an index of anything else is made again."""
-    return f"{generation} {erased}"
+    return f"{FORMAT} {generation} {erased}"
 
 
 def remove_index(ledger: Path) -> None:
@@ -77,7 +79,7 @@ def read_block(reader: LedgerReader, start: int, stop: int, *, bits: int = -1, w
         bits: Which of the positions to look at, the lowest first.
         words: Texts in lower case, all of which the stored bytes must hold.
     """
-    for seq, data, openings, user in reader.rows(_ENTRIES, start, stop):
+    for seq, data, openings, user, uid in reader.rows(_ENTRIES, start, stop):
         if not bits >> int(seq) - start & 1:
             continue
         raw, hidden = as_bytes(data), as_bytes(openings)
@@ -86,7 +88,7 @@ def read_block(reader: LedgerReader, start: int, stop: int, *, bits: int = -1, w
             if not all(word in text for word in words):
                 continue
         entry = open_entry(raw, hidden)
-        yield entry, terms_of(entry, str(user or ""))
+        yield entry, terms_of(entry, str(user or ""), -1 if uid is None else int(uid))
 
 
 class SearchIndex:
@@ -95,15 +97,16 @@ class SearchIndex:
     Args:
         reader: The ledger.
         memory: Keep the index in memory only, as where nothing can be written beside the ledger.
+        most: Bring it forward by at most so many blocks; all of them where not given.
     """
 
-    def __init__(self, reader: LedgerReader, *, memory: bool = False) -> None:
+    def __init__(self, reader: LedgerReader, *, memory: bool = False, most: int | None = None) -> None:
         self._reader = reader
         source = source_of(reader.meta("generation"), reader.meta("erased"))
         self._connection = _connect(reader.path, source, memory=memory)
         self.blocks = reader.size() // BLOCK
         self._terms = {str(term): int(str(number)) for number, term in self._connection.execute("SELECT id, term FROM terms")}
-        self._catch_up()
+        self._catch_up(most)
 
     def close(self) -> None:
         """Close the index's file."""
@@ -133,8 +136,9 @@ class SearchIndex:
         query = "SELECT bits FROM bits WHERE term = ? AND block = ?"
         return int.from_bytes(as_bytes(self._connection.execute(query, (self._terms.get(term, -1), block)).get), "big")
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, most: int | None) -> None:
         done = int(self._connection.execute("SELECT coalesce(max(block) + 1, 0) FROM blocks").get)
+        self.blocks = self.blocks if most is None else min(self.blocks, done + most)
         for block in range(done, self.blocks):
             bits, first_us, last_us = bits_of(self._reader, block)
             with self._connection:
@@ -184,7 +188,7 @@ def search_found(reader: LedgerReader, query: Query) -> Iterator[Found]:
 def _pages(reader: LedgerReader, query: Query, blocks: range, size: int) -> Iterator[list[Found]]:
     """Give what a query means in each of some blocks."""
     index = SearchIndex(reader, memory=not os.access(reader.path.parent, os.W_OK))
-    words = [word.encode() for word in query.words]
+    words = [word.encode() for word in query.words if word.isascii()]  # others have capitals that bytes do not know
     try:
         for block in blocks:
             bits = index.candidates(query, block) if block < index.blocks else -1

@@ -1,0 +1,54 @@
+"""What an ordinary user may see of the entries of their own requests: what they asked, what was shown, how it ended.
+
+The log has two audiences. It keeps the full reason of a refusal, and what the broker found out about files that the user may
+not be able to read; a caller gets the code. What is listed here was told to the requester by the broker or came from there;
+every other member, and every one that is added later, is left out. Pure.
+
+SECURITY: a search over one's own entries looks at this form of them only. Else words become an oracle: ``ab12`` found or not
+found says digit by digit what the hash is of a file that only root can read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from elevate.audit.entry import Entry
+from elevate.canonical import Json
+from elevate.lifecycle import State
+
+_SEEN: Mapping[str, frozenset[str] | None] = {
+    "actor": None,
+    "task": frozenset({"kind", "display", "why", "cwd", "environment", "mode"}),
+    "decision": None,
+    "authentication": None,
+    "token": None,
+    "process": None,
+    "reason": frozenset({"code"}),
+}
+"""Members of each part; None stands for all."""
+_SHOWN = frozenset({"path", "sha256", "digest", "request_digest"})
+"""Of a task, once the person was asked to agree to it."""
+_AGREED = frozenset({State.PROMPTING.value, State.ISSUED.value})
+_OTHERS = frozenset({"user", "uid"})
+"""Of somebody else who acted on the request, as root who took its token back."""
+
+
+def own_view(entry: Entry, uid: int) -> Entry:
+    """Give an entry of a request as its requester may see it.
+
+    Args:
+        entry: Opened.
+        uid: The requester's.
+    """
+    body = {part: _part(part, value, entry.event, uid) for part, value in entry.body.items() if part in _SEEN}
+    return replace(entry, body=body)
+
+
+def _part(part: str, value: Json, event: str, uid: int) -> Json:
+    names = _SEEN[part]
+    if not isinstance(value, dict):
+        return None
+    if part == "actor" and value.get("uid") != uid:
+        names = _OTHERS
+    elif part == "task" and event in _AGREED and names is not None:
+        names = names | _SHOWN
+    return value if names is None else {name: member for name, member in value.items() if name in names}
