@@ -45,9 +45,9 @@ _FLAGS = {
     "-v": "validate",
     "--validate": "validate",
     "-k": "forget",
-    "-K": "forget",
+    "-K": "forget_all",
     "--reset-timestamp": "forget",
-    "--remove-timestamp": "forget",
+    "--remove-timestamp": "forget_all",
     "-h": "help",
     "--help": "help",
 }
@@ -69,8 +69,9 @@ _HINTS = {
     "--stdin": "run it from a terminal, or enrol a sensor",
     "-E": "name them: --preserve-env=NAME,NAME",
 }
-ALONE = ("help", "list", "validate", "forget")
+ALONE = ("help", "list", "validate", "forget", "forget_all")
 """Options that need no command."""
+_TAKE_NONE = {"validate": "-v", "forget_all": "-K"}
 
 
 def parse(words: "list[str]", environ: "dict[bytes, bytes]") -> "tuple[dict[str, object], list[str]]":
@@ -89,16 +90,19 @@ def parse(words: "list[str]", environ: "dict[bytes, bytes]") -> "tuple[dict[str,
     """
     options: dict[str, object] = {}
     rest = list(words)
-    while rest and rest[0].startswith("-") and rest[0] != "-":
+    added: dict[str, str] = {}
+    while rest and (_is_option(rest[0]) or _is_assignment(rest[0])):
         word = rest.pop(0)
         if word == "--":
             break
-        _option(word, rest, options)
-    added = _preserved(str(options.get("preserve", "")), environ) | _assigned(rest)
+        if _is_option(word):
+            _option(word, rest, options)
+            added |= _preserved(str(options.pop("preserve", "")), environ)
+        else:
+            name, _, added[name] = word.partition("=")
     if added:
         options["env"] = added
-    if not rest and not any(name in options for name in ALONE):
-        raise TaskInvalidError("the command is empty", hint="give a command: elevate run -- COMMAND")
+    _check_command(rest, options)
     _check_identity(options)
     return options, rest
 
@@ -124,13 +128,21 @@ def _preserved(names: str, environ: "dict[bytes, bytes]") -> "dict[str, str]":
     return {name: value.decode("utf-8", "surrogateescape") for name, value in found if value is not None}
 
 
-def _assigned(rest: "list[str]") -> "dict[str, str]":
-    """Take ``VAR=value`` words from the front."""
-    found: dict[str, str] = {}
-    while rest and "=" in rest[0] and rest[0].partition("=")[0].isidentifier():
-        name, _, value = rest.pop(0).partition("=")
-        found[name] = value
-    return found
+def _check_command(rest: "list[str]", options: "dict[str, object]") -> None:
+    for name, option in _TAKE_NONE.items():
+        if rest and name in options:
+            raise TaskInvalidError(f"the option {option} takes no command", hint="give one of the two")
+    if not rest and not any(name in options for name in ALONE):
+        raise TaskInvalidError("the command is empty", hint="give a command: elevate run -- COMMAND")
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and word != "-"
+
+
+def _is_assignment(word: str) -> bool:
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.isidentifier()
 
 
 def _check_identity(options: "dict[str, object]") -> None:

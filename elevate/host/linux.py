@@ -40,6 +40,7 @@ CHORES = Path(__file__).with_name("chores.py")
 _MACHINE_ID = Path("/etc/machine-id")
 _NO_UID = 2**32 - 1
 _MAX_SESSION = 64
+_MAX_COMMAND = 4096
 
 
 class LinuxHost:
@@ -142,7 +143,8 @@ class LinuxHost:
         check_window(inspection, obligations, window)
         jail = jail_for(inspection.task.task.kind, account, obligations)
         inspection.begin()
-        env = self._environment(account, jail, session) | dict(inspection.additions)
+        env = self._environment(account, jail, session)
+        env |= {"SUDO_COMMAND": " ".join(inspection.task.argv or inspection.command)[:_MAX_COMMAND], **inspection.additions}
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
             plan = _plan(inspection, stdin)
