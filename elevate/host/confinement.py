@@ -3,6 +3,8 @@
 - ``identity = "account"``, the default: the uid of the hidden account, with the rule's capabilities as ambient ones, or none.
 - ``identity = "root"``: uid 0, bounded by the rule's capabilities; where the rule names none, by `ROOT`, which is what package
   managers need. It has no module, raw I/O, boot, ptrace, mount or network administration.
+- ``read_only`` and ``writable`` confine a task (`elevate.host.confine`): capabilities by which it would write past that are not
+  given, and where the rule itself names one the task is refused. A service manager writes for others, so it is not asked.
 - What the machine does itself for a task (`package.install`, `service.control`, `file.write`) is uid 0 with what that one kind
   needs: its program and arguments are the broker's own.
 """
@@ -11,10 +13,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from elevate.errors import HostError
+from elevate.host import seccomp
 from elevate.host.accounts import Account
+from elevate.host.confine import UNDOING
 from elevate.host.kernel import CAPABILITIES
 from elevate.host.launcher import Jail
-from elevate.model import Obligations
+from elevate.model import InspectedTask, Obligations
 
 _FILES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID")
 ROOT = (
@@ -32,32 +36,73 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Capabilities of what the machine does itself."""
 
-_KEPT = frozenset({"identity", "capabilities", "network", "read_only", "interactive"})
+_KEPT = frozenset({"identity", "capabilities", "network", "read_only", "writable", "interactive"})
 _BROKERS = frozenset({"approvals", "approver_groups", "approver_users", "ticket", "gesture_age_seconds"})
 
 
-def jail_for(kind: str, account: Account, obligations: Obligations) -> Jail:
+NOTHING = "-"
+"""In a list of places: none."""
+
+
+def jail_for(task: InspectedTask, account: Account, obligations: Obligations) -> Jail:
     """Give the jail of one task.
 
     Raises:
         HostError: An obligation that this host can't keep, or a capability that the kernel does not know.
     """
+    kind = task.task.kind
     wanted = dict(obligations.extra)
     unkept = sorted(wanted.keys() - _KEPT - _BROKERS)
     if unkept:
         raise HostError(f"this host can't keep the obligation {unkept[0]}", hint="take it out of the rule, or use another host")
+    read_only = _names(wanted.get("read_only"))
+    writable = tuple(path for path in _names(wanted["writable"]) if path != NOTHING) if "writable" in wanted else None
     as_root = wanted.get("identity") == "root" or kind in KINDS
-    names = KINDS.get(kind) or _names(wanted.get("capabilities")) or (ROOT if as_root else ())
+    own = _names(wanted.get("capabilities")) if kind not in KINDS else ()
+    names = KINDS.get(kind) or own or (ROOT if as_root else ())
+    if read_only or writable is not None:
+        _check_confined(task, own, read_only, writable)
+        names = tuple(name for name in names if name.removeprefix("CAP_") not in UNDOING)
     return Jail(
         uid=0 if as_root else account.uid,
         gid=0 if as_root else account.gid,
         home=account.home,
         capabilities=numbers_of(names),
         network=wanted.get("network", True) is True,
-        read_only=_names(wanted.get("read_only")),
+        read_only=read_only,
+        writable=writable,
         private=kind != "file.write",
         watch=kind in {"process.run", "package.install"},
     )
+
+
+def _check_confined(
+    task: InspectedTask, capabilities: tuple[str, ...], read_only: tuple[str, ...], writable: tuple[str, ...] | None
+) -> None:
+    """Refuse what would write past its lists.
+
+    Raises:
+        HostError: The machine can't confine, or not this kind of task, or not with these capabilities; or the file that is
+            written is not among those that may be.
+    """
+    kind, file = task.task.kind, task.file
+    undoing = [name for name in capabilities if name.removeprefix("CAP_") in UNDOING]
+    if undoing:
+        raise HostError(
+            f"this host can't keep read_only or writable for a task with {undoing[0]}", hint="take one out of the rule"
+        )
+    if kind == "service.control" or not seccomp.known():
+        raise HostError(f"this host can't keep read_only or writable for {kind}", hint="take them out of the rule")
+    if kind == "file.write" and file is not None:
+        # SECURITY: the folder comes by descriptor, from outside of the task's mounts.
+        inside = writable is None or any(is_below(file.path, place) for place in writable)
+        if not inside or any(is_below(file.path, place) for place in read_only):
+            raise HostError("the rule does not let this file be written", hint="see read_only and writable in the rule")
+
+
+def is_below(path: str, place: str) -> bool:
+    """Say whether a path is a place or lies below it."""
+    return path == place or path.startswith(place.rstrip("/") + "/")
 
 
 def numbers_of(names: tuple[str, ...]) -> tuple[int, ...]:

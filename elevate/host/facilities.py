@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from elevate.host import cgroups, kernel, services
+from elevate.host import cgroups, confine, kernel, services
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ def examine() -> tuple[Facility, ...]:
         _wanted("cgroup", cgroups.base, "no second net: the PID namespace alone ends a task's tree"),
         _wanted("fanotify", _fanotify, "receipts of programs do not list what was written"),
         _needed("memory files that can be executed", _memory, "programs that others could change run from sealed copies"),
+        _wanted("filter", confine.filter_offered, "rules with read_only or writable are refused: no filter is known here"),
+        _wanted("landlock", confine.landlock_offered, "read_only and writable are kept by mounts and a filter alone"),
         _needed("useradd", lambda: _there("/usr/sbin/useradd"), "hidden admin accounts are made with it"),
         _wanted("dpkg", lambda: _there("/usr/bin/dpkg"), "no packages are installed, and no rule by package matches"),
         _wanted("service manager", _managers, "services can't be controlled"),

@@ -4,7 +4,8 @@ Two stages, both in the launcher. `settle` runs ahead, while the launcher waits 
 namespace, so that the tree ends with it, and gets its own mounts, IPC and cgroup. `furnish` and `become` follow the order:
 
 - /tmp, /var/tmp, /dev/shm and the scratch home are new and empty, and go with the namespace; /run/user is hidden;
-- the broker's own state is hidden; cgroup file systems, the policy and the rule's read-only folders can't be written;
+- the broker's own state is hidden; cgroup file systems and the policy can't be written;
+- a task whose rule says what it can't write, or what alone it can, is confined besides: `elevate.host.confine`;
 - groups, user and capabilities are set, and then read back: what is not exactly as ordered stops the task.
 
 Standard library only.
@@ -14,7 +15,7 @@ import errno
 import os
 import resource
 
-from elevate.host import cgroups, kernel
+from elevate.host import cgroups, confine, kernel, mounts
 
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the places that each task gets anew
 _HIDDEN = "/run/user"
@@ -43,10 +44,15 @@ def settle(cgroup: str) -> None:
         kernel.mount("", place, "", kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _QUIET)
 
 
-def furnish(order: Fields) -> None:
-    """Give the task its scratch folders, its working directory and its read-only ones."""
-    for path in order["read_only"]:
-        kernel.bind_read_only(os.fsdecode(path))
+def furnish(order: Fields) -> int:
+    """Give the task its mounts: scratch folders, its working directory, and what a confined one can't write.
+
+    Returns:
+        The descriptor of its landlock rules; -1 where it has none.
+    """
+    confined = confine.wanted(order)
+    if confined:
+        confine.furnish(order)
     cwd = os.fsdecode(order["cwd"][0])
     kept = os.open(cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     uid, gid = int(order["uid"][0]), int(order["gid"][0])
@@ -56,11 +62,13 @@ def furnish(order: Fields) -> None:
     if order["private"] and os.path.isdir(_HIDDEN):
         _scratch(_HIDDEN, "mode=755")
     _close_the_brokers_own()
-    _scratch(os.fsdecode(order["home"][0]), f"mode=700,uid={uid},gid={gid}")
+    home = os.fsdecode(order["home"][0])
+    _scratch(home, f"mode=700,uid={uid},gid={gid}")
     if cwd.startswith(tuple(f"{place}/" for place in places)):
         os.makedirs(cwd, 0o755, exist_ok=True)
         kernel.mount(f"/proc/self/fd/{kept}", cwd, "", kernel.MS_BIND)
     os.close(kept)
+    return confine.rules(order, [*places, home]) if confined else -1
 
 
 def _close_the_brokers_own() -> None:
@@ -69,7 +77,7 @@ def _close_the_brokers_own() -> None:
         if os.path.isdir(place):
             _scratch(place, "mode=700")
     if os.path.isdir(_POLICY):
-        kernel.bind_read_only(_POLICY)
+        mounts.cover_read_only(_POLICY)
 
 
 def enter(order: Fields, opened: int | None) -> None:

@@ -5,7 +5,6 @@ Standard library only: the launcher program imports this. Every function raises 
 
 import ctypes
 import os
-import re
 import struct
 from functools import cache
 
@@ -14,7 +13,8 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 19
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 8, 32, 4096, 16384
+MS_PRIVATE, MS_SLAVE = 1 << 18, 1 << 19
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 4, 8, 24, 36
 PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 38, 47
@@ -33,10 +33,10 @@ _FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_MARK_ADD, _FAN_MARK_MOUNT, _FAN_CLOSE_WRITE = 
 _AT_FDCWD, _AT_EMPTY_PATH, _STATX_BTIME = -100, 0x1000, 0x800
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
-_ESCAPED = re.compile(rb"\\([0-7]{3})")
 _VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fanotify_mark.argtypes = (ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p)
+_libc.syscall.restype = ctypes.c_long
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
@@ -52,6 +52,14 @@ def _checked(result: int) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def call(number: int, *arguments: int | bytes) -> int:
+    """Make a system call by its number, the same on all machines from 424 on; give what it returns."""
+    plain = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
+    result: int = _libc.syscall(ctypes.c_long(number), *plain)
+    _checked(min(result, 0))
+    return result
 
 
 def prctl(option: int, *values: int) -> None:
@@ -80,28 +88,6 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
     """Mount."""
     text = [os.fsencode(part) for part in (source, target, kind)]
     _checked(_libc.mount(*text, ctypes.c_ulong(flags), options.encode()))
-
-
-def bind_read_only(path: str) -> None:
-    """Make a folder or file, with all that is mounted below at this moment, read-only at its own place."""
-    place = os.path.realpath(path)
-    mount(place, place, "", MS_BIND | MS_REC)
-    # SECURITY: a remount reaches one mount only; what is mounted below it stays as it was.
-    for below, options in _mounts_of(place):
-        exec_too = MS_NOEXEC if "noexec" in options else 0
-        mount("", below, "", MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | exec_too)
-
-
-def _mounts_of(place: str) -> list[tuple[str, list[str]]]:
-    """Give the mounts at a place and below, each with its options."""
-    found = []
-    with open("/proc/self/mountinfo", "rb") as file:
-        for line in file:
-            fields = line.split(b" ", 6)
-            path = os.fsdecode(_ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), fields[4]))
-            if path == place or path.startswith(place.rstrip("/") + "/"):
-                found.append((path, fields[5].decode("ascii", "replace").split(",")))
-    return found
 
 
 def set_capabilities(numbers: tuple[int, ...], *, inheritable: bool) -> None:

@@ -58,7 +58,7 @@ class LinuxHost:
     """
 
     emulated = False
-    keeps = frozenset({"network", "read_only"})
+    keeps = frozenset({"network", "read_only", "writable"})
 
     def __init__(self, folder: Path, *, launcher: Launcher, clock: Clock, entropy: Entropy, homes: Path = HOMES) -> None:
         if os.geteuid() != 0:
@@ -141,7 +141,7 @@ class LinuxHost:
             raise HostError("the identity is not the requester's admin account")
         obligations = obligations or Obligations()
         check_window(inspection, obligations, window)
-        jail = jail_for(inspection.task.task.kind, account, obligations)
+        jail = jail_for(inspection.task, account, obligations)
         inspection.begin()
         env = self._environment(account, jail, session)
         env |= {"SUDO_COMMAND": " ".join(inspection.task.argv or inspection.command)[:_MAX_COMMAND], **inspection.additions}

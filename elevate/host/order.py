@@ -17,6 +17,7 @@ class Jail:
         home: A folder that is there, on which the scratch home is mounted.
         network: False leaves the task without any network.
         read_only: Folders or files that it can't write.
+        writable: The only ones that it can write, beside its scratch folders; None: no such list.
         watch: The report says which files were written.
         private: /tmp and its like are new and empty, and run-time folders hidden; False for programs of elevate's own only.
     """
@@ -27,6 +28,7 @@ class Jail:
     capabilities: tuple[int, ...] = ()
     network: bool = True
     read_only: tuple[str, ...] = ()
+    writable: tuple[str, ...] | None = None
     private: bool = True
     watch: bool = False
 
@@ -106,4 +108,6 @@ def _encode_jail(jail: Jail | None) -> dict[str, list[bytes]]:
         "private": [b"1"] if jail.private else [],
         "network": [b"1"] if jail.network else [],
         "read_only": [os.fsencode(path) for path in jail.read_only],
+        "limited": [] if jail.writable is None else [b"1"],
+        "writable": [os.fsencode(path) for path in jail.writable or ()],
     }

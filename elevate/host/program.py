@@ -25,7 +25,7 @@ import time
 if __name__ == "__main__":
     sys.path.append(__file__.rsplit("/elevate/", 1)[0])
 
-from elevate.host import cgroups, jail, kernel, wire
+from elevate.host import cgroups, confine, jail, kernel, wire
 from elevate.host.watch import Watch, wake_on_child
 from elevate.host.writes import Writes
 
@@ -159,7 +159,8 @@ class Ahead:
             if select.select([self.channel], [], [], 0)[0]:
                 return 0, errno.EPIPE + wire.SURROUNDINGS
             if order["jail"]:
-                jail.furnish(order)
+                rules = jail.furnish(order)
+                fds = [*fds, *([rules] if rules >= 0 else [])]
                 self.writes = _watch_writes() if order["watch"] else None
             socket.send_fds(self.orders, [wire.MAGIC], fds)
         except OSError as exc:
@@ -222,6 +223,9 @@ def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
     if order["terminal"]:
         fcntl.ioctl(int(order["terminal"][0]), _TIOCSCTTY, 0)
     limit_descriptors()
+    confined = bool(order["jail"]) and confine.wanted(order)
+    if confined:
+        program = confine.own_views(program, targets)
     if order["jail"]:
         jail.become(order)
         jail.enter(order, directory)
@@ -231,6 +235,8 @@ def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
         os.chdir(order["cwd"][0])
     if order["no_new_privs"]:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    if confined:
+        confine.close(next(rest, None))
     environment = dict(entry.split(b"=", 1) for entry in order["env"])
     answer[1] = True
     os.execve(order["argv"][0] if program is None else readable(program), order["argv"], environment)  # noqa: S606 - no shell

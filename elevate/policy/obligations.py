@@ -62,6 +62,23 @@ def _common_set(one: Value, other: Value) -> Value:
     return (_common(one, other) or ("-",)) if one and other else one or other
 
 
+def _common_places(one: Value, other: Value) -> Value:
+    """Give the places that lie in both lists, where an empty one is everywhere; ``-`` alone is nowhere."""
+    if not one or not other:
+        return _outermost(_names(one or other))
+    pairs = [(mine, its) for mine in _names(one) for its in _names(other)]
+    inner = [mine for mine, its in pairs if _inside(mine, its)] + [its for mine, its in pairs if _inside(its, mine)]
+    return _outermost(tuple(inner)) or ("-",)
+
+
+def _outermost(places: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(one for one in set(places) if not any(_inside(one, other) for other in places if other != one)))
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
 def _names(value: Value) -> tuple[str, ...]:
     return value if isinstance(value, tuple) else ()
 
@@ -89,6 +106,7 @@ DEMANDS: Mapping[str, Demand] = MappingProxyType(
         "identity": Demand("account", _later(IDENTITIES)),
         "capabilities": Demand((), _common),
         "read_only": Demand((), _union),
+        "writable": Demand((), _common_places),
         "network": Demand(default=True, stricter=_both),
         "interactive": Demand(default=False, stricter=_both),
         "children": Demand("allow", _later(CHILDREN)),
@@ -99,7 +117,7 @@ DEMANDS: Mapping[str, Demand] = MappingProxyType(
 MAX_REASON_CHARS = 4096
 MAX_TICKET_CHARS = 64
 
-_RESTRICTIONS = frozenset({"children", "network", "read_only", "record"})
+_RESTRICTIONS = frozenset({"children", "network", "read_only", "record", "writable"})
 _OWN_FIELD = frozenset({"prompt", "reason", "gesture", "token_seconds", "time_limit_seconds", "env"})
 
 

@@ -136,6 +136,9 @@ THEN = _table(
         Many(Text("a capability", "CAP_[A-Z_]{2,40}", "CAP_NET_ADMIN")), "Capabilities that the task gets.", effects=_ALLOW
     ),
     read_only=Key(Many(PathText()), "Folders that the task can't write.", effects=_FLOOR),
+    writable=Key(
+        Many(PathText()), "The only folders and files that the task can write, beside its scratch folders.", effects=_FLOOR
+    ),
     network=Key(Flag(), "False: the task has no network.", effects=_FLOOR),
     interactive=Key(Flag(), "True: the task may use the terminal.", RUN, _FLOOR),
     children=Key(Choice(CHILDREN), "What programs the task starts: `allow`, `require-rule` or `deny`.", effects=_FLOOR),

@@ -37,7 +37,9 @@ def test_reason_with_its_ticket_passes(tmp_path: Path) -> None:
         assert broker.elevate(TASK, reason="fix of INC-4711").run().exit_status == 0
 
 
-@pytest.mark.parametrize("demand", ["network = false", 'read_only = "/etc"', 'children = "deny"', "record = true"])
+@pytest.mark.parametrize(
+    "demand", ["network = false", 'read_only = "/etc"', 'writable = "/srv"', 'children = "deny"', "record = true"]
+)
 def test_demand_that_the_machine_can_not_keep_is_refused(tmp_path: Path, demand: str) -> None:
     """It is never dropped in silence."""
     with broker_with(tmp_path / "state", f"{{ {demand} }}") as broker, pytest.raises(DeniedError, match="can't keep"):

@@ -134,14 +134,14 @@ def test_read_only_folders(linux: Linux) -> None:
 
 BELOW = """
 import os, sys
-from elevate.host import kernel
+from elevate.host import kernel, mounts
 place = sys.argv[1]
 kernel.unshare(kernel.CLONE_NEWNS)
 kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
 for below in (f"{place}/b elow", f"{place}/b elow/deeper"):
     os.mkdir(below)
     kernel.mount("x", below, "tmpfs", kernel.MS_NOEXEC)
-kernel.bind_read_only(place)
+mounts.cover_read_only(place)
 for below in (place, f"{place}/b elow", f"{place}/b elow/deeper"):
     flags = os.statvfs(below).f_flag
     print(bool(flags & os.ST_RDONLY), bool(flags & os.ST_NOEXEC))

@@ -275,6 +275,27 @@ def test_restrictions_are_what_a_machine_must_keep() -> None:
     assert unkept(decision.obligations, frozenset({"network", "read_only"})) == ()
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ('["/srv", "/etc/x"]', '"/srv/app"', ("/srv/app",)),
+        ('"/srv/app"', '["/srv/app", "/srv/apple"]', ("/srv/app",)),
+        ('["/srv/a", "/srv/b"]', '["/srv", "/srv/b/c"]', ("/srv/a", "/srv/b")),
+        ('"/srv"', '"/etc"', ("-",)),
+        ('"/"', '"/etc"', ("/etc",)),
+    ],
+)
+def test_only_what_every_list_of_writable_places_holds_can_be_written(one: str, other: str, both: tuple[str, ...]) -> None:
+    """A folder holds all below it; with nothing in common nothing can be written, which is not the same as no list."""
+    for first, second in ((one, other), (other, one)):
+        text = rule("a", task="{}", then=f"{{ writable = {first} }}")
+        text += rule("r", "require", task="{}", then=f"{{ writable = {second} }}")
+        decision = policy(text).decide(run())
+
+        assert isinstance(decision, Allow)
+        assert dict(decision.obligations.extra)["writable"] == both
+
+
 def test_age_of_the_gesture_bounds_the_token() -> None:
     """A token that lives no longer than the gesture may be old keeps the demand."""
     decision = policy(rule("r", task="{}", then="{ gesture_age_seconds = 5 }")).decide(run())
