@@ -40,7 +40,8 @@ PUBLIC: Mapping[str, frozenset[str]] = {
     "setting": frozenset({"name", "digest"}),
     "broker": frozenset({"version", "epoch", "key", "settings"}),
     "log_key": frozenset({"old", "new", "signature"}),
-    "erasure": frozenset({"entries", "requests"}),
+    "erasure": frozenset({"entries", "requests", "by_subject"}),
+    "access": frozenset({"kind", "entries", "complete"}),
     "pruning": frozenset({"before", "entries"}),
     "clock": frozenset({"status", "drift_us"}),
 }

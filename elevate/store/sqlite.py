@@ -11,6 +11,7 @@ from pathlib import Path
 
 import apsw
 
+from elevate.audit.body import Body
 from elevate.audit.entry import Entry
 from elevate.audit.query import parse as parse_query
 from elevate.errors import ElevateError, StoreError, StoreUnwritableError
@@ -152,26 +153,31 @@ class SqliteStore:
         with LedgerReader(self.path) as reader:
             yield from search(reader, query, before=before)
 
-    def rotate_key(self, at: Instant) -> str:
-        """Hand over to a new log key by an entry that the old one signs; give the new one."""
+    def rotate_key(self, at: Instant, by: Body | None = None) -> str:
+        """Hand over to a new log key by an entry that the old one signs; give the new one. ``by`` as for `erase`."""
         seed = self._entropy.token_bytes(keeping.SEED_BYTES)
-        return self._writer.submit(lambda ledger: keeping.rotate_key(ledger, at, seed), settles=True).result()
+        return self._writer.submit(lambda ledger: keeping.rotate_key(ledger, at, seed, by or {}), settles=True).result()
 
-    def erase(self, subject: str, at: Instant) -> keeping.Erased:
+    def erase(self, subject: str, at: Instant, by: Body | None = None) -> keeping.Erased:
         """Delete what opens a person's entries, by user name or SID; no file of the ledger holds it afterwards.
+
+        Args:
+            subject: Of whom nothing is to stay.
+            at: When.
+            by: Who does it, as `elevate.audit.body.actor` gives it.
 
         Raises:
             AuditError: Nobody of that name is in the log, or a request of theirs has not ended.
         """
-        return self._writer.submit(lambda ledger: keeping.erase(ledger, subject, at), settles=True).result()
+        return self._writer.submit(lambda ledger: keeping.erase(ledger, subject, at, by or {}), settles=True).result()
 
     def prunable(self, before: int) -> int:
         """Give how far `prune` would go."""
         return self._writer.submit(lambda ledger: keeping.prunable(ledger, before)).result()
 
-    def prune(self, before: int, at: Instant) -> int:
-        """Take out entries that were archived; give the position at which the log now begins."""
-        return self._writer.submit(lambda ledger: keeping.prune(ledger, before, at), settles=True).result()
+    def prune(self, before: int, at: Instant, by: Body | None = None) -> int:
+        """Take out entries that were archived; give the position at which the log now begins. ``by`` as for `erase`."""
+        return self._writer.submit(lambda ledger: keeping.prune(ledger, before, at, by or {}), settles=True).result()
 
     def prove(self, position: int) -> str:
         """Give a proof, as a C2SP tlog-proof, that an entry is in the log, with all that it still opens.

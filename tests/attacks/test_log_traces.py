@@ -49,7 +49,7 @@ def traces(path: Path) -> list[str]:
 def test_37_search_during_an_erasure_keeps_nobody_in_the_index(path: Path) -> None:
     """The search reads what is not erased yet, and its index comes after the old one is gone; it must not stay."""
     store = SqliteStore(path, entropy=SeededEntropy(8))
-    seen = store._writer.submit(lambda ledger: (erase(ledger, "alice", AT), alices(path))[1], settles=True).result()
+    seen = store._writer.submit(lambda ledger: (erase(ledger, "alice", AT, {}), alices(path))[1], settles=True).result()
 
     assert seen > 0
     assert traces(path) == []

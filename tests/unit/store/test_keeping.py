@@ -6,16 +6,20 @@ from pathlib import Path
 import apsw
 import pytest
 
-from elevate.audit import Outcome, Verdict, opened, parse
+from elevate.audit import Outcome, Verdict, body, opened, parse
 from elevate.audit.notes import Checkpoint, Note, VerifierKey
 from elevate.audit.proof import check
 from elevate.audit.verify import Known
+from elevate.canonical import Json
 from elevate.cli.audit_verify import run
 from elevate.errors import AuditError
+from elevate.lifecycle import State
+from elevate.ports import Step
 from elevate.store import SqliteStore
 from elevate.store.checking import Plan
+from elevate.store.reader import LedgerReader
 from elevate.testing import SeededEntropy
-from tests.biglog import make_log
+from tests.biglog import make_log, requester
 from tests.ledgers import AT, draft, issue, request_id, row
 
 SIZE = 950
@@ -113,6 +117,67 @@ def test_erasure_by_sid_finds_the_same_requests(store: SqliteStore) -> None:
     erased = store.erase("S-1-5-21-1-2-3-1002", AT)
     assert erased.requests == sum(1 for number in range(250) if number * 7 % 5 == 1)
     assert not any(b'"user":"bob"' in data for data in files(store).values())
+
+
+def names(store: SqliteStore, position: int) -> dict[str, Json]:
+    """Give what is still open of an entry."""
+    with LedgerReader(store.path) as reader:
+        return dict(next(reader.opened(position)).body)
+
+
+def test_erasure_leaves_others_known(store: SqliteStore) -> None:
+    """Who looked for a person's entries, and what an administrator did, are not the person's to take along."""
+    root: Json = {"user": "root", "sid": "S-1-0"}
+    asked = store.append(
+        draft("access", actor=root, access={"kind": "search", "named": [{"user": "alice"}], "question": "alice"})
+    )
+    own = store.append(draft("access", actor={"user": "alice"}, access={"kind": "search", "question": "bob"}))
+    revoked = store.append(draft("note", request_id(1), actor=root))
+    store.erase("alice", AT)
+    assert names(store, asked) == {"actor": root, "access": {"kind": "search"}}
+    assert names(store, own) == {"access": {"kind": "search"}}
+    assert names(store, revoked) == {"actor": root}
+    store.erase("root", AT)
+    assert names(store, revoked) == {}
+    assert b'"user":"carol"' in store.openings_of(request_id(1))[0]
+    assert not [name for name, data in files(store).items() if b"alice" in data or b'"root"' in data]
+    assert verified(store).outcome is Outcome.INCOMPLETE
+
+
+def test_erasing_an_administrator_takes_nobody_elses_requests_along(store: SqliteStore) -> None:
+    """What root did to a request does not make the request root's."""
+    request = request_id(9999)
+    store.open_request(row(request, user="bob"), draft("requested", request, actor={"user": "bob"}))
+    by_root = Step(
+        request=request,
+        before=State.REQUESTED,
+        after=State.CANCELLED,
+        entry=draft("cancelled", request, actor={"user": "root"}),
+    )
+    store.step(by_root)
+    assert store.erase("root", AT).requests == 0
+    first, last = (opened(*pair).body for pair in zip(store.entries_of(request), store.openings_of(request), strict=True))
+    assert (first, last) == ({"actor": {"user": "bob"}}, {})
+
+
+@pytest.mark.parametrize(("subject", "kept"), [("alice", False), ("bob", True), ("S-1-5-21-1-2-3-1001", False)])
+def test_who_erases_is_written_but_never_whom(store: SqliteStore, subject: str, *, kept: bool) -> None:
+    """Where it is the same person, nothing of them stays, and the entry says that."""
+    store.erase(subject, AT, body.actor(requester("alice")))
+    said = names(store, store.head()[0] - 1)
+    assert ("actor" in said, said["erasure"]["by_subject"]) == (kept, not kept)  # type: ignore[index,call-overload]
+    words = [subject.encode(), b'"alice"'] if not kept else [subject.encode()]
+    assert not [name for name, data in files(store).items() if any(word in data for word in words)]
+
+
+def test_who_prunes_and_rotates_is_written(store: SqliteStore) -> None:
+    """As every action of a person."""
+    by = body.actor(requester("carol"))
+    store.rotate_key(AT, by)
+    store.prune(512, AT, by)
+    for position in (SIZE, SIZE + 1):
+        assert names(store, position)["actor"] == by["actor"]
+    assert verified(store).outcome is not Outcome.TAMPERED
 
 
 def test_nobody_and_the_busy_are_not_erased(store: SqliteStore) -> None:
