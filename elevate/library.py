@@ -11,21 +11,19 @@ them. A `Grant` is bound to its connection and to this process, and is good for 
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Self, cast
 
+from elevate.asking import outcome_of, question
 from elevate.canonical import Json
 from elevate.errors import BrokerError, NoBrokerError, TaskInvalidError
+from elevate.handover import HandOver
 from elevate.outcome import Outcome, drain
-from elevate.tasks import KINDS, ParamType, Task
+from elevate.tasks import Task
 from elevate.wire import Wire, place
-
-_SEALS = 0xF
-_F_ADD_SEALS = 1033
 
 
 def connect(path: str | os.PathLike[str] | None = None) -> "Connection":
@@ -142,13 +140,45 @@ class Connection:
             BrokerError: The broker failed; nothing was granted.
         """
         with self._lock, contextlib.ExitStack() as stack:
-            parameters, fds = _question(task, reason, stack, interactive=interactive)
-            self._wire.send("Elevate", parameters, flag="more", fds=fds)
-            while True:
-                told, continues = self._receive()
-                if not continues:
-                    return Grant(self, cast("Mapping[str, Json]", told["grant"]))
-                on_state(str(told.get("request", "")), str(told.get("state", "")))
+            asked = question(task, reason, stack, interactive=interactive)
+            return Grant(self, cast("Mapping[str, Json]", self._ask(*asked, on_state)["grant"]))
+
+    def hand_over(
+        self,
+        task: Task,
+        *,
+        helper: str,
+        reason: str = "",
+        interactive: bool = True,
+        on_state: Callable[[str, str], object] = lambda _request, _state: None,
+    ) -> HandOver:
+        """Ask for a task that a privileged helper carries out: the token is for that helper and comes by descriptor.
+
+        Args:
+            task: What the helper is to do.
+            helper: Its name, as rules and the broker's settings have it.
+            reason: Why; shown in the prompt and kept in the log.
+            interactive: Let the broker prompt on this process's terminal, where it has one.
+            on_state: Told the request's id and each state that it reaches.
+
+        Raises:
+            ElevateError: As `elevate`; also where no rule hands this task to this helper.
+        """
+        with self._lock, contextlib.ExitStack() as stack:
+            asked = question(task, reason, stack, interactive=interactive, helper=helper)
+            told = self._ask(*asked, on_state)
+            [fd] = self._wire.take_fds(1)
+        return HandOver(fd, cast("Mapping[str, Json]", told["grant"]), self.revoke)
+
+    def _ask(
+        self, parameters: dict[str, object], fds: tuple[int, ...], on_state: Callable[[str, str], object]
+    ) -> dict[str, object]:
+        self._wire.send("Elevate", parameters, flag="more", fds=fds)
+        while True:
+            told, continues = self._receive()
+            if not continues:
+                return told
+            on_state(str(told.get("request", "")), str(told.get("state", "")))
 
     def redeem(self, request: str, *, capture: bool) -> Outcome:
         """Use a grant; `Grant.run` calls this."""
@@ -161,19 +191,11 @@ class Connection:
                 over = None if self._wire.buffered else self._wire.socket.fileno()
                 captured = drain(pipes, over, capture=capture)
                 told, _ = self._wire.receive()
-        outcome = cast("dict[str, Json]", told["outcome"])
-        return Outcome(
-            exit_status=cast("int | None", outcome.get("exit_status")),
-            signal=cast("int | None", outcome.get("signal")),
-            timed_out=outcome.get("timed_out") is True,
-            receipt=cast("Mapping[str, Json]", outcome.get("receipt") or {}),
-            stdout=captured[0],
-            stderr=captured[1],
-        )
+        return outcome_of(told, captured)
 
     def explain(self, task: Task) -> dict[str, Json]:
         """Say what policy makes of a task; nobody is asked."""
-        return self._call("Explain", {"task": _task(task)}, "explanation")
+        return self._call("Explain", {"task": task.to_json()}, "explanation")
 
     def status(self) -> dict[str, Json]:
         """Say how the broker is."""
@@ -194,6 +216,10 @@ class Connection:
     def revoke(self, jti: str) -> None:
         """Take back a token of this user's that was not used yet."""
         self._call("Revoke", {"jti": jti})
+
+    def keys(self) -> dict[str, Json]:
+        """Give the key set (RFC 7517) that tokens for helpers are verified with; `elevate.helper` does that."""
+        return self._call("Keys", {}, "keys")
 
     def reload_policy(self) -> dict[str, Json]:
         """Load the policy again; the last good one stays where the new one is bad."""
@@ -219,43 +245,3 @@ class Connection:
         except BaseException:
             self._wire.close()
             raise
-
-
-def _question(
-    task: Task, reason: str, stack: contextlib.ExitStack, *, interactive: bool
-) -> tuple[dict[str, object], tuple[int, ...]]:
-    fds: list[int] = []
-    parameters: dict[str, object] = {"task": _task(task), "reason": reason}
-    if interactive:
-        with contextlib.suppress(OSError):
-            fds.append(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-            parameters["terminal_fd"] = 0
-    if task.payload is not None:
-        parameters["payload_fd"] = len(fds)
-        fds.append(_sealed(task.payload))
-    for fd in fds:
-        stack.callback(os.close, fd)
-    return parameters, tuple(fds)
-
-
-def _task(task: Task) -> dict[str, object]:
-    spec = KINDS[task.kind]
-    params: dict[str, object] = {
-        name: dict(cast("tuple[tuple[str, str], ...]", value))
-        if spec.params[name].type is ParamType.ENV
-        else list(value)
-        if isinstance(value, tuple)
-        else value
-        for name, value in task.params
-    }
-    return {"kind": task.kind, "params": params}
-
-
-def _sealed(data: bytes) -> int:
-    """Give a memory file with ``data`` that nobody can change any more."""
-    fd = os.memfd_create("elevate-payload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
-    return fd

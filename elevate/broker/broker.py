@@ -14,6 +14,7 @@ from elevate.audit import body
 from elevate.audit.body import Body
 from elevate.broker import entries, recovery, windows
 from elevate.broker.cancel import Cancellation
+from elevate.broker.desk import Desk
 from elevate.broker.elevation import Ask, Terms, elevate
 from elevate.broker.grant import Grant
 from elevate.broker.home import Home, create
@@ -45,6 +46,7 @@ class Broker(Records):
         hello: The person's gestures.
         launcher: Starts tasks and prompts.
         patience: With those whose requests are refused again and again.
+        desk: Where helpers redeem what was handed out to them.
     """
 
     def __init__(self, parts: Parts, *, home: Home, hello: SoftwareHello, launcher: Launcher, cleanup: ExitStack) -> None:
@@ -55,6 +57,7 @@ class Broker(Records):
         self._cleanup = cleanup
         self.patience = Patience(parts.clock)
         self._opened = OpenRequests(self.patience)
+        self.desk = Desk(parts, self._opened)
         self._default_prompter: Callable[[], Prompter] | None = None
         recovery.tidy(parts)
         settings = canonical.digest(asdict(parts.settings))  # they count from a start on, so a change shows in its entry

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from elevate import canonical
 from elevate.broker import entries
+from elevate.broker.audience import audience_of, identity_of
 from elevate.broker.grant import Grant
 from elevate.broker.journal import Journal, Listener
 from elevate.broker.parts import Parts
@@ -49,12 +50,14 @@ class Ask:
 
     Attributes:
         payload: Descriptor of a sealed memory file in place of ``task.payload``; the caller keeps it.
+        audience: ``helper:NAME`` for a token that is handed out; empty for one that the host redeems.
     """
 
     task: Task
     requester: Requester
     reason: str = ""
     payload: int | None = None
+    audience: str = ""
 
     def __post_init__(self) -> None:
         """Bound the reason."""
@@ -146,13 +149,14 @@ def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) ->
             journal.to(State.DENIED, entries.denied(inspection.task, decision, policy.digest) | record_of(question))
             raise _denial(decision, "" if decision.rules else narrowest(question))
         case Allow():
+            audience = audience_of(parts, ask.audience, decision)
             _check_demands(decision, ask.reason, kept=parts.host.keeps)
             return Agreement(
                 task=inspection.task,
                 requester=ask.requester,
                 session=journal.record.session,
                 reason=ask.reason,
-                host=parts.host.name,
+                host=audience,
                 decision=_raised(decision, emulated=parts.host.emulated),
                 policy_digest=policy.digest,
                 nonce=parts.entropy.token_bytes(NONCE_BYTES),
@@ -237,7 +241,7 @@ def _check_strength(parts: Parts, agreement: Agreement, gesture: VerifiedGesture
 def _issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspection: Inspection, journal: Journal) -> Grant:
     if not parts.policy.holds(agreement.policy_digest):
         raise PolicyChangedError("the policy changed while this request was open")
-    identity = parts.host.provision(agreement.requester)
+    identity = identity_of(parts, agreement)
     now = parts.clock.read()
     seconds = agreement.decision.obligations.token_seconds
     jti = new_jti(parts.entropy.token_bytes(16))
@@ -276,7 +280,7 @@ def _claims(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, record
     return Claims(
         iss=parts.issuer,
         sub=agreement.requester.sid,
-        aud=parts.host.name,
+        aud=agreement.host,
         client_id=agreement.requester.executable[:512] or "unknown",
         iat=issued_at,
         exp=record.expires_at,

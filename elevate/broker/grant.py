@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
 from elevate.audit import body
 from elevate.broker import entries
@@ -42,6 +42,16 @@ REDEEM_ID_BYTES = 16
 MAX_ALARMS = 16
 """So many misuses of one token are logged; whoever goes on only fills the disk."""
 _REDEEM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+class Carrier(Running, Protocol):
+    """Whoever does a task in the host's place.
+
+    Attributes:
+        audience: Whom the token must be for.
+    """
+
+    audience: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,13 +100,21 @@ class Grant:
                 raise
         return self.finish(running, captured)
 
-    def start(self, redeem_id: str, presenter: ProcessIdentity, *, window: tuple[int, int] | None = None) -> Running:
+    def start(
+        self,
+        redeem_id: str,
+        presenter: ProcessIdentity,
+        *,
+        window: tuple[int, int] | None = None,
+        by: Carrier | None = None,
+    ) -> Running:
         """Redeem the token and start the task.
 
         Args:
             redeem_id: Random name of this call, to ask again with what became of it.
             presenter: The process that presents the grant, from kernel facts.
             window: Rows and columns of a terminal of the task's own; without a rule that says interactive it has pipes.
+            by: The helper that does the task in the host's place; the desk has looked at who presents the token.
 
         Raises:
             TokenError: As `run`.
@@ -106,10 +124,10 @@ class Grant:
         running: Running | None = None
         with self._lock:
             try:
-                self._redeem(redeem_id, presenter)
+                self._redeem(redeem_id, presenter if by is None else None, self.parts.host.name if by is None else by.audience)
                 # A policy that came into force meanwhile: the log may have it before the redemption.
                 self._check_policy()
-                running = self._running = self._start_task(window)
+                running = self._running = by or self._start_task(window)
                 self.journal.to(State.RUNNING, entries.running(running.pid, self.identity))
             except BaseException as error:
                 self._end_unstarted(redeem_id, running, error)
@@ -152,6 +170,16 @@ class Grant:
         if self._running is not None:
             self.finish(self._running)
 
+    def handed_out(self) -> str:
+        """Give the token's text, for a descriptor that goes to its helper.
+
+        Raises:
+            TokenError: It is for the host, which has it already.
+        """
+        if self.agreement.host == self.parts.host.name:
+            raise TokenError("only a token for a helper is handed out")
+        return self.token
+
     def release(self) -> None:
         """Take the token back where it was not used; twice is the same as once."""
         with self._lock:
@@ -178,7 +206,7 @@ class Grant:
             self.inspection,
             self.identity,
             session=self.journal.record.session,
-            time_limit_seconds=self._time_limit(),
+            time_limit_seconds=self.time_limit_seconds,
             obligations=obligations,
             window=window if interactive else None,
         )
@@ -239,13 +267,13 @@ class Grant:
         else:
             self.journal.to(State.REVOKED, body.reason("token-revoked", "the client left without using it"))
 
-    def _redeem(self, redeem_id: str, presenter: ProcessIdentity) -> None:
+    def _redeem(self, redeem_id: str, presenter: ProcessIdentity | None, audience: str) -> None:
         now = self.parts.clock.read()
         record = self.journal.refresh()
         if record.state is not State.ISSUED:
             self._refuse_second_use(redeem_id)
         try:
-            self._check(presenter, now)
+            self._check(presenter, audience, now)
         except TokenExpiredError:
             self.journal.to(State.EXPIRED, body.reason("token-expired", "used too late"))
             raise
@@ -262,10 +290,10 @@ class Grant:
         if not stepped.won:
             self._refuse_second_use(redeem_id)
 
-    def _check(self, presenter: ProcessIdentity, now: Instant) -> None:
+    def _check(self, presenter: ProcessIdentity | None, audience: str, now: Instant) -> None:
         expected = Expected(
             iss=self.parts.issuer,
-            aud=self.parts.host.name,
+            aud=audience,
             epoch=self.parts.epoch,
             request_digest=request_digest(self.agreement).hex(),
             binding=presenter,
@@ -297,7 +325,9 @@ class Grant:
             self.journal.note("second-use", entries.used(record.jti, redeem_id))
         raise TokenSpentError("the token was used before")
 
-    def _time_limit(self) -> int:
+    @property
+    def time_limit_seconds(self) -> int:
+        """How long the task may take: as asked, and no longer than the rules say."""
         limit = self.agreement.decision.obligations.time_limit_seconds
         asked = dict(self.agreement.task.task.params).get("time_limit_seconds", 3600)
         asked = asked if isinstance(asked, int) else 3600

@@ -78,6 +78,10 @@ class OpenRequests:
         """Give an open request."""
         return self._opened.get(request)
 
+    def grants(self) -> list[Grant]:
+        """Give the grants of all open requests."""
+        return [one.grant for one in list(self._opened.values()) if one.grant is not None]
+
     def open(self, request: str, uid: int, cancel: Cancel) -> None:
         """Note a request that begins."""
         self._opened[request] = Opened(uid, cancel)

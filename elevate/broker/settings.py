@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from elevate.broker import windows
+from elevate.broker.pinned import Helper, read_helpers
 from elevate.errors import DeniedError, HelloError, PolicyError
 from elevate.hello import HelloSettings
 from elevate.hello.windows import from_windows
@@ -17,6 +18,7 @@ from elevate.store.files import check_file
 
 MAX_BYTES = 65_536
 HOSTS = ("emulated", "linux")
+_KEYS = frozenset({"windows", "allow_simulated_gestures", "remote", "remote_listed", "host", "hello", "tpm", "helpers"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Settings:
         hello: Settings of gestures by their Windows names, as `elevate.hello.windows` reads them.
         tpm: Where keys are made, as tpm2-tss names it (``device:/dev/tpmrm0``); empty for software.
         host: ``emulated``, or ``linux``: this machine itself, for a broker that is root.
+        helpers: Programs of others that rules may hand tasks to.
     """
 
     windows: dict[str, int] = field(default_factory=lambda: dict(windows.DEFAULTS))
@@ -40,6 +43,7 @@ class Settings:
     host: str = "emulated"
     hello: HelloSettings = field(default_factory=HelloSettings)
     tpm: str = ""
+    helpers: tuple[Helper, ...] = ()
 
     @property
     def protected(self) -> bool:
@@ -91,7 +95,7 @@ class Settings:
 
     @classmethod
     def _of(cls, members: dict[str, object]) -> Self:
-        unknown = members.keys() - {"windows", "allow_simulated_gestures", "remote", "remote_listed", "host", "hello", "tpm"}
+        unknown = members.keys() - _KEYS
         if unknown:
             raise ValueError(f"unknown key {min(unknown)!r}")
         return cls(
@@ -102,6 +106,7 @@ class Settings:
             remote=_flag(members, "remote"),
             remote_listed=_names(members, "remote_listed"),
             host=_host(members.get("host", HOSTS[0])),
+            helpers=read_helpers(members.get("helpers", {})),
         )
 
 

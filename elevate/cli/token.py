@@ -47,6 +47,13 @@ def revoke(jti: Annotated[str, typer.Argument(metavar="JTI", help="The token's i
     typer.echo(f"revoked {jti}")
 
 
+@app.command()
+def keys() -> None:
+    """Print the broker's public token keys (a JSON Web Key Set), with which helpers verify tokens; new at each start."""
+    with connect() as broker:
+        print_json(broker.keys())
+
+
 def decode(text: bytes) -> tuple[dict[str, Json], dict[str, Json]]:
     """Take a compact JWS apart, strictly, without checking the signature.
 

@@ -41,6 +41,7 @@ def _parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     yield "mode", str(view.get("file_mode", ""))
     yield "ends after", f"{asked} s" if (asked := view.get("asked_seconds")) not in {None, 0, DEFAULT_SECONDS} else ""
     yield "input", f"{view['input_bytes']} bytes, sha256 {view['input_sha256']}" if view.get("input_sha256") else ""
+    yield "helper", f"{helper} carries it out" if (helper := view.get("helper")) else ""
     yield from _requester(view["requester"])
     yield "reason", str(view.get("reason", ""))
     yield "rule", ", ".join(map(str, rules)) if isinstance(rules, list) else ""

@@ -56,6 +56,7 @@ def prompt_view(
         "time_limit_seconds": decision.obligations.time_limit_seconds,
         "min_strength": decision.obligations.min_strength,
         "host": _cut(agreement.host),
+        "helper": _cut(str(dict(decision.obligations.extra).get("helper", ""))),
         "host_note": EMULATED if emulated else "",
         "digest": request_digest(agreement).hex(),
         "gestures": list(offer.gestures),

@@ -79,6 +79,11 @@ def _inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
+def _same(one: Value, other: Value) -> Value:
+    """Give what both name; ``-``, which is nobody, where they differ."""
+    return one if one == other else "-"
+
+
 def _names(value: Value) -> tuple[str, ...]:
     return value if isinstance(value, tuple) else ()
 
@@ -111,6 +116,7 @@ DEMANDS: Mapping[str, Demand] = MappingProxyType(
         "interactive": Demand(default=False, stricter=_both),
         "children": Demand("allow", _later(CHILDREN)),
         "record": Demand(default=False, stricter=_either),
+        "helper": Demand("", _same),
     }
 )
 

@@ -143,6 +143,11 @@ THEN = _table(
     interactive=Key(Flag(), "True: the task may use the terminal.", RUN, _FLOOR),
     children=Key(Choice(CHILDREN), "What programs the task starts: `allow`, `require-rule` or `deny`.", effects=_FLOOR),
     record=Key(Flag(), "True: the session is recorded.", effects=_FLOOR),
+    helper=Key(
+        Text("a helper", r"[a-z0-9][a-z0-9.-]{0,62}", "contoso-updater"),
+        "The helper that carries the task out: the token is handed to it, and the host runs nothing. The settings pin it.",
+        effects=_FLOOR,
+    ),
 )
 
 RULE = _table(

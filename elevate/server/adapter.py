@@ -4,12 +4,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from elevate.broker import Ask, Broker, Cancellation, Grant, Terms, enrolling
+from elevate.broker.desk import Redeemed
 from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
 from elevate.lifecycle import State
 from elevate.model import ProcessIdentity, Requester
+from elevate.outcome import Outcome
 from elevate.ports import Running
 from elevate.tasks import Task
+
+
+def _outcome(outcome: Outcome) -> dict[str, Json]:
+    return {
+        "exit_status": outcome.exit_status,
+        "signal": outcome.signal,
+        "timed_out": outcome.timed_out,
+        "receipt": dict(outcome.receipt),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +50,39 @@ class SocketGrant:
 
     def finish(self, running: Running) -> Mapping[str, Json]:
         """Wait for the task's end and give its outcome."""
-        outcome = self.inner.finish(running)
-        return {
-            "exit_status": outcome.exit_status,
-            "signal": outcome.signal,
-            "timed_out": outcome.timed_out,
-            "receipt": dict(outcome.receipt),
-        }
+        return _outcome(self.inner.finish(running))
 
     def release(self) -> None:
         """Take an unused token back."""
         self.inner.release()
+
+    def token(self) -> str:
+        """Give the text of a token that is for a helper."""
+        return self.inner.handed_out()
+
+
+@dataclass(frozen=True, slots=True)
+class SocketRedeemed:
+    """A `elevate.broker.desk.Redeemed` whose values cross the socket."""
+
+    inner: Redeemed
+
+    @property
+    def request(self) -> str:
+        """Id of the request."""
+        return self.inner.request
+
+    def told(self) -> Mapping[str, Json]:
+        """Give what the helper is to do."""
+        return self.inner.told()
+
+    def finish(self, exit_status: int) -> Mapping[str, Json]:
+        """Take the helper's report and give the outcome."""
+        return _outcome(self.inner.finish(exit_status))
+
+    def leave(self) -> None:
+        """The helper has left."""
+        self.inner.run.cancel()
 
 
 class BrokerSurface:
@@ -111,3 +144,11 @@ class BrokerSurface:
     def reload_policy(self) -> Mapping[str, Json]:
         """Load the policy again."""
         return self._broker.reload_policy()
+
+    def keys(self) -> Mapping[str, Json]:
+        """Give what a helper verifies tokens with."""
+        return self._broker.desk.keys()
+
+    def redeem(self, token: str, redeem_id: str, facts: ProcessFacts) -> SocketRedeemed:
+        """Use a token that was handed to a helper."""
+        return SocketRedeemed(self._broker.desk.redeem(token, redeem_id, facts))

@@ -11,10 +11,10 @@ from elevate.broker import Ask
 from elevate.broker.enrolling import METHODS as HELLO_METHODS
 from elevate.canonical import Json
 from elevate.errors import DeniedError, TaskInvalidError
-from elevate.lifecycle import State, is_final
-from elevate.model import Requester
+from elevate.lifecycle import State
 from elevate.ports import Running
-from elevate.server import interface
+from elevate.server import helping, interface
+from elevate.server.call import Call
 from elevate.server.connection import Connection, close_all, drop
 from elevate.server.interface import Parameters, Request, ServiceError
 from elevate.server.output import forward
@@ -24,45 +24,10 @@ from elevate.tasks import MAX_PAYLOAD_BYTES, Task
 MAX_REASON = 1024
 _MAX_SIGNAL = 64
 MAX_WINDOW = 10_000
+MAX_AUDIENCE = 128
 _F_GET_SEALS = 1034
 _SEALED = 0x2 | 0x4 | 0x8
 """Nobody can shrink, grow or write it any more."""
-
-
-@dataclass(slots=True)
-class Call:
-    """One call that a worker runs."""
-
-    broker: Surface
-    connection: Connection
-    request: Request
-    parameters: Parameters
-    fds: list[int]
-
-    def requester(self) -> Requester:
-        """Say who asks, read from the kernel now."""
-        return self.broker.requester(self.connection.peer.facts())
-
-    def descriptor(self, name: str) -> int | None:
-        """Give the descriptor that a member names; None where there is none."""
-        index = self.parameters.number(name, least=0, most=len(self.fds) - 1)
-        return None if index is None else self.fds[index]
-
-    def progress(self, parameters: dict[str, Json], fds: tuple[int, ...] = ()) -> None:
-        """Send one reply that others follow, where the caller wants such."""
-        if self.request.more:
-            self.connection.tell(parameters, continues=True, fds=fds)
-
-    def state(self, request: str, state: State) -> None:
-        """Tell how far a request has come; what is running is told with its output."""
-        call_over = state in {State.REDEEMED, State.RUNNING} or is_final(state)
-        if not call_over:
-            self.progress({"state": state.value, "request": request})
-
-    def answer(self, parameters: Mapping[str, Json]) -> None:
-        """Send the last reply."""
-        if not self.request.oneway:
-            self.connection.tell(dict(parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +70,16 @@ def _method(name: str) -> Callable[[Call], None]:
 
 
 def _elevate(call: Call) -> None:
-    grant = _ask(call)
+    audience = call.parameters.text("audience", max_chars=MAX_AUDIENCE, default="")
+    grant = _ask(call, audience)
     call.connection.keep(grant)
     shown: Json = {"request": grant.request, "expires_at": grant.expires_at, "claims": dict(grant.claims)}
-    call.answer({"state": State.ISSUED.value, "grant": shown})
+    told: dict[str, Json] = {"state": State.ISSUED.value, "grant": shown}
+    if not audience:
+        call.answer(told)
+        return
+    with helping.descriptor_of(grant.token()) as fd:
+        call.answer(told | {"token_fd": 0}, (fd,))
 
 
 def _run(call: Call) -> None:
@@ -131,7 +102,7 @@ def _redeem(call: Call) -> None:
     _redeem_grant(call, grant, redeem_id, how)
 
 
-def _ask(call: Call) -> Grant:
+def _ask(call: Call, audience: str = "") -> Grant:
     task = _task(call)
     reason = call.parameters.text("reason", max_chars=MAX_REASON, default="")
     terminal, payload = call.descriptor("terminal_fd"), call.descriptor("payload_fd")
@@ -140,7 +111,7 @@ def _ask(call: Call) -> Grant:
         _check_terminal(terminal)
     if payload is not None:
         _check_payload(payload)
-    ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload)
+    ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload, audience=audience)
     return call.broker.elevate(ask, terminal=terminal, cancel=call.connection.hangup, on_state=call.state)
 
 
@@ -321,6 +292,7 @@ _METHODS: Mapping[str, Callable[[Call], None]] = {
             "Status": _status,
             "WhoAmI": _who_am_i,
             "ReloadPolicy": _reload,
+            **helping.METHODS,
             **{name: _hello(name) for name in HELLO_METHODS},
         }.items()
     },

@@ -15,7 +15,7 @@ from elevate.ports import Running
 from elevate.server import interface
 from elevate.server.frames import Frames
 from elevate.server.peer import Credentials, Peer, unpack
-from elevate.server.surface import Grant
+from elevate.server.surface import Grant, Redeemed
 
 MAX_FDS = 4
 """Descriptors that may wait for the frame that names them."""
@@ -54,6 +54,7 @@ class Connection:
         self._fds: list[int] = []
         self._used: deque[str] = deque()
         self._running: dict[str, Running] = {}
+        self._carried: dict[str, Redeemed] = {}
         self._sending = threading.Lock()
         self._lock = threading.Lock()
 
@@ -170,6 +171,18 @@ class Connection:
             with self._lock:
                 del self._running[request]
 
+    def carry(self, redeemed: Redeemed) -> None:
+        """Bind a helper's task to this connection: it is given up when the helper leaves."""
+        with self._lock:
+            self._carried[redeemed.request] = redeemed
+        if self.left:
+            redeemed.leave()
+
+    def carried(self, request: str) -> Redeemed | None:
+        """Take a helper's task off this connection; None where it has no such one."""
+        with self._lock:
+            return self._carried.pop(request, None)
+
     def signal(self, request: str, number: int) -> None:
         """Pass a signal to the task that runs here.
 
@@ -187,9 +200,11 @@ class Connection:
         self.left = True
         self.hangup.cancel()
         with self._lock:
-            running = list(self._running.values())
+            running, carried = list(self._running.values()), list(self._carried.values())
         for each in running:
             each.cancel()
+        for one in carried:
+            one.leave()
 
     def close(self) -> None:
         """Close everything, once no call is under way; unused grants are taken back."""

@@ -35,10 +35,12 @@ type Outcome (exit_status: ?int, signal: ?int, timed_out: ?bool, receipt: ?objec
 
 # Inspect, decide, prompt, issue. With "more" every state is told as it is reached; the last reply has the grant.
 # terminal_fd: the requester's terminal, for the broker's prompt. payload_fd: a sealed memory file.
-method Elevate(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int) -> (
+# audience: "helper:NAME" for a token that a pinned helper redeems; it comes as token_fd, a sealed memory file.
+method Elevate(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int, audience: ?string) -> (
   state: string,
   request: ?string,
-  grant: ?Grant
+  grant: ?Grant,
+  token_fd: ?int
 )
 
 # The size of the person's terminal, for a task that may use one.
@@ -69,6 +71,23 @@ method Run(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int, des
   data: ?string,
   outcome: ?Outcome
 )
+
+# For helpers: the key set (RFC 7517) that tokens are verified with, and the issuer's name. New at each start of the broker.
+method Keys() -> (keys: object, issuer: string)
+
+# For the pinned helper alone: use a token, once; the helper does the task then, on this connection, and reports its end.
+method RedeemToken(token: string, redeem_id: string) -> (
+  state: string,
+  request: string,
+  claims: object,
+  task: object,
+  requester: object,
+  reason: string,
+  time_limit_seconds: int
+)
+
+# How it ended; without exit_status, or where the connection is closed first, the outcome is unknown.
+method FinishToken(request: string, exit_status: ?int) -> (state: string, request: string, outcome: ?Outcome)
 
 # Pass a signal to the task that runs on this connection; meant to be sent "oneway" while Redeem or Run is under way.
 method Signal(request: string, signal: int) -> ()

@@ -51,6 +51,38 @@ class Grant(Protocol):
     def release(self) -> None:
         """Take an unused token back; harmless after its use."""
 
+    def token(self) -> str:
+        """Give the token's text, for a helper; any other token stays in the broker.
+
+        Raises:
+            TokenError: It is not for a helper.
+        """
+
+
+class Redeemed(Protocol):
+    """A task that a helper carries out.
+
+    Attributes:
+        request: Id of the request.
+    """
+
+    @property
+    def request(self) -> str:
+        """Id of the request."""
+
+    def told(self) -> Mapping[str, Json]:
+        """Give what the helper is to do."""
+
+    def finish(self, exit_status: int) -> Mapping[str, Json]:
+        """Take the helper's report and give the outcome.
+
+        Raises:
+            TaskInvalidError: Nobody waits for it any more.
+        """
+
+    def leave(self) -> None:
+        """The helper has left: how the task ended is not known, unless it was reported before."""
+
 
 class Surface(Protocol):
     """The broker, as the socket calls it."""
@@ -92,3 +124,13 @@ class Surface(Protocol):
 
     def reload_policy(self) -> Mapping[str, Json]:
         """Load the policy again."""
+
+    def keys(self) -> Mapping[str, Json]:
+        """Give what a helper verifies tokens with."""
+
+    def redeem(self, token: str, redeem_id: str, facts: ProcessFacts) -> Redeemed:
+        """Use a token that was handed to a helper.
+
+        Raises:
+            TokenError: It is not good here, was used, or is not for this program.
+        """

@@ -101,9 +101,9 @@ def _authentic(text: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims:
     if len(parts) != PARTS:
         raise ValueError("parts")
     key = _key_of(parts[0], keys)
-    signature = _decode64(parts[2])
+    signature = decode64(parts[2])
     _check_signature(key, signature, parts[0] + b"." + parts[1])
-    return Claims.from_json(canonical.decode_exact(_decode64(parts[1]), max_bytes=MAX_TOKEN_BYTES))
+    return Claims.from_json(canonical.decode_exact(decode64(parts[1]), max_bytes=MAX_TOKEN_BYTES))
 
 
 def _key_of(header: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Ed25519PublicKey:
@@ -139,7 +139,12 @@ def _meets(claims: Claims, expected: Expected) -> None:
         raise ValueError("cnf: another process")
 
 
-def _decode64(part: bytes) -> bytes:
+def decode64(part: bytes) -> bytes:
+    """Decode base64url, of which there is one text for each byte string.
+
+    Raises:
+        ValueError: It is not that text.
+    """
     # Only one text stands for each byte string (RFC 7515 section 2): no padding, no other alphabet, and the bits of the last
     # character that stand for nothing are zero (RFC 4648 section 3.5).
     if part and part[-1] not in _LAST[len(part) % 4]:

@@ -76,6 +76,9 @@ class SimulatedGrant:
         ended = running.wait()
         return {"exit_status": ended.exit_status, "signal": ended.signal, "receipt": {"request": self.request}}
 
+    def token(self) -> str:
+        return f"token of {self.request}"
+
     def release(self) -> None:
         if self.failing:
             raise self.failing
@@ -87,6 +90,25 @@ def end_at_once(task: SimulatedTask, ask: Ask) -> None:
     os.write(task.out, b"hello\n")
     os.write(task.err, b"oh\n")
     task.end(7)
+
+
+@dataclass
+class SimulatedRedeemed:
+    """A helper's task: notes what it is told."""
+
+    request: str = "cd" * 16
+    status: int | None = None
+    left: bool = False
+
+    def told(self) -> Mapping[str, Json]:
+        return {"reason": "because"}
+
+    def finish(self, exit_status: int) -> Mapping[str, Json]:
+        self.status = exit_status
+        return {"exit_status": exit_status}
+
+    def leave(self) -> None:
+        self.left = True
 
 
 @dataclass
@@ -105,6 +127,7 @@ class SimulatedBroker:
     grants: list[SimulatedGrant] = field(default_factory=list)
     tasks: list[SimulatedTask] = field(default_factory=list)
     presenters: list[tuple[str, ProcessIdentity]] = field(default_factory=list)
+    redeemed: list[SimulatedRedeemed] = field(default_factory=list)
 
     def requester(self, facts: ProcessFacts) -> Requester:
         return Requester(
@@ -163,3 +186,11 @@ class SimulatedBroker:
 
     def reload_policy(self) -> Mapping[str, Json]:
         return {"digest": "0" * 64}
+
+    def keys(self) -> Mapping[str, Json]:
+        return {"keys": {"keys": []}, "issuer": "simulated"}
+
+    def redeem(self, token: str, redeem_id: str, facts: ProcessFacts) -> SimulatedRedeemed:
+        self.presenters.append((redeem_id, facts.process))
+        self.redeemed.append(SimulatedRedeemed(token))
+        return self.redeemed[-1]

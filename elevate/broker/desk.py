@@ -1,0 +1,232 @@
+"""Where helpers redeem what was handed out: once, by the pinned program, with the same compare-and-set as the host's own tasks.
+
+The broker neither starts nor watches the helper's work. What it knows of the end is what the helper reports; where it reports
+nothing, because it ended, left, or took too long, the log says that the outcome is unknown.
+"""
+
+import contextlib
+import hmac
+import threading
+from collections import Counter
+from dataclasses import dataclass
+
+from elevate import canonical
+from elevate.broker import entries
+from elevate.broker.audience import helper_of
+from elevate.broker.grant import MAX_ALARMS, Grant
+from elevate.broker.opened import OpenRequests
+from elevate.broker.parts import Parts
+from elevate.canonical import Json
+from elevate.errors import (
+    ElevateError,
+    HostError,
+    TaskInvalidError,
+    TokenError,
+    TokenExpiredError,
+    TokenRevokedError,
+    TokenSpentError,
+)
+from elevate.host.processes import ProcessFacts
+from elevate.lifecycle import State
+from elevate.model import Ended
+from elevate.outcome import Outcome
+from elevate.ports import Clock, Draft, Record
+from elevate.token import Claims, Expected, verify
+from elevate.token.keys import jwks
+
+MAX_TASK_BYTES = 2**22
+MAX_COUNTED = 1024
+"""Tokens that came again, and whose alarms are counted."""
+
+
+class HelperRun:
+    """A task that a helper carries out: an `elevate.ports.Running` that ends with its report.
+
+    Args:
+        pid: Of the helper.
+        audience: Whom the token is for.
+        clock: To say how long it took.
+    """
+
+    def __init__(self, pid: int, audience: str, clock: Clock) -> None:
+        self.pid = pid
+        self.audience = audience
+        self.stdout = self.stderr = self.terminal = -1
+        self._clock = clock
+        self._began_ns = clock.read().mono_ns
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._ended: Ended | None = None
+        self._why = ""
+
+    def report(self, exit_status: int) -> None:
+        """Take the helper's word for how it ended.
+
+        Raises:
+            TaskInvalidError: Nobody waits for it any more, or it was said already.
+        """
+        took_ms = (self._clock.read().mono_ns - self._began_ns) // 1_000_000
+        with self._lock:
+            if self._over.is_set():
+                raise TaskInvalidError("the broker no longer waits for this task's end", hint="see: elevate audit tail")
+            self._ended = Ended(exit_status=exit_status, duration_ms=took_ms)
+            self._over.set()
+
+    def abandon(self, why: str) -> None:
+        """Wait no longer; what was reported before stands."""
+        with self._lock:
+            if not self._over.is_set():
+                self._why = why
+                self._over.set()
+
+    def wait(self, limit_seconds: float | None = None) -> Ended:
+        """Wait for the report.
+
+        Raises:
+            HostError: None came.
+        """
+        if not self._over.wait(limit_seconds):
+            self.abandon("it did not report within its time limit")
+        if self._ended is None:
+            raise HostError("how the helper's task ended is not known", detail=self._why)
+        return self._ended
+
+    def cancel(self, signal: int = 15) -> None:
+        """Wait no longer: a helper is not ours to end."""
+        del signal
+        self.abandon("it was cancelled, or the helper left, before it reported")
+
+    def signal(self, number: int) -> None:
+        """Do nothing: a helper's signals are not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """What a helper has after its one redemption."""
+
+    grant: Grant
+    run: HelperRun
+
+    @property
+    def request(self) -> str:
+        """Id of the request."""
+        return self.grant.request
+
+    def finish(self, exit_status: int) -> Outcome:
+        """Take the report and write the end.
+
+        Raises:
+            TaskInvalidError: Nobody waits for it any more.
+        """
+        self.run.report(exit_status)
+        return self.grant.finish(self.run)
+
+    def told(self) -> dict[str, Json]:
+        """Give what the helper is to do, for whom, and why: all that was agreed to."""
+        agreement = self.grant.agreement
+        task = canonical.decode(canonical.encode(agreement.task.canonical()), max_bytes=MAX_TASK_BYTES)
+        return {
+            "claims": self.grant.claims.to_json(),
+            "task": task,
+            "requester": {
+                "user": agreement.requester.user,
+                "sid": agreement.requester.sid,
+                "uid": self.grant.journal.record.uid,
+            },
+            "reason": agreement.reason,
+            "time_limit_seconds": self.grant.time_limit_seconds,
+        }
+
+
+class Desk:
+    """Takes tokens from helpers.
+
+    Args:
+        parts: Of the broker.
+        opened: The requests that are open; a token that is not of one of these redeems nothing.
+    """
+
+    def __init__(self, parts: Parts, opened: OpenRequests) -> None:
+        self._parts = parts
+        self._opened = opened
+        self._alarms: Counter[str] = Counter()
+
+    def keys(self) -> dict[str, Json]:
+        """Give what a helper verifies tokens with: the key set, and the issuer's name."""
+        return {"keys": jwks(self._parts.key), "issuer": self._parts.issuer}
+
+    def redeem(self, token: str, redeem_id: str, facts: ProcessFacts) -> Redeemed:
+        """Use a token that was handed out; the caller does the task then.
+
+        Args:
+            token: As the helper got it.
+            redeem_id: Random name of this call.
+            facts: Of the process that presents it, from the kernel.
+
+        Raises:
+            TokenSpentError: It was used before.
+            TokenExpiredError: Its time is over.
+            TokenRevokedError: It was taken back.
+            TokenError: It is not good here, or not for this program.
+        """
+        grant = next((one for one in self._opened.grants() if _is_token(one, token)), None)
+        if grant is None:
+            raise self._gone(token, redeem_id)
+        helper = helper_of(self._parts, grant.agreement.host)
+        if helper is None or not helper.is_process(facts):
+            who = f"uid {facts.process.uid}, {facts.executable}"
+            refusal = TokenError("the token is not good here", detail=f"presented by {who}: not {grant.agreement.host}")
+            self._note(grant.journal.record, "token-refused", entries.failed(refusal))
+            raise refusal
+        run = HelperRun(facts.process.pid, helper.audience, self._parts.clock)
+        grant.start(redeem_id, facts.process, by=run)
+        threading.Thread(target=_await, args=(grant, run), name="helper", daemon=True).start()
+        return Redeemed(grant, run)
+
+    def _gone(self, token: str, redeem_id: str) -> TokenError:
+        """Say why a token that is of no open request is refused; one that is authentic and comes again is an alarm."""
+        try:
+            claims = self._authentic(token)
+        except TokenError as error:
+            return error
+        record = self._parts.store.by_jti(claims.jti)
+        if record is None:
+            return TokenError("the token is not good here", detail="no such token in the ledger")
+        if record.state is State.EXPIRED:
+            return TokenExpiredError("the token has expired")
+        if record.state is State.REVOKED:
+            return TokenRevokedError("the token was taken back")
+        self._note(record, "second-use", entries.used(record.jti, redeem_id[:64]))
+        return TokenSpentError("the token was used before")
+
+    def _authentic(self, token: str) -> Claims:
+        parts = self._parts
+        refusal = TokenError("the token is not good here", detail="no helper is pinned")
+        for helper in parts.settings.helpers:
+            expected = Expected(iss=parts.issuer, aud=helper.audience, epoch=parts.epoch, request_digest=None, binding=None)
+            try:
+                return verify(token, {parts.key.kid: parts.key.public}, expected, now=parts.clock.read().unix)
+            except TokenExpiredError:
+                raise
+            except TokenError as error:
+                refusal = error
+        raise refusal
+
+    def _note(self, record: Record, event: str, body: dict[str, Json]) -> None:
+        if len(self._alarms) >= MAX_COUNTED:
+            self._alarms.clear()
+        self._alarms[record.jti] += 1
+        if self._alarms[record.jti] <= MAX_ALARMS:
+            self._parts.store.append(Draft(event=event, request=record.request, at=self._parts.clock.read(), body=body))
+
+
+def _is_token(grant: Grant, token: str) -> bool:
+    return hmac.compare_digest(grant.token.encode(), token.encode("utf-8", "replace"))
+
+
+def _await(grant: Grant, run: HelperRun) -> None:
+    """Write the end that the helper reports, or that it reported none."""
+    with contextlib.suppress(HostError):
+        run.wait(grant.time_limit_seconds)
+    with contextlib.suppress(ElevateError):
+        grant.finish(run)
