@@ -17,6 +17,7 @@ Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 MAX_INTEGER = 2**53 - 1
 MAX_INTEGER_CHARS = 17
 MAX_DEPTH = 32
+_PLAIN = frozenset({str, bool})
 
 
 def encode(value: object) -> bytes:
@@ -88,8 +89,10 @@ def _write(value: object) -> bytes:
 def _check(value: object, depth: int) -> None:
     if depth < 0:
         raise _refuse("nested too deeply")
+    if value is None or type(value) in _PLAIN:  # most values are; the rest, subclasses too, below
+        return
     match value:
-        case str() | bool() | None:
+        case str() | bool():
             return
         case int():
             _check_integer(value)

@@ -252,11 +252,13 @@ class Agreement:
     decision: Allow
     policy_digest: str
     nonce: bytes = field(repr=False)
+    digest: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a reason that has no Unicode text."""
+        """Refuse a reason that has no Unicode text; take the digest, once, of what can't change any more."""
         if not _is_unicode((self.reason,)):
             raise TaskInvalidError("the reason is not Unicode text")
+        object.__setattr__(self, "digest", bytes.fromhex(canonical.digest(self.canonical())))
 
     def canonical(self) -> Mapping[str, object]:
         """Give the form that is hashed; fields are only ever appended.
@@ -280,7 +282,7 @@ class Agreement:
 
 def request_digest(agreement: Agreement) -> bytes:
     """Give the 32 bytes that prompt, gesture, token and run all check."""
-    return bytes.fromhex(canonical.digest(agreement.canonical()))
+    return agreement.digest
 
 
 def _is_unicode(texts: Iterable[str]) -> bool:

@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+import elevate
 from elevate.broker.home import DEFAULT_POLICY, Home, create
 from elevate.errors import HostError
 
@@ -83,7 +84,7 @@ g elevate - -
 LAUNCHER = """\
 #!{python} -IS
 import sys
-sys.path.append({packages!r})
+sys.path += {packages!r}
 from elevate.__main__ import main
 main()
 """
@@ -93,8 +94,9 @@ Root = Annotated[Path, typer.Option("--root", help="Install below this folder, a
 
 def files(root: Path) -> dict[Path, tuple[str, int]]:
     """Give what is installed: path, text and mode."""
-    start = f"import sys; sys.path.append('{packages()}'); from elevate.server.main import main; sys.exit(main(sys.argv[1:]))"
-    values = {"python": sys.executable, "packages": str(packages()), "start": start}
+    places = [str(place) for place in packages()]
+    start = f"import sys; sys.path += {places}; from elevate.server.main import main; sys.exit(main(sys.argv[1:]))"
+    values = {"python": sys.executable, "packages": places, "start": start}
     units = root / "etc/systemd/system"
     return {
         units / "elevate.service": (SERVICE.format(**values), 0o644),
@@ -105,9 +107,9 @@ def files(root: Path) -> dict[Path, tuple[str, int]]:
     }
 
 
-def packages() -> Path:
-    """Give the folder from which elevate and what it needs are loaded."""
-    return Path(typer.__file__).resolve().parents[1]
+def packages() -> list[Path]:
+    """Give the folders from which elevate and what it needs are loaded: one, or two where elevate runs from a checkout."""
+    return list(dict.fromkeys(Path(module).resolve().parents[1] for module in (elevate.__file__, typer.__file__)))
 
 
 def install(
@@ -121,7 +123,7 @@ def install(
     if not home.exists():
         create(home.folder, policy=policy)
         text = home.settings.read_text()
-        home.settings.write_text(text.replace("\n[windows]", '\nhost = "linux"\n\n[windows]', 1))
+        home.settings.write_text(text.replace('host = "emulated"', 'host = "linux"', 1))
     for path, (text, mode) in files(root).items():
         _write(path, text, mode)
         typer.echo(f"wrote {path}")
@@ -157,7 +159,7 @@ def check_trusted() -> None:
     """
     if os.getuid() != 0:
         raise HostError("only root installs the machine's broker", hint="an own one needs no service: elevate init")
-    for start in (Path(sys.executable).resolve(), packages(), Path(__file__).resolve(), Path(os.__file__).resolve()):
+    for start in (Path(sys.executable).resolve(), *packages(), Path(__file__).resolve(), Path(os.__file__).resolve()):
         for path in (start, *start.parents):
             found = path.stat()
             if found.st_uid != 0 or (found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX):

@@ -7,6 +7,7 @@ credential and gesture, so that a protector can't be moved into another containe
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
@@ -172,18 +173,24 @@ class Container:
         }
         return canonical.encode(members)
 
-    @classmethod
-    def decode(cls, data: bytes, *, owner: str) -> Self:
+    @staticmethod
+    def decode(data: bytes, *, owner: str) -> "Container":
         """Read the file of ``owner``.
 
         Raises:
             HelloDamagedError: Not a container, a newer one, or another person's.
         """
         try:
-            members = canonical.decode(data, max_bytes=private.MAX_FILE_BYTES)
-            return cls(**_members(members, owner))  # type: ignore[arg-type] # a TypeError says which
+            return _decode(data, owner)
         except (ValueError, TypeError, KeyError) as exc:
             raise HelloDamagedError("the container can't be read", detail=f"{owner}: {exc!r}") from exc
+
+
+@lru_cache(maxsize=64)
+def _decode(data: bytes, owner: str) -> Container:
+    """Read the same bytes once; what comes out can't be changed."""
+    members = _members(canonical.decode(data, max_bytes=private.MAX_FILE_BYTES), owner)
+    return Container(**members)  # type: ignore[arg-type] # a TypeError says which
 
 
 def _members(found: Json, owner: str) -> dict[str, object]:

@@ -5,9 +5,9 @@ screens. Which account belongs to whom stands in a file of the broker's own; an 
 was changed since, is never used.
 """
 
-import grp
 import hashlib
 import json
+import os
 import pwd
 import re
 from dataclasses import dataclass
@@ -158,6 +158,7 @@ def _check(account: Account) -> None:
     same = entry is not None and (entry.pw_uid, entry.pw_gid, entry.pw_dir) == (account.uid, account.gid, account.home)
     if not same or entry is None or entry.pw_uid == 0 or entry.pw_shell not in SHELLS:
         raise HostError("the admin account was changed since it was made", detail=account.name)
-    others = [group.gr_name for group in grp.getgrall() if account.name in group.gr_mem]
+    # What the account would be a member of; whole lists of groups are long where they come from a directory, or not given.
+    others = set(os.getgrouplist(account.name, account.gid)) - {account.gid}
     if others:
-        raise HostError("the admin account is in further groups", detail=f"{account.name}: {', '.join(others)}")
+        raise HostError("the admin account is in further groups", detail=f"{account.name}: {', '.join(map(str, others))}")

@@ -51,11 +51,16 @@ def mounts() -> list[str]:
     return [before.split()[4] for before, _, after in lines if after.startswith(("cgroup ", "cgroup2 "))]
 
 
-def join(folder: str) -> None:
-    """Make a task's folder and move this process into it."""
+def make(folder: str) -> None:
+    """Make a task's folder."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder.rpartition("/")[0], 0o755)
     os.mkdir(folder, 0o755)
+
+
+def join(folder: str) -> None:
+    """Make a task's folder and move this process into it."""
+    make(folder)
     with open(f"{folder}/cgroup.procs", "w", encoding="ascii") as file:
         file.write("0")
 

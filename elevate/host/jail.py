@@ -32,12 +32,13 @@ class JailError(OSError):
     """The task's surroundings are not as ordered."""
 
 
-def settle(cgroup: str) -> None:
-    """Take own mounts, IPC, /proc and cgroup, ahead of the order."""
+def settle(cgroup: str, *, apart: bool = False) -> None:
+    """Take own mounts, IPC, /proc and cgroup, ahead of the order; ``apart``: mounts, IPC and cgroup are its own already."""
     kernel.last_capability()
-    kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
+    if not apart:
+        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
     kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
-    if cgroup:
+    if cgroup and not apart:
         cgroups.join(cgroup)
     kernel.mount("proc", "/proc", "proc", _QUIET)
     for place in cgroups.mounts():

@@ -120,6 +120,7 @@ class Launcher:
         taken.channel.settimeout(START_SECONDS)
         answer, known_as, _ = receive(taken.channel, wire.STARTED.size)
         taken.channel.settimeout(None)
+        self._warm_up(jailed=order.jail is not None)
         if len(answer) != wire.STARTED.size:
             taken.channel.close()  # whoever was about to start sees that nobody waits, and ends
             raise HostError("the launcher ended, or did not answer in time, before it started the task")
@@ -156,18 +157,26 @@ class Launcher:
         with self._lock:
             if self._closed:
                 raise HostError("the launcher is closed")
+            if self._ready[jailed]:
+                return self._ready[jailed].popleft()
             for _ in range(2):
                 try:
-                    return self._refill(jailed=jailed).popleft()
+                    return self._refill(1, jailed=jailed).popleft()
                 except OSError:
                     self._drop()
         raise HostError("the launcher program can't be started")
 
-    def _refill(self, *, jailed: bool) -> deque[_Waiting]:
-        """Keep one more than the warm ones waiting: the one that is taken now."""
+    def _warm_up(self, *, jailed: bool) -> None:
+        """Replace what was taken, once the task has started: making a launcher would only slow the start down."""
+        with self._lock, contextlib.suppress(OSError):
+            if not self._closed:
+                self._refill(self._warm, jailed=jailed)
+
+    def _refill(self, count: int, *, jailed: bool) -> deque[_Waiting]:
+        """Let so many launchers wait."""
         control = self._control or self._spawn()
         ready = self._ready[jailed]
-        while len(ready) <= self._warm:
+        while len(ready) < count:
             cgroup = f"{self._base}/{os.urandom(8).hex()}" if jailed and self._base else ""
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ready.append(_Waiting(ours, cgroup))

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from elevate.errors import HostError
@@ -21,6 +22,7 @@ MAX_LOOKED = 4096
 """Parents that are looked at; a process below more of them counts as one of a session over a network."""
 MAX_HASHED_BYTES = 256 * 2**20
 _MAX_KEPT = 256
+_MAX_READ = 65_536
 _hashed: dict[tuple[int, ...], str] = {}
 _PARENT, _START = 1, 19
 """Positions in /proc/PID/stat after the name: fields 4 and 22."""
@@ -66,25 +68,44 @@ def read_process(pid: int) -> ProcessFacts:
     """
     try:
         stat = _stat(pid)
-        uid = _effective_uid(pid)
+        process = _identity(pid, stat)
         executable = _executable(pid)
     except (OSError, ValueError, IndexError) as exc:
-        raise HostError("the requesting process can't be looked at", detail=f"process {pid}: {exc}") from exc
+        raise _unseen(pid, exc) from exc
     names, over_network = _parents(stat)
-    process = ProcessIdentity(uid=uid, pid=pid, start_time=stat.start_time, boot_id=boot_id())
     return ProcessFacts(
         process=process,
         executable=executable,
         chain=(_shown(stat.name, pid), *names),
-        remote=over_network or _remote_session(pid, uid),
+        remote=over_network or _remote_session(pid, process.uid),
         audit_uid=_audit_uid(pid),
         executable_sha256=_executable_sha256(pid),
     )
 
 
+def identify(pid: int) -> ProcessIdentity:
+    """Say which process ``pid`` is now; `read_process` without what only decisions need.
+
+    Raises:
+        HostError: It has ended, or may not be looked at.
+    """
+    try:
+        return _identity(pid, _stat(pid))
+    except (OSError, ValueError, IndexError) as exc:
+        raise _unseen(pid, exc) from exc
+
+
+def _identity(pid: int, stat: _Stat) -> ProcessIdentity:
+    return ProcessIdentity(uid=_effective_uid(pid), pid=pid, start_time=stat.start_time, boot_id=boot_id())
+
+
+def _unseen(pid: int, exc: Exception) -> HostError:
+    return HostError("the requesting process can't be looked at", detail=f"process {pid}: {exc}")
+
+
 def _audit_uid(pid: int) -> int:
     try:
-        uid = int(Path(f"/proc/{pid}/loginuid").read_bytes())
+        uid = int(_read(f"/proc/{pid}/loginuid"))
     except (OSError, ValueError):
         return -1
     return -1 if uid == _NO_SESSION else uid
@@ -93,7 +114,7 @@ def _audit_uid(pid: int) -> int:
 def _executable_sha256(pid: int) -> str:
     """Hash the very file that a process executes; the same file is hashed once as long as it is unchanged."""
     try:
-        with Path(f"/proc/{pid}/exe").open("rb") as file:
+        with open(f"/proc/{pid}/exe", "rb", buffering=0) as file:
             found = os.fstat(file.fileno())
             key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
             if key not in _hashed and found.st_size <= MAX_HASHED_BYTES:
@@ -110,10 +131,10 @@ def _executable(pid: int) -> str:
 
     SECURITY: in a mount namespace of its own a process can run anything under any path.
     """
-    link = Path(f"/proc/{pid}/exe")
-    path = str(link.readlink())
+    link = f"/proc/{pid}/exe"
+    path = os.readlink(link)
     try:
-        same = os.path.samestat(link.stat(), os.stat(path))
+        same = os.path.samestat(os.stat(link), os.stat(path))
     except OSError:
         same = False
     return path if same or path.endswith(" (deleted)") else path + ELSEWHERE
@@ -128,16 +149,29 @@ def start_time(pid: int) -> int:
     try:
         return _stat(pid).start_time
     except (OSError, ValueError, IndexError) as exc:
-        raise HostError("the requesting process can't be looked at", detail=f"process {pid}: {exc}") from exc
+        raise _unseen(pid, exc) from exc
 
 
+@cache
 def boot_id() -> str:
-    """Give the kernel's random id of this boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    """Give the kernel's random id of this boot; it lasts as long as any process does."""
+    return _read("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
+
+
+def _read(path: str) -> bytes:
+    """Read a small file of the kernel's whole."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = [os.read(fd, _MAX_READ)]
+        while parts[-1]:
+            parts.append(os.read(fd, _MAX_READ))
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def _stat(pid: int) -> _Stat:
-    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="surrogateescape")
+    text = _read(f"/proc/{pid}/stat").decode("utf-8", "surrogateescape")
     # The name may hold brackets and blanks; the last bracket ends it.
     head, _, tail = text.rpartition(")")
     fields = tail.split()
@@ -145,8 +179,8 @@ def _stat(pid: int) -> _Stat:
 
 
 def _effective_uid(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("Uid:"):
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"Uid:"):
             return int(line.split()[2])
     message = "no uid"
     raise ValueError(message)
@@ -175,8 +209,8 @@ def _parents(stat: _Stat) -> tuple[tuple[str, ...], bool]:
 
 def _remote_session(pid: int, uid: int) -> bool:
     try:
-        number = int(Path(f"/proc/{pid}/sessionid").read_text(encoding="ascii"))
-        cgroups = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
+        number = int(_read(f"/proc/{pid}/sessionid"))
+        cgroups = _read(f"/proc/{pid}/cgroup").decode("utf-8", "replace")
     except (OSError, ValueError):
         return False
     scope = _SCOPE.search(cgroups)

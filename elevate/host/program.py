@@ -25,7 +25,7 @@ import time
 if __name__ == "__main__":
     sys.path.append(__file__.rsplit("/elevate/", 1)[0])
 
-from elevate.host import cgroups, confine, jail, kernel, wire
+from elevate.host import cgroups, confine, forking, jail, kernel, wire
 from elevate.host.watch import Watch, wake_on_child
 from elevate.host.writes import Writes
 
@@ -68,25 +68,28 @@ class Zygote:
         if not fds:
             return False
         cgroup = os.fsdecode(message.removeprefix(wire.JAIL)) if message.startswith(wire.JAIL) else None
-        own = self._new_namespace() if cgroup is not None else -1
-        pid = os.fork()
+        pid, apart = (os.fork(), False) if cgroup is None else self._fork_apart(cgroup)
         if pid == 0:
             self.control.close()
             os.close(self.wake)
-            serve(socket.socket(fileno=fds[0]), cgroup)
+            serve(socket.socket(fileno=fds[0]), cgroup, apart=apart)
             os._exit(0)
         if cgroup is not None:
-            kernel.setns(own, kernel.CLONE_NEWPID)
-            os.close(own)
             self.cgroups[pid] = cgroup
         os.close(fds[0])
         return True
 
-    def _new_namespace(self) -> int:
-        """Let the next child be the first of a new PID namespace; give the way back."""
+    def _fork_apart(self, cgroup: str) -> tuple[int, bool]:
+        """Fork the first process of a new PID namespace; say whether it has its cgroup and mounts already."""
+        with contextlib.suppress(OSError):
+            return forking.apart(cgroup), True
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         kernel.unshare(kernel.CLONE_NEWPID)
-        return own
+        pid = os.fork()
+        if pid:
+            kernel.setns(own, kernel.CLONE_NEWPID)
+        os.close(own)
+        return pid, False
 
     def _bury(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -95,7 +98,7 @@ class Zygote:
                     cgroups.end(cgroup)
 
 
-def serve(channel: socket.socket, cgroup: str | None) -> None:
+def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) -> None:
     """Wait for the one order, run it, report. With ``cgroup``, empty where there is none, as init of a namespace of its own."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -103,7 +106,7 @@ def serve(channel: socket.socket, cgroup: str | None) -> None:
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     if cgroup is not None:
-        jail.settle(cgroup)
+        jail.settle(cgroup, apart=apart)
     ahead = Ahead(channel)
     wake = wake_on_child()
     received = receive(channel)

@@ -128,7 +128,7 @@ def _how(call: Call) -> _How:
 
 def _redeem_grant(call: Call, grant: Grant, redeem_id: str, how: _How) -> None:
     # Who presents the grant is read from the kernel again: it must be the process that asked.
-    running = grant.start(redeem_id, call.connection.peer.facts().process, window=how.window)
+    running = grant.start(redeem_id, call.connection.peer.identity(), window=how.window)
     try:
         with call.connection.running(grant.request, running), _output(call, grant, running, how):
             outcome = grant.finish(running)

@@ -17,7 +17,8 @@ import struct
 from dataclasses import dataclass
 
 from elevate.errors import HostError, RefusedError
-from elevate.host.processes import ProcessFacts, read_process, start_time
+from elevate.host.processes import ProcessFacts, identify, read_process, start_time
+from elevate.model import ProcessIdentity
 
 SO_PEERPIDFD = 77
 """Since Linux 6.5."""
@@ -92,6 +93,19 @@ class Peer:
         if poll.poll(0):
             raise RefusedError("the requesting process has ended", hint="nothing was done")
 
+    def identity(self) -> ProcessIdentity:
+        """Read which process it is, now; what `facts` gives as ``process``.
+
+        Raises:
+            RefusedError: As `facts`.
+        """
+        try:
+            found = identify(self.credentials.pid)
+        except HostError as exc:
+            raise _unknown(exc.detail) from exc
+        self._check_same(found)
+        return found
+
     def facts(self) -> ProcessFacts:
         """Read who asks, now.
 
@@ -102,11 +116,14 @@ class Peer:
             found = read_process(self.credentials.pid)
         except HostError as exc:
             raise _unknown(exc.detail) from exc
+        self._check_same(found.process)
+        return found
+
+    def _check_same(self, found: ProcessIdentity) -> None:
         # After the reading: all of it was of the process that the pidfd names.
         self.check_alive()
-        if found.process.start_time != self.start_time or found.process.uid != self.credentials.uid:
+        if found.start_time != self.start_time or found.uid != self.credentials.uid:
             raise _unknown("the process is not the one that connected")
-        return found
 
     def close(self) -> None:
         """Close the pidfd; twice is the same as once."""
