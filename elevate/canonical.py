@@ -8,6 +8,7 @@ ourselves, only the very bytes that we would write.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import NoReturn, TypeAlias
 
 import orjson
@@ -17,7 +18,7 @@ Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 MAX_INTEGER = 2**53 - 1
 MAX_INTEGER_CHARS = 17
 MAX_DEPTH = 32
-_PLAIN = frozenset({str, bool})
+_PLAIN = frozenset({str, bool, type(None)})
 
 
 def encode(value: object) -> bytes:
@@ -89,22 +90,25 @@ def _write(value: object) -> bytes:
 def _check(value: object, depth: int) -> None:
     if depth < 0:
         raise _refuse("nested too deeply")
-    if value is None or type(value) in _PLAIN:  # most values are; the rest, subclasses too, below
-        return
     match value:
-        case str() | bool():
+        case str() | bool() | None:
             return
         case int():
             _check_integer(value)
         case dict():
             if not all(isinstance(name, str) and name.isascii() for name in value):
                 raise _refuse("a member name that is not ASCII text")
-            _check(list(value.values()), depth)
+            _check_members(value.values(), depth - 1)
         case list() | tuple():
-            for member in value:
-                _check(member, depth - 1)
+            _check_members(value, depth - 1)
         case _:
             raise _refuse(f"a {type(value).__name__} is not canonical JSON")
+
+
+def _check_members(members: Iterable[object], depth: int) -> None:
+    for member in members:
+        if depth < 0 or type(member) not in _PLAIN:  # most are plain
+            _check(member, depth)
 
 
 def _check_depth(value: Json, depth: int) -> None:

@@ -1,7 +1,7 @@
 """Forking a launcher of host linux straight into namespaces and a cgroup of its own. Standard library only.
 
-A process that is moved into a cgroup makes the kernel stop every fork, exec and exit of the whole machine for some milliseconds;
-one that is born there does not.
+A process that is moved into a cgroup makes the kernel hold up every fork, exec and exit on the whole machine for some
+milliseconds; one that is born there does not.
 
 Source: clone3(2), CLONE_INTO_CGROUP, since Linux 5.7.
 """

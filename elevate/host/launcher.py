@@ -15,7 +15,9 @@ import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -35,8 +37,9 @@ __all__ = ["Jail", "Launched", "Launcher", "Order", "Report"]
 class Launched:
     """One started tree. Closing or dropping it ends the tree at once."""
 
-    def __init__(self, waiting: "_Waiting", pid: int) -> None:
+    def __init__(self, waiting: "_Waiting", pid: int, on_end: Callable[[], None]) -> None:
         self.pid = pid
+        self._on_end = on_end
         self._channel = waiting.channel
         self._cgroup = waiting.cgroup
         self._report: Report | None = None
@@ -52,6 +55,7 @@ class Launched:
             if self._report is None:
                 self._report = read_report(self._channel, self._cgroup)
                 self._channel.close()
+                self._on_end()
             return self._report
 
     def kill(self, signal: int) -> None:
@@ -120,7 +124,6 @@ class Launcher:
         taken.channel.settimeout(START_SECONDS)
         answer, known_as, _ = receive(taken.channel, wire.STARTED.size)
         taken.channel.settimeout(None)
-        self._warm_up(jailed=order.jail is not None)
         if len(answer) != wire.STARTED.size:
             taken.channel.close()  # whoever was about to start sees that nobody waits, and ends
             raise HostError("the launcher ended, or did not answer in time, before it started the task")
@@ -128,7 +131,7 @@ class Launcher:
         if pid == 0:
             taken.channel.close()
             raise _not_started(order.argv[0], number)
-        return Launched(taken, known_as or pid)
+        return Launched(taken, known_as or pid, partial(self._warm_up, jailed=order.jail is not None))
 
     def close(self) -> None:
         """End the waiting launchers; what is running goes on. Twice is the same as once."""
@@ -157,26 +160,27 @@ class Launcher:
         with self._lock:
             if self._closed:
                 raise HostError("the launcher is closed")
-            if self._ready[jailed]:
-                return self._ready[jailed].popleft()
-            for _ in range(2):
-                try:
-                    return self._refill(1, jailed=jailed).popleft()
-                except OSError:
-                    self._drop()
-        raise HostError("the launcher program can't be started")
+            return (self._ready[jailed] or self._refilled(jailed=jailed)).popleft()
 
     def _warm_up(self, *, jailed: bool) -> None:
-        """Replace what was taken, once the task has started: making a launcher would only slow the start down."""
-        with self._lock, contextlib.suppress(OSError):
+        """Replace what was taken when a task has ended: the machine has more important work while one starts."""
+        with self._lock, contextlib.suppress(HostError):
             if not self._closed:
-                self._refill(self._warm, jailed=jailed)
+                self._refilled(jailed=jailed)
 
-    def _refill(self, count: int, *, jailed: bool) -> deque[_Waiting]:
-        """Let so many launchers wait."""
+    def _refilled(self, *, jailed: bool) -> deque[_Waiting]:
+        """Give the launchers that wait, at least one; a program that has ended is started anew."""
+        for _ in range(2):
+            try:
+                return self._refill(jailed=jailed)
+            except OSError:
+                self._drop()
+        raise HostError("the launcher program can't be started")
+
+    def _refill(self, *, jailed: bool) -> deque[_Waiting]:
         control = self._control or self._spawn()
         ready = self._ready[jailed]
-        while len(ready) < count:
+        while len(ready) < self._warm:
             cgroup = f"{self._base}/{os.urandom(8).hex()}" if jailed and self._base else ""
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ready.append(_Waiting(ours, cgroup))

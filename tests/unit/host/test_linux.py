@@ -345,6 +345,11 @@ def test_closed_launcher_leaves_no_cgroup(linux: Linux, tmp_path: Path) -> None:
     assert not alive(zygote)
 
 
+def _kill_program(launcher: Launcher) -> None:
+    os.kill(launcher._pid, signal.SIGKILL)
+    os.waitid(os.P_PID, launcher._pid, os.WEXITED | os.WNOWAIT)
+
+
 def test_killed_program_leaves_the_task_and_no_cgroup(linux: Linux, tmp_path: Path) -> None:
     """The program that forks launchers may be killed: what runs goes on, is reported, and its cgroup goes at the next start."""
     with Launcher() as launcher:
@@ -356,12 +361,12 @@ def test_killed_program_leaves_the_task_and_no_cgroup(linux: Linux, tmp_path: Pa
         inspection = host.inspect(Task.run(["sleep", "1000"]), linux.requester)
         running = own.begin(inspection)
         folder = next(name for name in _cgroups(launcher) if running.pid in cgroups.members(name))
-        os.kill(launcher._pid, signal.SIGKILL)
-        os.waitid(os.P_PID, launcher._pid, os.WEXITED | os.WNOWAIT)
+        _kill_program(launcher)
         running.cancel()
         assert (running.wait().signal, running.wait().leftover) == (signal.SIGTERM, 0)
         assert cgroups.end(folder) == 0
         Path(folder).mkdir()
+        _kill_program(launcher)
         assert own.sh("exit 3").ended.exit_status == 3
         assert not Path(folder).exists()
         for fd in (running.stdout, running.stderr):
