@@ -130,6 +130,7 @@ class InspectedTask:
         cwd: Real path of the working directory.
         payload: Digest and size of standard input or content.
         facts: Attributes for the policy, by name, in name order.
+        steps: What was found of each step, where the task is several; all else is empty then.
     """
 
     task: Task
@@ -138,9 +139,12 @@ class InspectedTask:
     file: FileFact | None = None
     payload: Blob | None = None
     facts: tuple[tuple[str, FactValue], ...] = ()
+    steps: tuple["InspectedTask", ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what two readers could read in two ways, or no digest covers."""
+        if self.task.steps != tuple(step.task for step in self.steps):
+            raise HostError("what was found is not of the steps that were asked")
         if len(dict(self.facts)) != len(self.facts):
             raise HostError("a fact is given twice")
         if self.task.payload is not None:
@@ -151,7 +155,8 @@ class InspectedTask:
 
     def canonical(self) -> dict[str, object]:
         """Give the form that is hashed; fields are only ever appended."""
-        return {
+        several = {"steps": [step.digest for step in self.steps], "undo": self.task.undo} if self.steps else {}
+        return several | {
             "v": 1,
             "kind": self.task.kind,
             "params": dict(self.task.params),
@@ -217,11 +222,14 @@ class Allow:
 
     Attributes:
         rules: Ids of the rules that decided, sorted.
+        steps: What was decided of each step, where the task is several. Each step's own obligations bind its own process;
+            what is asked of the person is the strictest of all, and stands here.
     """
 
     outcome: Outcome
     rules: tuple[str, ...]
     obligations: Obligations = field(default_factory=Obligations)
+    steps: tuple["Allow", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,9 +263,14 @@ class Agreement:
     digest: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a reason that has no Unicode text; take the digest, once, of what can't change any more."""
+        """Refuse a reason that has no Unicode text, and steps of which not each was decided.
+
+        The digest is taken here, once, of what can't change any more.
+        """
         if not _is_unicode((self.reason,)):
             raise TaskInvalidError("the reason is not Unicode text")
+        if len(self.decision.steps) != len(self.task.steps):
+            raise PolicyError("a decision is about each step of a task")
         object.__setattr__(self, "digest", bytes.fromhex(canonical.digest(self.canonical())))
 
     def canonical(self) -> Mapping[str, object]:
@@ -272,12 +285,17 @@ class Agreement:
             "session": self.session,
             "reason": self.reason,
             "host": self.host,
-            "outcome": self.decision.outcome.value,
-            "rules": self.decision.rules,
-            "obligations": _obligations(self.decision.obligations),
+            **_decided(self.decision),
             "policy": self.policy_digest,
             "nonce": self.nonce.hex(),
         }
+
+    @property
+    def steps(self) -> tuple[tuple[InspectedTask, Allow], ...]:
+        """What is done, in order, each with what was decided of it; the task itself where it is one."""
+        if not self.task.steps:
+            return ((self.task, self.decision),)
+        return tuple(zip(self.task.steps, self.decision.steps, strict=True))
 
 
 def request_digest(agreement: Agreement) -> bytes:
@@ -296,6 +314,15 @@ def _is_unicode(texts: Iterable[str]) -> bool:
 def _check_hashed(sha256: str, size: int) -> None:
     if len(sha256) != DIGEST_CHARS or not _HEX.issuperset(sha256) or size < 0:
         raise HostError("a file's digest is 64 hexadecimal characters, and its size is not negative")
+
+
+def _decided(decision: Allow) -> dict[str, object]:
+    several = {"steps": [_decided(step) for step in decision.steps]} if decision.steps else {}
+    return several | {
+        "outcome": decision.outcome.value,
+        "rules": decision.rules,
+        "obligations": _obligations(decision.obligations),
+    }
 
 
 def _obligations(obligations: Obligations) -> dict[str, object]:
@@ -357,6 +384,9 @@ class Ended:
         written: What it wrote, as far as the host watches.
         watched: The folders that were watched.
         duration_ms: From start to end.
+        step: Which step of several this was, from 1; 0 for a task that is one.
+        problem: Why it could not be started; empty where it was.
+        steps: How each step ended that was begun, in that order; a step that failed is followed only by those that undo.
     """
 
     exit_status: int | None
@@ -366,3 +396,11 @@ class Ended:
     written: tuple[Written, ...] = ()
     watched: tuple[str, ...] = ()
     duration_ms: int = 0
+    step: int = 0
+    problem: str = ""
+    steps: tuple["Ended", ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether what comes next may begin: it exited with 0, and nothing of it is left."""
+        return self.exit_status == 0 and not (self.timed_out or self.leftover or self.problem)

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import queue
 import select
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
 
 from elevate.canonical import Json
 
@@ -34,12 +36,93 @@ class Outcome:
     stderr: bytes = field(default=b"", repr=False)
 
 
-def drain(pipes: Sequence[int], over: int | None, *, capture: bool) -> tuple[bytes, bytes]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A step of several that begins, or has ended.
+
+    Attributes:
+        step: Its number, from 1.
+        steps: How many there are where none fails.
+        undo: It undoes, after another one failed; its number is above ``steps``.
+        task: Its display form, escaped.
+        ended: It has ended; else it begins.
+        exit_status: 0 to 255; None where it begins, or a signal ended it.
+        problem: Why it could not be started; empty where it was.
+    """
+
+    step: int
+    steps: int
+    undo: bool
+    task: str
+    ended: bool
+    exit_status: int | None = None
+    signal: int | None = None
+    timed_out: bool = False
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """Give it as it crosses the socket."""
+        return dict(asdict(self))
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Json]) -> Self:
+        """Read what the broker told; what a newer one adds is left out."""
+        known: dict[str, Any] = {name.name: told[name.name] for name in fields(cls) if name.name in told}
+        return cls(**known)
+
+
+class Events:
+    """Progress from another thread, handed to whoever drains a task's output, in its own thread.
+
+    Args:
+        listener: Called with each, by `heard`.
+    """
+
+    def __init__(self, listener: Callable[[Progress], object]) -> None:
+        self._listener = listener
+        self._queue: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
+        self._over = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        os.close(self._bell)  # whoever put has been waited for
+
+    def fileno(self) -> int:
+        """Give a descriptor that is readable when there is something to hear."""
+        return self._bell
+
+    def put(self, progress: Progress | None) -> None:
+        """Hand one over; None says that the task has ended. For any thread."""
+        self._queue.put(progress)
+        os.eventfd_write(self._bell, 1)
+
+    def heard(self) -> bool:
+        """Wait for one and tell it; say whether the task has ended."""
+        os.eventfd_read(self._bell)
+        progress = self._queue.get()
+        self._over = progress is None
+        if progress is not None:
+            self._listener(progress)
+        return self._over
+
+    def rest(self) -> None:
+        """Hear all until the task has ended."""
+        while not self._over:
+            self.heard()
+
+
+def drain(
+    pipes: Sequence[int], over: int | None, *, capture: bool, heard: Callable[[], bool] = lambda: True
+) -> tuple[bytes, bytes]:
     """Read a task's standard output and error, and close them; the pipes' own bounds slow a fast task down.
 
     Args:
         pipes: Two descriptors to read from.
-        over: Turns readable when the task has ended; None where it has.
+        over: Turns readable when the task has ended, or when there is something to hear; None where it has ended.
+        heard: Called when ``over`` is readable; says whether the task has ended.
         capture: Collect at most 64 MiB of each, and let the rest go; else write to descriptors 1 and 2 as it comes.
     """
     held = {fd: bytearray() for fd in pipes}
@@ -51,12 +134,17 @@ def drain(pipes: Sequence[int], over: int | None, *, capture: bool) -> tuple[byt
         elif len(held[fd]) < MAX_CAPTURED_BYTES:
             held[fd] += data
 
-    copy(pipes, take, over)
+    copy(pipes, take, over, heard)
     return bytes(held[pipes[0]]), bytes(held[pipes[1]])
 
 
-def copy(pipes: Sequence[int], take: Callable[[int, bytes], None], over: int | None) -> None:
-    """Read pipes to their ends, or, once ``over`` is readable, what is left in them; close them.
+def copy(
+    pipes: Sequence[int],
+    take: Callable[[int, bytes], None],
+    over: int | None,
+    heard: Callable[[], bool] = lambda: True,
+) -> None:
+    """Read pipes to their ends, or, once ``over`` is readable and ``heard`` says so, what is left in them; close them.
 
     SECURITY: whoever was handed the other end of a pipe can hold it open after the task; nobody waits for that.
     """
@@ -65,7 +153,7 @@ def copy(pipes: Sequence[int], take: Callable[[int, bytes], None], over: int | N
         while reading and over is not None:
             ready = _readable({*reading, over}, None)
             reading -= {fd for fd in ready & reading if not _take_one(fd, take)}
-            if over in ready:
+            if over in ready and heard():
                 break
         for fd in reading:
             left = MAX_LEFT_BYTES
@@ -77,22 +165,20 @@ def copy(pipes: Sequence[int], take: Callable[[int, bytes], None], over: int | N
 
 
 @contextlib.contextmanager
-def ending(wait: Callable[[], object]) -> Iterator[int]:
-    """Give a descriptor that turns readable when ``wait`` returns; whatever that raises is left to others who wait."""
-    over = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+def ending(wait: Callable[[], object], events: Events) -> Iterator[None]:
+    """Say to ``events`` when ``wait`` returns; whatever that raises is left to others who wait."""
 
     def tell() -> None:
         with contextlib.suppress(Exception):
             wait()
-        os.eventfd_write(over, 1)
+        events.put(None)
 
     waiter = threading.Thread(target=tell, daemon=True)
     waiter.start()
     try:
-        yield over
+        yield
     finally:
         waiter.join()
-        os.close(over)
 
 
 def _readable(fds: set[int], timeout_ms: int | None) -> set[int]:

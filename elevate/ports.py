@@ -204,6 +204,13 @@ class Inspection(Protocol):
     def task(self) -> InspectedTask:
         """What was found."""
 
+    def check(self) -> None:
+        """Make sure that what was opened still has the hash that was taken: an earlier step may have written to it.
+
+        Raises:
+            HostError: It has not.
+        """
+
     def close(self) -> None:
         """Close the descriptors; twice is the same as once."""
 
@@ -255,10 +262,10 @@ class Host(Protocol):
         """
 
     def inspect(self, task: Task, requester: Requester, payload: int | None = None) -> Inspection:
-        """Look at a task: open, resolve, hash.
+        """Look at a task, or at one step of several: open, resolve, hash.
 
         Args:
-            task: What was asked.
+            task: What was asked; it has no steps.
             requester: Who asks.
             payload: Descriptor of a sealed memory file that stands in place of ``task.payload``; the caller keeps it.
 
@@ -271,7 +278,7 @@ class Host(Protocol):
     def provision(self, requester: Requester) -> AdminIdentity:
         """Give the requester's hidden admin account; make it at the first elevation."""
 
-    def start(
+    def start(  # noqa: PLR0913 - each is a choice of its own, by name
         self,
         inspection: Inspection,
         identity: AdminIdentity,
@@ -280,16 +287,19 @@ class Host(Protocol):
         time_limit_seconds: int,
         obligations: Obligations | None = None,
         window: tuple[int, int] | None = None,
+        streams: tuple[int, int] | None = None,
     ) -> Running:
         """Start the inspected task as ``identity``. The one way to an admin process.
 
         Args:
             inspection: What `inspect` gave; good for one start.
             identity: What `provision` gave.
-            session: A new id; never used before.
+            session: A new id; never used before but for the step before this one.
             time_limit_seconds: The tree is ended after this.
             obligations: What the decision demands; a host that is a boundary refuses what it can't keep.
             window: Rows and columns of a terminal of the task's own; None gives it pipes. A rule must say interactive.
+            streams: Standard output and error in place of new pipes, for a step of several; the caller keeps them, and the
+                running task has -1 for its own.
 
         Raises:
             HostError: It could not be started; nothing of it runs.

@@ -1,57 +1,49 @@
 """What can be asked: the task kinds, their parameters and bounds.
 
 A `Task` is what was asked, checked for form only; nothing of it has been looked up yet. The host's `inspect` turns it into an
-`elevate.model.InspectedTask`. Kinds are data (`KindSpec`), so that a machine can bring further ones.
+`elevate.model.InspectedTask`. Kinds are data (`KindSpec`), so that a machine can bring further ones. Several tasks under one
+token are a task, too, of the kind `STEPS`, which no rule and no machine can name: policy decides about each of its steps.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
-from typing import Self, TypeAlias
+from typing import Self
 
 from elevate.canonical import Json
 from elevate.errors import TaskInvalidError, TaskKindUnknownError
+from elevate.params import (
+    DEFAULT_TIME_LIMIT_SECONDS,
+    MAX_PAYLOAD_BYTES,
+    MAX_TIME_LIMIT_SECONDS,
+    ParamSpec,
+    ParamType,
+    Value,
+    check,
+    freeze,
+    quote,
+    thaw,
+)
 from elevate.text import shell_words
 
-Value: TypeAlias = str | int | tuple[str, ...] | tuple[tuple[str, str], ...]
+__all__ = [
+    "DEFAULT_TIME_LIMIT_SECONDS",
+    "KINDS",
+    "MAX_PAYLOAD_BYTES",
+    "MAX_STEPS",
+    "MAX_TIME_LIMIT_SECONDS",
+    "STEPS",
+    "KindSpec",
+    "ParamSpec",
+    "ParamType",
+    "Task",
+    "Value",
+    "as_one",
+]
 
-MAX_ARGUMENTS = 4096
-MAX_ARGV_BYTES = 131_072
-MAX_PATH_BYTES = 4095
-MAX_ENV = 64
-MAX_PAYLOAD_BYTES = 16 * 2**20
-DEFAULT_TIME_LIMIT_SECONDS = 3600
-MAX_TIME_LIMIT_SECONDS = 86_400
-MAX_MODE = 0o777
-
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-
-
-class ParamType(StrEnum):
-    """How a parameter is read and bounded."""
-
-    TEXT = "text"
-    PATH = "path"
-    ARGV = "argv"
-    ENV = "env"
-    SECONDS = "seconds"
-    MODE = "mode"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParamSpec:
-    """One parameter of a kind.
-
-    Attributes:
-        pattern: What a `TEXT` must match as a whole.
-        default: Value where the caller gives none; None makes the parameter required.
-    """
-
-    type: ParamType
-    default: Value | None = None
-    pattern: str = r"[^\x00-\x1f\x7f]{1,4096}"
+MAX_STEPS = 16
+"""So many can be shown one by one, and a token names each."""
+STEPS = "steps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,24 +134,31 @@ class Task:
         kind: A name in `KINDS`.
         params: Pairs in name order, each of the type that the kind says.
         payload: Standard input of a program, or content of a file; at most `MAX_PAYLOAD_BYTES`.
+        steps: For the kind `STEPS` alone: what is done, in this order, up to the first that fails. At most `MAX_STEPS`.
+        undo: So many of the last steps are done only where an earlier one has failed, and then all of them.
     """
 
     kind: str
     params: tuple[tuple[str, Value], ...]
     payload: bytes | None = field(default=None, repr=False)
+    steps: tuple["Task", ...] = ()
+    undo: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what is not of its kind."""
+        if self.kind == STEPS or self.steps or self.undo:
+            _check_steps(self)
+            return
         spec = KINDS.get(self.kind)
         if spec is None:
-            raise TaskKindUnknownError(f"unknown task kind {_quote(self.kind)}")
+            raise TaskKindUnknownError(f"unknown task kind {quote(self.kind)}")
         given = dict(self.params)
         if len(given) != len(self.params):
             raise TaskInvalidError("a parameter is given twice")
         unknown = sorted(given.keys() - spec.params.keys())
         if unknown:
-            raise TaskInvalidError(f"{self.kind} has no parameter {_quote(unknown[0])}")
-        checked = ((name, _check(name, given.get(name, param.default), param)) for name, param in spec.params.items())
+            raise TaskInvalidError(f"{self.kind} has no parameter {quote(unknown[0])}")
+        checked = ((name, check(name, given.get(name, param.default), param)) for name, param in spec.params.items())
         object.__setattr__(self, "params", tuple(sorted(checked)))
         _check_payload(self.payload, spec)
 
@@ -181,7 +180,7 @@ class Task:
         """
         if not isinstance(kind, str) or not isinstance(params, Mapping):
             raise TaskInvalidError("a task is a kind and an object of parameters")
-        pairs = tuple((str(name), _freeze(value)) for name, value in params.items())
+        pairs = tuple((str(name), freeze(value)) for name, value in params.items())
         return cls(kind=kind, params=pairs, payload=payload)
 
     @classmethod
@@ -224,13 +223,45 @@ class Task:
         """Write ``content`` to the file ``path`` with the permission bits ``mode``."""
         return cls.parse("file.write", {"path": path, "cwd": cwd, "mode": mode}, payload=content)
 
+    @classmethod
+    def in_order(cls, steps: Sequence["Task"], *, undo: Sequence["Task"] = ()) -> Self:
+        """Do several tasks under one token, in this order, up to the first that fails.
+
+        Args:
+            steps: What is done; one alone is as good as the task itself.
+            undo: What is done where a step failed or was ended, in this order; it is agreed to with the rest.
+        """
+        return cls(kind=STEPS, params=(), steps=(*steps, *undo), undo=len(undo))
+
     def to_json(self) -> dict[str, Json]:
-        """Give the kind and the parameters as `parse` reads them; the payload travels beside them."""
-        return {"kind": self.kind, "params": {name: _thaw(value) for name, value in self.params}}
+        """Give the kind and the parameters as `parse` reads them; payload and steps travel beside them."""
+        return {"kind": self.kind, "params": {name: thaw(value) for name, value in self.params}}
 
     def display(self) -> str:
         """Give the one-line form that prompt and log show; control characters are escaped."""
-        return shell_words(_words(self))
+        if not self.steps:
+            return shell_words(_words(self))
+        # As in a shell; neither sign stands outside of quotes in a step's own form.
+        done, undone = (
+            " && ".join(step.display() for step in part) for part in (self.forward, self.steps[len(self.forward) :])
+        )
+        return f"{done} || {{ {undone}; }}" if undone else done
+
+    @property
+    def forward(self) -> tuple["Task", ...]:
+        """The steps that are done where none fails."""
+        return self.steps[: len(self.steps) - self.undo]
+
+
+def as_one(task: Task | Sequence[Task]) -> Task:
+    """Give the task that does one or several; one alone stays what it is.
+
+    Raises:
+        TaskInvalidError: None, too many, or what is not a task.
+    """
+    if isinstance(task, Task):
+        return task
+    return task[0] if len(task) == 1 else Task.in_order(task)
 
 
 def _words(task: Task) -> tuple[str, ...]:
@@ -251,94 +282,17 @@ def _words(task: Task) -> tuple[str, ...]:
             return (task.kind, *(str(params[name]) for name in ("path",) if name in params))
 
 
-def _freeze(value: object) -> Value:
-    if isinstance(value, Mapping):
-        return tuple(sorted((str(name), _text(member)) for name, member in value.items()))
-    if isinstance(value, list | tuple):
-        return tuple(_text(member) for member in value)
-    if isinstance(value, str) or type(value) is int:
-        return value
-    raise TaskInvalidError(f"a parameter can't be {type(value).__name__}")
-
-
-def _thaw(value: Value) -> Json:
-    if not isinstance(value, tuple):
-        return value
-    words: list[Json] = [word for word in value if isinstance(word, str)]
-    additions: dict[str, Json] = {pair[0]: pair[1] for pair in value if isinstance(pair, tuple)}
-    return words or additions  # a command is never empty; no additions are an empty object
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TaskInvalidError(f"a list holds text only, not {type(value).__name__}")
-    return value
-
-
-def _check(name: str, value: object, spec: ParamSpec) -> Value:
-    if value is None:
-        raise TaskInvalidError(f"the parameter {name} is missing")
-    match spec.type, value:
-        case ParamType.TEXT, str():
-            return _check_text(name, value, spec.pattern)
-        case ParamType.PATH, str():
-            return _check_path(name, value)
-        case ParamType.ARGV, tuple():
-            return _check_argv(value)
-        case ParamType.ENV, tuple():
-            return _check_env(value)
-        case ParamType.SECONDS, int() if type(value) is int and 1 <= value <= MAX_TIME_LIMIT_SECONDS:
-            return value
-        case ParamType.MODE, int() if type(value) is int and 0 <= value <= MAX_MODE:
-            return value
-        case _:
-            raise TaskInvalidError(f"the parameter {name} is not a {spec.type} within its bounds")
-
-
-def _check_text(name: str, value: str, pattern: str) -> str:
-    _utf8(name, value)
-    if not re.fullmatch(pattern, value):
-        raise TaskInvalidError(f"the parameter {name} can't be {_quote(value)}")
-    return value
-
-
-def _check_path(name: str, value: str) -> str:
-    if not value or "\0" in value or len(_utf8(name, value)) > MAX_PATH_BYTES:
-        raise TaskInvalidError(f"the parameter {name} is empty, has a NUL or is over {MAX_PATH_BYTES} bytes")
-    return value
-
-
-def _check_argv(value: tuple[object, ...]) -> tuple[str, ...]:
-    words = tuple(_text(word) for word in value)
-    if not words or not words[0]:
-        raise TaskInvalidError("the command is empty", hint="give a command after --")
-    if len(words) > MAX_ARGUMENTS or sum(len(_utf8("argv", word)) + 1 for word in words) > MAX_ARGV_BYTES:
-        raise TaskInvalidError(f"the command has over {MAX_ARGUMENTS} arguments or {MAX_ARGV_BYTES} bytes")
-    if any("\0" in word for word in words):
-        raise TaskInvalidError("an argument has a NUL")
-    return words
-
-
-def _check_env(value: tuple[object, ...]) -> tuple[tuple[str, str], ...]:
-    pairs: dict[str, str] = {}
-    for pair in value:
-        name, text = _check_addition(pair)
-        if name in pairs:
-            raise TaskInvalidError(f"the environment addition {_quote(name)} is given twice")
-        pairs[name] = text
-    if len(pairs) > MAX_ENV:
-        raise TaskInvalidError(f"more than {MAX_ENV} environment additions")
-    return tuple(sorted(pairs.items()))
-
-
-def _check_addition(pair: object) -> tuple[str, str]:
-    match pair:
-        case (str(name), str(text)) if isinstance(pair, tuple):
-            if not _ENV_NAME.fullmatch(name) or "\0" in text or len(_utf8("env", text)) > MAX_PATH_BYTES:
-                raise TaskInvalidError(f"the environment addition {_quote(name)} is not allowed")
-            return name, text
-        case _:
-            raise TaskInvalidError("an environment addition is a name and a text")
+def _check_steps(task: Task) -> None:
+    """Refuse several that are none, too many, or hold what is not a step."""
+    if task.kind != STEPS or task.params or task.payload is not None:
+        raise TaskInvalidError("several tasks have neither parameters nor an input of their own")
+    found: tuple[object, ...] = task.steps
+    if not all(isinstance(step, Task) and step.kind != STEPS for step in found):
+        raise TaskInvalidError("a step is a task that has no steps itself")
+    if type(task.undo) is not int or not 0 <= task.undo < len(task.steps) <= MAX_STEPS:
+        raise TaskInvalidError(f"there is at least one step, and there are at most {MAX_STEPS} with those that undo")
+    if sum(len(step.payload or b"") for step in task.steps) > MAX_PAYLOAD_BYTES:
+        raise TaskInvalidError(f"the steps' input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
 
 
 def _check_payload(payload: object, spec: KindSpec) -> None:
@@ -350,14 +304,3 @@ def _check_payload(payload: object, spec: KindSpec) -> None:
         raise TaskInvalidError(f"{spec.name} takes no input")
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise TaskInvalidError(f"the input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
-
-
-def _utf8(name: str, value: str) -> bytes:
-    try:
-        return value.encode()
-    except UnicodeEncodeError as exc:
-        raise TaskInvalidError(f"the parameter {name} is not Unicode text") from exc
-
-
-def _quote(value: object) -> str:
-    return shell_words((str(value)[:80],))

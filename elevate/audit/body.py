@@ -36,6 +36,8 @@ PUBLIC: Mapping[str, frozenset[str]] = {
     "authentication": frozenset({"method", "amr", "acr", "auth_time", "simulated"}),
     "token": frozenset({"jti", "exp", "aud", "epoch", "position"}),
     "process": frozenset({"pid", "exit_status", "signal", "timed_out", "leftover", "duration_ms"}),
+    "step": frozenset({"number", "of", "undo", "before"}),
+    "steps": frozenset({"ended"}),
     "reason": frozenset({"code"}),
     "setting": frozenset({"name", "digest"}),
     "broker": frozenset({"version", "epoch", "key", "settings"}),
@@ -83,16 +85,21 @@ def task(inspected: InspectedTask, *, request_digest: str = "") -> Body:
         "kind": inspected.task.kind,
         "display": inspected.task.display(),
         "digest": inspected.digest,
-        "cwd": inspected.cwd,
     }
-    members |= {"environment": env} if (env := environment_of(inspected)) else {}
-    members |= {"mode": mode} if (mode := mode_of(inspected)) else {}
-    if inspected.file:
-        members["path"] = inspected.file.path
-        members["sha256"] = inspected.file.sha256
+    members |= _details(inspected)
+    if inspected.steps:
+        members["steps"] = [{"kind": step.task.kind, "digest": step.digest, **_details(step)} for step in inspected.steps]
     if request_digest:
         members["request_digest"] = request_digest
     return {"task": members}
+
+
+def _details(inspected: InspectedTask) -> Body:
+    members: Body = {"cwd": inspected.cwd}
+    members |= {"environment": env} if (env := environment_of(inspected)) else {}
+    members |= {"mode": mode} if (mode := mode_of(inspected)) else {}
+    members |= {"path": inspected.file.path, "sha256": inspected.file.sha256} if inspected.file else {}
+    return members
 
 
 def decision(decided: Decision, policy_digest: str) -> Body:
@@ -126,14 +133,23 @@ def process(identity: AdminIdentity, *, pid: int = 0, ended: Ended | None = None
     """Say what ran, as whom, and how it ended."""
     members: Body = {"pid": pid, "identity": _identity(identity)}
     if ended is not None:
-        members |= {
-            "exit_status": ended.exit_status,
-            "signal": ended.signal,
-            "timed_out": ended.timed_out,
-            "leftover": ended.leftover,
-            "duration_ms": ended.duration_ms,
-        }
+        members |= _end(ended)
     return {"process": members}
+
+
+def ended(one: Ended) -> Body:
+    """Say how one step of several ended; nothing in it names anybody."""
+    return {"number": one.step, "started": not one.problem, **_end(one)}
+
+
+def _end(one: Ended) -> Body:
+    return {
+        "exit_status": one.exit_status,
+        "signal": one.signal,
+        "timed_out": one.timed_out,
+        "leftover": one.leftover,
+        "duration_ms": one.duration_ms,
+    }
 
 
 def _identity(identity: AdminIdentity) -> Json:

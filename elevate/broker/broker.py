@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +24,7 @@ from elevate.broker.parts import Parts
 from elevate.broker.patience import Patience
 from elevate.broker.prompting import SensorPrompter, TerminalPrompter
 from elevate.broker.records import Records, concerns
+from elevate.broker.several import inspect
 from elevate.canonical import Json
 from elevate.errors import NotEnrolledError, PolicyError, TaskInvalidError
 from elevate.hello import Proof, SoftwareHello
@@ -31,9 +32,9 @@ from elevate.host.launcher import Launcher
 from elevate.host.processes import ProcessFacts, read_process
 from elevate.lifecycle import State
 from elevate.model import Requester
-from elevate.policy import Explanation, Question
+from elevate.policy import Explanation, Explanations, Question
 from elevate.ports import Cancel, Clock, Draft, Entropy, Prompter
-from elevate.tasks import Task
+from elevate.tasks import Task, as_one
 
 MAX_PROBLEM_CHARS = 4096
 
@@ -120,8 +121,8 @@ class Broker(Records):
             broker._default_prompter = lambda: prompter(broker)  # noqa: SLF001 - our own
         return broker
 
-    def elevate(self, task: Task, *, reason: str = "", cancel: Cancel | None = None) -> Grant:
-        """Ask as this process; the embedded broker's way.
+    def elevate(self, task: Task | Sequence[Task], *, reason: str = "", cancel: Cancel | None = None) -> Grant:
+        """Ask as this process; the embedded broker's way. Several tasks are done in order, under one token.
 
         Raises:
             ElevateError: As `elevate.broker.elevation.elevate`.
@@ -130,7 +131,7 @@ class Broker(Records):
         own = Cancellation()
         terms = Terms(prompter=self._default_prompter or (lambda: self.prompter(None)), cancel=cancel or own)
         try:
-            return self.request(Ask(task=task, requester=requester, reason=reason), terms)
+            return self.request(Ask(task=as_one(task), requester=requester, reason=reason), terms)
         finally:
             own.close()  # with the grant there is nothing left to wait for
 
@@ -207,18 +208,24 @@ class Broker(Records):
         )
 
     def explain(
-        self, task: Task, requester: Requester | None = None, *, payload: int | None = None, reason: str = ""
-    ) -> Explanation:
-        """Say what the policy makes of a task, without asking anyone; for this process where no requester is given."""
+        self,
+        task: Task | Sequence[Task],
+        requester: Requester | None = None,
+        *,
+        payload: int | None = None,
+        reason: str = "",
+    ) -> Explanation | Explanations:
+        """Say what the policy makes of a task, or several, without asking anyone; for this process with no requester given."""
         requester = requester or self.requester(read_process(os.getpid()))
         with self._opened.admitted(requester.process.uid):
-            return self._explained(task, requester, payload, reason)
+            return self._explained(as_one(task), requester, payload, reason)
 
-    def _explained(self, task: Task, requester: Requester, payload: int | None, reason: str) -> Explanation:
-        inspection = self.parts.host.inspect(task, requester, payload)
+    def _explained(self, task: Task, requester: Requester, payload: int | None, reason: str) -> Explanation | Explanations:
+        inspection = inspect(self.parts.host, task, requester, payload)
         try:
             question = Question(requester=requester, task=inspection.task, now=self.parts.clock.read(), reason=reason)
-            return self.parts.policy.current.explain(question)
+            policy = self.parts.policy.current
+            return policy.explain_steps(question) if question.task.steps else policy.explain(question)
         finally:
             inspection.close()
 

@@ -5,15 +5,16 @@ audit entry; any error ends the request in the state that fits it, and nothing w
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from elevate import canonical
 from elevate.broker import entries
-from elevate.broker.audience import audience_of, identity_of
+from elevate.broker.deciding import asked_of, decide
 from elevate.broker.grant import Grant
+from elevate.broker.issuing import issue
 from elevate.broker.journal import Journal, Listener
 from elevate.broker.parts import Parts
-from elevate.canonical import Json
+from elevate.broker.several import inspect
 from elevate.errors import (
     BrokerError,
     CancelledError,
@@ -21,26 +22,21 @@ from elevate.errors import (
     DeniedError,
     ElevateError,
     GestureError,
-    PolicyChangedError,
     PromptTimedOutError,
     TaskInvalidError,
 )
 from elevate.hello import prompt_view
 from elevate.lifecycle import State
-from elevate.model import Agreement, Allow, Deny, Outcome, Requester, VerifiedGesture, request_digest
-from elevate.policy import Question, missing_tickets, narrowest, record_of, unkept
-from elevate.ports import Cancel, Inspection, Instant, Prompter, Record
+from elevate.model import Agreement, Outcome, Requester, VerifiedGesture, request_digest
+from elevate.policy import Question
+from elevate.ports import Cancel, Inspection, Prompter, Record
 from elevate.tasks import Task
-from elevate.text import shell_words
-from elevate.token import Claims, mint, new_jti
 
-NONCE_BYTES = 16
 ACR = "urn:elevate:acr:"
 ID_BYTES = 16
 MAX_REASON_CHARS = 512
 MAX_RECORDED_BYTES = 32_768
 """Of command and environment, as they stand in an entry; the rest of its 64 KiB is for all else."""
-MAX_DISPLAY_CHARS = 960
 _STRENGTH = {"any": 0, "none": 0, "consent": 0, "pin": 1, "biometric": 2, "hardware": 3}
 
 
@@ -96,10 +92,11 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
     try:
         journal.open(entries.requested(ask.requester, ask.task, ask.reason, session=journal.record.session))
         _check_length(ask.task)
-        inspection = parts.host.inspect(ask.task, ask.requester, ask.payload)
-        agreement = _decide(parts, ask, inspection, journal)
+        inspection = inspect(parts.host, ask.task, ask.requester, ask.payload)
+        question = Question(requester=ask.requester, task=inspection.task, now=parts.clock.read(), reason=ask.reason)
+        agreement = decide(parts, question, journal, audience=ask.audience)
         gesture = _prove(parts, agreement, journal, terms)
-        return _issue(parts, agreement, gesture, inspection, journal)
+        return issue(parts, agreement, gesture, inspection, journal)
     except ElevateError as error:
         _give_up(journal, inspection, error)
         raise
@@ -115,7 +112,8 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
 
 def _check_length(task: Task) -> None:
     # INVARIANT: no log, no right. What the log can't hold whole is refused before anybody is asked.
-    if len(canonical.encode(task.display())) + len(canonical.encode(dict(task.params).get("env"))) > MAX_RECORDED_BYTES:
+    added = sum(len(canonical.encode(dict(step.params).get("env"))) for step in task.steps or (task,))
+    if len(canonical.encode(task.display())) + added > MAX_RECORDED_BYTES:
         hint = "put long arguments into a file and name that"
         raise TaskInvalidError("the command is too long to be recorded whole", hint=hint)
 
@@ -137,57 +135,6 @@ def _journal(parts: Parts, ask: Ask, terms: Terms) -> Journal:
         epoch=parts.epoch,
     )
     return Journal(parts.store, parts.clock, record, terms.listener)
-
-
-def _decide(parts: Parts, ask: Ask, inspection: Inspection, journal: Journal) -> Agreement:
-    parts.settings.check(ask.requester, inspection.task)
-    policy = parts.policy.current
-    question = Question(requester=ask.requester, task=inspection.task, now=parts.clock.read(), reason=ask.reason)
-    decision = policy.decide(question)
-    match decision:
-        case Deny():
-            journal.to(State.DENIED, entries.denied(inspection.task, decision, policy.digest) | record_of(question))
-            raise _denial(decision, "" if decision.rules else narrowest(question))
-        case Allow():
-            audience = audience_of(parts, ask.audience, decision)
-            _check_demands(decision, ask.reason, kept=parts.host.keeps)
-            return Agreement(
-                task=inspection.task,
-                requester=ask.requester,
-                session=journal.record.session,
-                reason=ask.reason,
-                host=audience,
-                decision=_raised(decision, emulated=parts.host.emulated),
-                policy_digest=policy.digest,
-                nonce=parts.entropy.token_bytes(NONCE_BYTES),
-            )
-
-
-def _raised(decision: Allow, *, emulated: bool) -> Allow:
-    # SECURITY: on a real host the requester's own programs hold screen and keyboard; a mere "yes" could be theirs.
-    if decision.outcome is Outcome.CONSENT and not emulated:
-        return replace(decision, outcome=Outcome.CREDENTIAL)
-    return decision
-
-
-def _asked(agreement: Agreement, now: Instant) -> dict[str, Json]:
-    """Give what the log keeps of the question, so that it can be asked again of another policy."""
-    return record_of(Question(requester=agreement.requester, task=agreement.task, now=now, reason=agreement.reason))
-
-
-def _denial(decision: Deny, qualifying_rule: str) -> DeniedError:
-    hint = f"this rule would allow it:\n{qualifying_rule}" if qualifying_rule else ""
-    return DeniedError(decision.message or "policy does not allow this task", hint=hint)
-
-
-def _check_demands(decision: Allow, reason: str, *, kept: frozenset[str]) -> None:
-    """Refuse what lacks its reason or ticket, and what the machine can't keep: a demand is never dropped in silence."""
-    if decision.obligations.reason_required and not reason.strip():
-        raise DeniedError("this task needs a reason", hint="say why: elevate run -r REASON -- COMMAND")
-    if missing := missing_tickets(decision.obligations, reason):
-        raise DeniedError(f"the reason must name a ticket like {missing[0]}", hint="elevate run -r TICKET -- COMMAND")
-    if names := unkept(decision.obligations, kept):
-        raise DeniedError(f"the policy demands what this machine can't keep: {', '.join(names)}")
 
 
 def _prove(parts: Parts, agreement: Agreement, journal: Journal, terms: Terms) -> VerifiedGesture:
@@ -212,7 +159,7 @@ def _ask_person(parts: Parts, agreement: Agreement, journal: Journal, terms: Ter
     offer = parts.hello.offer(user)
     challenge = agreement.nonce + request_digest(agreement)
     with parts.turns.take(user, terms.cancel):
-        journal.to(State.PROMPTING, entries.prompting(agreement) | _asked(agreement, parts.clock.read()))
+        journal.to(State.PROMPTING, entries.prompting(agreement) | asked_of(agreement, parts.clock.read()))
         view = prompt_view(agreement, offer, emulated=parts.host.emulated)
         try:
             assertion = terms.prompter().ask(view, user, challenge, cancel=terms.cancel)
@@ -236,66 +183,3 @@ def _check_strength(parts: Parts, agreement: Agreement, gesture: VerifiedGesture
         raise GestureError("consent alone is not enough for this task")
     if _STRENGTH[gesture.acr.removeprefix(ACR)] < _STRENGTH[needed]:
         raise GestureError(f"this task needs a gesture of strength {needed}", hint="see: elevate hello list")
-
-
-def _issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspection: Inspection, journal: Journal) -> Grant:
-    if not parts.policy.holds(agreement.policy_digest):
-        raise PolicyChangedError("the policy changed while this request was open")
-    identity = identity_of(parts, agreement)
-    now = parts.clock.read()
-    seconds = agreement.decision.obligations.token_seconds
-    jti = new_jti(parts.entropy.token_bytes(16))
-    stepped = journal.to(
-        State.ISSUED,
-        entries.issued(agreement, gesture, identity, jti=jti, expires_at=now.unix + seconds, epoch=parts.epoch)
-        | (_asked(agreement, now) if agreement.decision.outcome is Outcome.SERVICE else {}),
-        {
-            "jti": jti,
-            "request_digest": request_digest(agreement).hex(),
-            "expires_at": now.unix + seconds,
-            "deadline_ns": now.mono_ns + seconds * 1_000_000_000,
-        },
-        at=now,
-    )
-    # INVARIANT: nothing is signed over an entry that is not synced, and only by the call that wrote it.
-    if not stepped.won:
-        raise CancelledError("the request was ended while it was being answered")
-    claims = _claims(parts, agreement, gesture, journal.record, issued_at=now.unix)
-    return Grant(
-        parts=parts,
-        journal=journal,
-        inspection=inspection,
-        agreement=agreement,
-        identity=identity,
-        claims=claims,
-        token=mint(parts.key, claims),
-    )
-
-
-def _claims(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, record: Record, *, issued_at: int) -> Claims:
-    # What runs, by its real path; where it is cut, it says so.
-    display = shell_words(agreement.task.argv) or agreement.task.task.display()
-    if len(display) > MAX_DISPLAY_CHARS:
-        display = f"{display[:MAX_DISPLAY_CHARS]} […and {len(display) - MAX_DISPLAY_CHARS} more]"
-    return Claims(
-        iss=parts.issuer,
-        sub=agreement.requester.sid,
-        aud=agreement.host,
-        client_id=agreement.requester.executable[:512] or "unknown",
-        iat=issued_at,
-        exp=record.expires_at,
-        jti=record.jti,
-        auth_time=gesture.auth_time,
-        amr=gesture.amr,
-        acr=gesture.acr,
-        binding=agreement.requester.process,
-        kind=agreement.task.task.kind,
-        request_digest=record.request_digest,
-        display=display,
-        steps=(display,),
-        request=record.request,
-        session=record.session,
-        epoch=record.epoch,
-        policy=agreement.policy_digest,
-        position=record.position,
-    )

@@ -64,6 +64,14 @@ def running(pid: int, identity: AdminIdentity) -> Body:
     return body.process(identity, pid=pid)
 
 
+def step(number: int, agreement: Agreement, *, before: Ended | None = None) -> Body:
+    """Which step of several is started, after how the one before it ended."""
+    task, _ = agreement.steps[number - 1]
+    forward = len(agreement.steps) - agreement.task.task.undo
+    members: Body = {"number": number, "of": forward, "undo": number > forward, "digest": task.digest}
+    return {"step": members | ({"before": body.ended(before)} if before else {})}
+
+
 def destroyed(pid: int, identity: AdminIdentity, ended: Ended) -> Body:
     """How the task ended and what it left."""
     first: list[Json] = []
@@ -74,7 +82,8 @@ def destroyed(pid: int, identity: AdminIdentity, ended: Ended) -> Body:
         if room < 0:
             break
         first.append(shown)
-    return body.process(identity, pid=pid, ended=ended) | {"written": {"count": len(ended.written), "first": first}}
+    steps: Body = {"steps": {"ended": [body.ended(one) for one in ended.steps]}} if ended.steps else {}
+    return body.process(identity, pid=pid, ended=ended) | steps | {"written": {"count": len(ended.written), "first": first}}
 
 
 def failed(error: ElevateError) -> Body:

@@ -5,7 +5,6 @@ starts anything. Whatever becomes of the task, the token is gone.
 """
 
 import contextlib
-import os
 import re
 import signal
 import threading
@@ -18,6 +17,7 @@ from elevate.broker import entries
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
 from elevate.broker.receipts import SHORT_BYTES, receipt_of
+from elevate.broker.starting import Listener, Start, StepsRunning, limit_of, start, stop
 from elevate.canonical import Json
 from elevate.errors import (
     ElevateError,
@@ -34,7 +34,7 @@ from elevate.errors import (
 )
 from elevate.lifecycle import State, is_final
 from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, request_digest
-from elevate.outcome import Outcome, drain, ending
+from elevate.outcome import Events, Outcome, drain, ending
 from elevate.ports import Inspection, Instant, Running
 from elevate.token import Claims, Expected, verify
 
@@ -78,11 +78,12 @@ class Grant:
         """Id of the request."""
         return self.journal.record.request
 
-    def run(self, *, capture: bool = False) -> Outcome:
+    def run(self, *, capture: bool = False, on_progress: Listener = lambda _: None) -> Outcome:
         """Redeem the token and run the task to its end.
 
         Args:
             capture: Collect the output; else it goes to this process's own.
+            on_progress: Told of each step of several, as it begins and as it has ended; what it raises ends the task.
 
         Raises:
             TokenSpentError: It was used before.
@@ -90,14 +91,18 @@ class Grant:
             TokenRevokedError: It was taken back.
             HostError: The task could not be started; the token is used up all the same.
         """
-        running = self.start(self.parts.entropy.token_bytes(REDEEM_ID_BYTES).hex(), self.agreement.requester.process)
-        with ending(running.wait) as over:
-            try:
-                captured = drain((running.stdout, running.stderr), over, capture=capture)
-            except BaseException:
-                running.cancel()
-                self.finish(running)
-                raise
+        redeem_id = self.parts.entropy.token_bytes(REDEEM_ID_BYTES).hex()
+        with Events(on_progress) as events:
+            running = self.start(redeem_id, self.agreement.requester.process, on_progress=events.put)
+            with ending(running.wait, events):
+                try:
+                    pipes = (running.stdout, running.stderr)
+                    captured = drain(pipes, events.fileno(), capture=capture, heard=events.heard)
+                    events.rest()
+                except BaseException:
+                    running.cancel()
+                    self.finish(running)
+                    raise
         return self.finish(running, captured)
 
     def start(
@@ -107,6 +112,7 @@ class Grant:
         *,
         window: tuple[int, int] | None = None,
         by: Carrier | None = None,
+        on_progress: Listener = lambda _: None,
     ) -> Running:
         """Redeem the token and start the task.
 
@@ -115,6 +121,7 @@ class Grant:
             presenter: The process that presents the grant, from kernel facts.
             window: Rows and columns of a terminal of the task's own; without a rule that says interactive it has pipes.
             by: The helper that does the task in the host's place; the desk has looked at who presents the token.
+            on_progress: As `run`; called from a thread of the broker's own.
 
         Raises:
             TokenError: As `run`.
@@ -127,7 +134,7 @@ class Grant:
                 self._redeem(redeem_id, presenter if by is None else None, self.parts.host.name if by is None else by.audience)
                 # A policy that came into force meanwhile: the log may have it before the redemption.
                 self._check_policy()
-                running = self._running = by or self._start_task(window)
+                running = self._running = by or start(self._what(), window, on_progress)
                 self.journal.to(State.RUNNING, entries.running(running.pid, self.identity))
             except BaseException as error:
                 self._end_unstarted(redeem_id, running, error)
@@ -136,6 +143,8 @@ class Grant:
                 raise HostError("the task could not be started", detail=f"{type(error).__name__}: {error}") from error
         if self._cancelled:
             running.cancel(self._cancelled)
+        if isinstance(running, StepsRunning):
+            running.go()
         return running
 
     def finish(self, running: Running, captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:
@@ -198,18 +207,21 @@ class Grant:
         """Say whether it was not used in time; `release` then ends it."""
         return self.journal.record.state is State.ISSUED and self._expired(self.parts.clock.read())
 
-    def _start_task(self, window: tuple[int, int] | None) -> Running:
-        obligations = self.agreement.decision.obligations
-        # SECURITY: what was agreed to says whether the task hears a person (attacks.md rows 26 and 27).
-        interactive = dict(obligations.extra).get("interactive") is True and self.agreement.task.payload is None
-        return self.parts.host.start(
-            self.inspection,
-            self.identity,
+    def _what(self) -> Start:
+        return Start(
+            host=self.parts.host,
+            identity=self.identity,
             session=self.journal.record.session,
-            time_limit_seconds=self.time_limit_seconds,
-            obligations=obligations,
-            window=window if interactive else None,
+            agreement=self.agreement,
+            inspection=self.inspection,
+            note=self._note_step,
         )
+
+    def _note_step(self, number: int, what: Ended | ElevateError) -> None:
+        if isinstance(what, ElevateError):
+            self.journal.note("step-failed", entries.step(number, self.agreement) | entries.failed(what))
+        else:
+            self.journal.note("step-started", entries.step(number, self.agreement, before=what))
 
     def _end_unstarted(self, redeem_id: str, running: Running | None, error: BaseException) -> None:
         """End what this very call has redeemed and what does not run now; the token is burnt, and the log says so."""
@@ -222,7 +234,7 @@ class Grant:
             return
         # INVARIANT: no log, no right. What can't be recorded does not go on.
         if running is not None:
-            _stop(running)
+            stop(running)
         self._running = None
         self._gone()
         nothing_ran = running is None and isinstance(error, HostError | TaskError | PolicyChangedError)
@@ -328,16 +340,4 @@ class Grant:
     @property
     def time_limit_seconds(self) -> int:
         """How long the task may take: as asked, and no longer than the rules say."""
-        limit = self.agreement.decision.obligations.time_limit_seconds
-        asked = dict(self.agreement.task.task.params).get("time_limit_seconds", 3600)
-        asked = asked if isinstance(asked, int) else 3600
-        return min(limit, asked) if limit else asked
-
-
-def _stop(running: Running) -> None:
-    running.cancel(signal.SIGKILL)
-    with contextlib.suppress(Exception):
-        running.wait()
-    for fd in (running.stdout, running.stderr, running.terminal):
-        with contextlib.suppress(OSError):
-            os.close(fd)
+        return limit_of(*self.agreement.steps[0])

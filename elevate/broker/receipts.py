@@ -1,9 +1,10 @@
 """The receipt for a task that has ended: kept in the ledger's row, bounded, and given to its requester."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from elevate import canonical
+from elevate.broker.undoing import undo_of
 from elevate.canonical import MAX_INTEGER, Json
 from elevate.model import AdminIdentity, Agreement, Ended, Written
 from elevate.ports import Record
@@ -12,36 +13,75 @@ from elevate.text import escape
 MAX_BYTES = 2**20
 SHORT_BYTES = 2**12
 """What is listed where only the room is left that the ledger keeps for ends."""
+_SHORT_CHARS = 64
 
 
 def receipt_of(
     record: Record, agreement: Agreement, identity: AdminIdentity, ended: Ended, *, size_bytes: int = MAX_BYTES
 ) -> dict[str, Json]:
-    """Say what ran, as whom, how it ended and what it wrote; the list is cut at ``size_bytes``, the count is whole."""
+    """Say what ran, as whom, how it ended, what it wrote, and what would take it back.
+
+    The lists are cut at ``size_bytes`` each, the counts are whole.
+    """
+    written, undo = _written(ended), list(undo_of(agreement, ended))
     return {
         "request": record.request,
         "session": record.session,
         "user": agreement.requester.user,
         "identity": {"name": identity.name, "sid": identity.sid},
-        "task": agreement.task.task.display(),
+        "task": _shown(agreement.task.task.display(), size_bytes),
         "host": record.host,
         "exit_status": ended.exit_status,
         "signal": ended.signal,
         "timed_out": ended.timed_out,
         "duration_ms": ended.duration_ms,
         "watched": [escape(one) for one in ended.watched],
-        "written": _listed(ended.written, size_bytes),
+        **({"steps": [_step(agreement, one, size_bytes) for one in ended.steps]} if ended.steps else {}),
+        "written": _listed(written, size_bytes),
+        "written_count": len(written),
+        "undo": _listed(undo, size_bytes),
+        "undo_count": len(undo),
+    }
+
+
+def _step(agreement: Agreement, ended: Ended, size_bytes: int) -> Json:
+    task, decided = agreement.steps[ended.step - 1]
+    return {
+        "step": ended.step,
+        "task": _shown(task.task.display(), size_bytes),
+        "kind": task.task.kind,
+        "as": str(dict(decided.obligations.extra).get("identity", "account")),
+        "undo": ended.step > len(agreement.steps) - agreement.task.task.undo,
+        "problem": ended.problem,
+        "exit_status": ended.exit_status,
+        "signal": ended.signal,
+        "timed_out": ended.timed_out,
+        "duration_ms": ended.duration_ms,
         "written_count": len(ended.written),
     }
 
 
-def _listed(written: Sequence[Written], size_bytes: int) -> list[Json]:
+def _shown(text: str, size_bytes: int) -> str:
+    return text if size_bytes > SHORT_BYTES else text[:_SHORT_CHARS]
+
+
+def _written(ended: Ended) -> list[dict[str, Json]]:
+    """Give what was written, in order; of several steps with the number of the one that did it."""
+    if not ended.steps:
+        return [_one(written) for written in ended.written]
+    return [{"step": step.step, **_one(written)} for step in ended.steps for written in step.written]
+
+
+def _one(written: Written) -> dict[str, Json]:
+    # A sparse file can be larger than a number in canonical JSON.
+    return {**asdict(written), "size": min(written.size, MAX_INTEGER)}
+
+
+def _listed(members: Iterable[dict[str, Json]], size_bytes: int) -> list[Json]:
     listed: list[Json] = []
-    for one in written:
-        # A sparse file can be larger than a number in canonical JSON.
-        shown: Json = asdict(one) | {"size": min(one.size, MAX_INTEGER)}
-        size_bytes -= len(canonical.encode(shown))  # a control character takes six bytes
+    for one in members:
+        size_bytes -= len(canonical.encode(one))  # a control character takes six bytes
         if size_bytes < 0:
             break
-        listed.append(shown)
+        listed.append(one)
     return listed

@@ -10,7 +10,7 @@ from elevate.hello.sensors import Sensor, Sight
 from elevate.hello.settings import HelloSettings, KdfRules, LockoutRules, PartyRules, PinRules
 from elevate.hello.software import SoftwareHello
 from elevate.hello.vault import Proof
-from elevate.hello.view import prompt_view, refusal_view
+from elevate.hello.view import check_steps, prompt_view, refusal_view
 
 __all__ = [
     "FileSecrets",
@@ -28,6 +28,7 @@ __all__ = [
     "Sight",
     "SoftwareHello",
     "UsbSecurityKeys",
+    "check_steps",
     "keyring_secrets",
     "personal_secrets",
     "prompt_view",

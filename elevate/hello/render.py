@@ -13,6 +13,11 @@ _HEADS: Mapping[str, str] = {
     "yellow": " elevate: allow this task of an unknown publisher to act as administrator? ",
     "red": " elevate: this task is blocked ",
 }
+_SEVERAL: Mapping[str, str] = {
+    "grey": " elevate: allow these steps to act as administrator? ",
+    "yellow": " elevate: allow these steps, one at least of an unknown publisher, to act as administrator? ",
+    "red": " elevate: these steps are blocked ",
+}
 
 
 def lines(view: Mapping[str, Json], *, phrase: str) -> list[str]:
@@ -22,18 +27,48 @@ def lines(view: Mapping[str, Json], *, phrase: str) -> list[str]:
         view: From `elevate.hello.view`; all its texts are escaped.
         phrase: The person's own; shown so that a false prompt can be told.
     """
+    heads = _SEVERAL if view.get("steps") else _HEADS
     shown = [
-        _HEADS[str(view["class"])] if "digest" in view or view["class"] == "red" else _CHECK,
+        heads[str(view["class"])] if "digest" in view or view["class"] == "red" else _CHECK,
         f" {view['title']}: {view['display']} ",
     ]
+    shown += _steps(view.get("steps"))
     shown += [f"  {name:<10} {text}" for name, text in _parts(view) if text]
     if phrase:
         shown.append(f"  {'phrase':<10} {escape(phrase)}")
     return [*shown, ""]
 
 
+def _steps(steps: Json) -> Iterator[str]:
+    """Give each step's lines: what it does, and what belongs to it, further in."""
+    known = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    for number, step in enumerate(known, 1):
+        if step["undo"] and not known[number - 2]["undo"]:
+            yield "  where a step fails, all of these:"
+        yield f"  {number:>2}. {step['title']}: {step['display']}"
+        yield from (f"        {name:<10} {text}" for name, text in _step_parts(step) if text)
+
+
+def _step_parts(step: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    shown = str(step["display"])
+    for name, text in _task_parts(step):
+        # What the line above says already is not said again; nor a folder that is none, nor the publisher of no file.
+        if text != shown and (name, text) != ("directory", "/") and (name != "publisher" or step["path"]):
+            yield name, text
+
+
 def _parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     rules = view.get("rules")
+    if not view.get("steps"):
+        yield from _task_parts(view)
+    yield "helper", f"{helper} carries it out" if (helper := view.get("helper")) else ""
+    yield from _requester(view["requester"])
+    yield "reason", str(view.get("reason", ""))
+    yield "rule", ", ".join(map(str, rules)) if isinstance(rules, list) else ""
+    yield "host", str(view.get("host_note", ""))
+
+
+def _task_parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     for name, member in (("program", "path"), ("command", "command"), ("publisher", "publisher"), ("sha256", "sha256")):
         yield name, str(view.get(member, ""))
     yield "directory", str(view.get("cwd", ""))
@@ -41,11 +76,6 @@ def _parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     yield "mode", str(view.get("file_mode", ""))
     yield "ends after", f"{asked} s" if (asked := view.get("asked_seconds")) not in {None, 0, DEFAULT_SECONDS} else ""
     yield "input", f"{view['input_bytes']} bytes, sha256 {view['input_sha256']}" if view.get("input_sha256") else ""
-    yield "helper", f"{helper} carries it out" if (helper := view.get("helper")) else ""
-    yield from _requester(view["requester"])
-    yield "reason", str(view.get("reason", ""))
-    yield "rule", ", ".join(map(str, rules)) if isinstance(rules, list) else ""
-    yield "host", str(view.get("host_note", ""))
 
 
 def _requester(requester: Json) -> Iterator[tuple[str, str]]:

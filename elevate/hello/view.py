@@ -1,7 +1,8 @@
 """What a prompt shows, composed by the broker from what was agreed and from nothing else. Pure.
 
 Every text from outside is escaped here, once; a prompt adds nothing and interprets nothing. Classes as on Windows: grey where
-the publisher is verified, yellow where there is none or it is not known, red where it is blocked.
+the publisher is verified, yellow where there is none or it is not known, red where it is blocked. Several steps are shown one
+by one, in order, each whole: nothing of them is cut, and what is too long to be read is refused before (`check_steps`).
 
 Source: fidelity.md rows 18 and 19; attacks.md row 37.
 """
@@ -9,6 +10,7 @@ Source: fidelity.md rows 18 and 19; attacks.md row 37.
 from collections.abc import Mapping
 
 from elevate.canonical import Json
+from elevate.errors import TaskInvalidError
 from elevate.model import (
     Agreement,
     Fact,
@@ -24,9 +26,12 @@ from elevate.ports import Offer
 from elevate.tasks import KINDS
 from elevate.text import escape, shell_words
 
+_CLASSES = ("grey", "yellow", "red")
 EMULATED = "emulated: no security boundary"
 MAX_ARGUMENTS = 64
 MAX_TEXT = 1024
+MAX_STEPS_TEXT = 8192
+"""Characters of all steps together: what a person can be asked to read, and an entry of the log can hold."""
 TIMEOUT_SECONDS = 120
 
 
@@ -47,8 +52,9 @@ def prompt_view(
     decision = agreement.decision
     return {
         **_task(agreement.task),
+        **_steps(agreement.task),
         "v": 1,
-        "class": prompt_class(dict(agreement.task.facts)),
+        "class": _class(agreement.task),
         "mode": "consent" if decision.outcome is Outcome.CONSENT else "credential",
         "requester": _requester(agreement.requester),
         "reason": _cut(agreement.reason),
@@ -98,10 +104,43 @@ def prompt_class(facts: Mapping[str, FactValue]) -> str:
     return "yellow" if isinstance(signer, Fact) or not signer else "grey"
 
 
+def check_steps(task: InspectedTask) -> None:
+    """Refuse several steps that a prompt could not show whole; a task that is one may be cut, and says so.
+
+    Raises:
+        TaskInvalidError: A text of one step, or all of them together, are too long.
+    """
+    for number, step in enumerate(task.steps, 1):
+        if max(map(len, _texts(step))) > MAX_TEXT:
+            hint = "ask for it alone, or put long arguments into a file and name that"
+            raise TaskInvalidError(f"step {number} is too long to be shown whole", hint=hint)
+    if sum(len(text) for step in task.steps for text in _texts(step)) > MAX_STEPS_TEXT:
+        raise TaskInvalidError("the steps are too long to be shown together", hint="ask for fewer at once")
+
+
+def _texts(task: InspectedTask) -> tuple[str, ...]:
+    """Give what a prompt shows of one step that can be long, escaped."""
+    path = task.file.path if task.file else ""
+    escaped = (escape(path), escape(task.cwd), _publisher(dict(task.facts)))
+    return (task.task.display(), shell_words(task.argv), environment_of(task), *escaped)
+
+
+def _class(task: InspectedTask) -> str:
+    return max((prompt_class(dict(step.facts)) for step in task.steps or (task,)), key=_CLASSES.index)
+
+
+def _steps(task: InspectedTask) -> dict[str, Json]:
+    if not task.steps:
+        return {}
+    first_undo = len(task.steps) - task.task.undo
+    steps: list[Json] = [{**_task(step), "undo": number >= first_undo} for number, step in enumerate(task.steps)]
+    return {"title": "Several steps", "display": f"{first_undo} under one agreement, in this order", "steps": steps}
+
+
 def _task(task: InspectedTask) -> dict[str, Json]:
     facts = dict(task.facts)
     return {
-        "title": KINDS[task.task.kind].display_name,
+        "title": "Several steps" if task.steps else KINDS[task.task.kind].display_name,
         "kind": task.task.kind,
         "display": _cut_escaped(task.task.display()),
         "path": _cut(task.file.path) if task.file else "",

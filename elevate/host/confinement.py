@@ -37,7 +37,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Capabilities of what the machine does itself."""
 
 _KEPT = frozenset({"identity", "capabilities", "network", "read_only", "writable", "interactive"})
-_BROKERS = frozenset({"approvals", "approver_groups", "approver_users", "ticket", "gesture_age_seconds"})
+_BROKERS = frozenset({"approvals", "approver_groups", "approver_users", "ticket", "gesture_age_seconds", "alone"})
 
 
 NOTHING = "-"

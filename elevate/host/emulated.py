@@ -138,7 +138,7 @@ class EmulatedHost:
             raise HostError("the machine does not know this user")
         return self.machine.smaa(requester.user, made_at=self._clock.read().unix)
 
-    def start(
+    def start(  # noqa: PLR0913 - each is a choice of its own, by name
         self,
         inspection: Inspection,
         identity: AdminIdentity,
@@ -147,6 +147,7 @@ class EmulatedHost:
         time_limit_seconds: int,
         obligations: Obligations | None = None,
         window: tuple[int, int] | None = None,
+        streams: tuple[int, int] | None = None,
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, in a session that has never been. See `elevate.ports.Host.start`."""
         if not isinstance(inspection, EmulatedInspection) or inspection.machine is not self.machine:
@@ -164,7 +165,7 @@ class EmulatedHost:
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
             order = partial(_order, inspection, env, stdin, time_limit_seconds)
-            return running.start(self._launcher, order, partial(self._finish, before, session), window=window)
+            return running.start(self._launcher, order, partial(self._finish, before, session), window=window, streams=streams)
         except BaseException:
             self._remove_scratch(session)
             raise

@@ -116,8 +116,14 @@ def _setting(found: EmulatedInspection, task: Task, *_: object) -> None:
         raise TaskInvalidError("the setting's value is not a number")
     # SECURITY: the registry takes any case for the same; rules see one.
     setting = "HKLM" + rf"{key}\{name}".lower().removeprefix("hklm")
-    found.task = replace(found.task, facts=(("setting", setting), ("value", value)))
+    previous = _setting_now(found.machine, key.removeprefix("HKLM\\"), name)
+    found.task = replace(found.task, facts=(("previous", previous), ("setting", setting), ("value", value)))
     found.chore = ("setting", key.removeprefix("HKLM\\"), name, value, str(task["type"]))
+
+
+def _setting_now(machine: Machine, key: str, name: str) -> FactValue:
+    values = machine.registry.read(MACHINE, key) or {}
+    return next((value for known, value in values.items() if known.lower() == name.lower()), Fact.ABSENT)
 
 
 def _service(found: EmulatedInspection, task: Task, *_: object) -> None:

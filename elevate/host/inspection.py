@@ -44,6 +44,16 @@ class HostInspection:
         if self.closed or not self.started.acquire(blocking=False):
             raise HostError("the task was started before, or given up")
 
+    def check(self) -> None:
+        """Make sure that the program or package is still what was hashed.
+
+        Raises:
+            HostError: Its bytes were changed where they lie; a file that others than root could change was copied before.
+        """
+        program = self.program
+        if program is not None and not program.copied and digest_of(program.fd)[0] != program.fact.sha256:
+            raise HostError("the file was changed after it was agreed to", hint="ask again")
+
     def close(self) -> None:
         """Close the descriptors; twice is the same as once."""
         if self.closed:

@@ -123,7 +123,7 @@ class LinuxHost:
         account = self.accounts.make(name, requester.process.uid, made_at=self._clock.read().unix)
         return self._identity(account)
 
-    def start(
+    def start(  # noqa: PLR0913 - each is a choice of its own, by name
         self,
         inspection: Inspection,
         identity: AdminIdentity,
@@ -132,6 +132,7 @@ class LinuxHost:
         time_limit_seconds: int,
         obligations: Obligations | None = None,
         window: tuple[int, int] | None = None,
+        streams: tuple[int, int] | None = None,
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, or as uid 0 in its name. See `elevate.ports.Host.start`."""
         if not isinstance(inspection, LinuxInspection) or not 0 < len(session) <= _MAX_SESSION:
@@ -149,7 +150,7 @@ class LinuxHost:
         try:
             plan = _plan(inspection, stdin)
             order = partial(_order, plan, {**env, **plan.env}, jail, time_limit_seconds)
-            return running.start(self._launcher, order, partial(self._finish, inspection), window=window)
+            return running.start(self._launcher, order, partial(self._finish, inspection), window=window, streams=streams)
         finally:
             for fd in stdin:
                 os.close(fd)

@@ -51,12 +51,22 @@ def start(
     finish: Callable[[Report], Ended],
     *,
     window: tuple[int, int] | None = None,
+    streams: tuple[int, int] | None = None,
 ) -> TreeRunning:
     """Launch an order made for the write ends of two new pipes, or for a new terminal of that many rows and columns.
+
+    Args:
+        launcher: Starts it.
+        order: Made for standard output and error.
+        finish: What is done with the report.
+        window: Size of the terminal.
+        streams: Standard output and error in place of the pipes; the caller keeps them, and there is nothing to read then.
 
     Raises:
         ElevateError: As `Launcher.launch`; nothing runs, no descriptor is left.
     """
+    if streams is not None:
+        return TreeRunning(launcher.launch(order(*streams)), (-1, -1, -1), finish)
     stdout, write_out = os.pipe()
     stderr, write_err = os.pipe()
     master, slave = _terminal(window) if window else (-1, -1)

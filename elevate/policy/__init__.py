@@ -21,6 +21,7 @@ from elevate.policy.rule import (
     Source,
     Who,
 )
+from elevate.policy.several import Explanations, questions_of
 from elevate.policy.sources import Parsed, parse_sources
 from elevate.policy.suggest import narrowest
 from elevate.policy.testing import Result, TestRun, run_tests
@@ -29,6 +30,7 @@ __all__ = [
     "By",
     "Effect",
     "Explanation",
+    "Explanations",
     "NearMiss",
     "Parsed",
     "Policy",
@@ -50,6 +52,7 @@ __all__ = [
     "obligations_json",
     "parse_sources",
     "question",
+    "questions_of",
     "record_of",
     "run_tests",
     "unkept",

@@ -15,7 +15,7 @@ from elevate.policy.fields import kind_of
 from elevate.policy.problems import Path, RefusedValue, similar
 from elevate.policy.rule import PolicyTest, Question
 from elevate.ports import Instant
-from elevate.tasks import KINDS, Task
+from elevate.tasks import KINDS, STEPS, Task
 
 DENIED = "denied"
 OUTCOMES = (*(outcome.value for outcome in Outcome), DENIED)
@@ -99,6 +99,8 @@ def _moment(value: object) -> Instant:
 
 
 def _task(value: object) -> InspectedTask:
+    if isinstance(value, dict) and "steps" in value:
+        return _several(value)
     table = _table(value, ("task",), _TASK_KEYS)
     facts = _facts(table)
     kind = _text(table, "kind", ("task", "kind"))
@@ -115,6 +117,19 @@ def _task(value: object) -> InspectedTask:
         payload=Blob(sha256=_NO_SHA, size=0) if has_input else None,
         facts=tuple(sorted(facts.items())),
     )
+
+
+def _several(value: dict[str, object]) -> InspectedTask:
+    table = _table(value, ("task",), frozenset({"kind", "steps", "undo"}))
+    steps, undo = table["steps"], table.get("undo", 0)
+    if table.get("kind", STEPS) != STEPS or not isinstance(steps, list) or type(undo) is not int:
+        raise RefusedValue("steps are a list of tasks", 'write steps = [{ kind = "…" }, …]', path=("task", "steps"))
+    found = tuple(_task(step) for step in steps)
+    try:
+        task = Task(kind=STEPS, params=(), steps=tuple(step.task for step in found), undo=undo)
+    except TaskError as exc:
+        raise RefusedValue(exc.message, path=("task", "steps")) from exc
+    return InspectedTask(task=task, argv=(), cwd="/", steps=found)
 
 
 def _facts(table: Mapping[str, object]) -> dict[str, FactValue]:
@@ -180,6 +195,9 @@ def given(asked: Question) -> dict[str, Json]:
 
 def given_task(task: InspectedTask) -> dict[str, Json]:
     """Give the record of a task."""
+    if task.steps:
+        several: dict[str, Json] = {"kind": STEPS, "steps": [given_task(step) for step in task.steps]}
+        return several | ({"undo": task.task.undo} if task.task.undo else {})
     said: dict[str, Json] = {name: _plain_fact(value) for name, value in task.facts if name in _TASK_KEYS}
     said["kind"] = task.task.kind
     if task.argv:

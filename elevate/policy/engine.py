@@ -7,15 +7,18 @@ stops a deny or a require.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from elevate.model import Allow, Decision, Deny, Obligations, Outcome
+from elevate.policy import several
 from elevate.policy.conditions import selector_of
 from elevate.policy.explain import Explanation, explain
 from elevate.policy.index import KindIndex, build
 from elevate.policy.obligations import merge, obligations, strict_outcome
 from elevate.policy.problems import error_of
 from elevate.policy.rule import Effect, Facts, PolicyTest, Question, Rule, ServiceIdentity, Settings, Source
+from elevate.policy.several import Explanations
 from elevate.policy.sources import Parsed, parse_sources
 
 Merged: TypeAlias = dict[tuple[int, ...], tuple[Outcome, Obligations]]
@@ -93,7 +96,9 @@ class Policy:
         return ""
 
     def decide(self, question: Question) -> Decision:
-        """Decide; the answer names the rules that decided."""
+        """Decide; the answer names the rules that decided. Several steps qualify where each does."""
+        if question.task.steps:
+            return several.decide(self.decide, question)
         index = self._kinds.get(question.task.task.kind)
         if index is None:
             return _NO_MATCH
@@ -110,8 +115,13 @@ class Policy:
         return decision
 
     def explain(self, question: Question) -> Explanation:
-        """Say what `decide` decides and why, without asking anyone."""
+        """Say what `decide` decides and why, without asking anyone; for a task that is one."""
         return explain(self._rules, question, facts_of(question), self.decide(question))
+
+    def explain_steps(self, question: Question) -> Explanations:
+        """Say the same of several steps."""
+        steps = tuple(map(self.explain, several.questions_of(question)))
+        return Explanations(question=question, decision=self.decide(question), steps=steps)
 
 
 def decide_among(rules: Sequence[Rule], known: Merged) -> Decision:
@@ -140,6 +150,8 @@ def decide_among(rules: Sequence[Rule], known: Merged) -> Decision:
 
 def decide_by_scan(rules: Iterable[Rule], question: Question) -> Decision:
     """Decide by asking every rule in turn: slow and plain, what `Policy.decide` must agree with."""
+    if question.task.steps:
+        return several.decide(partial(decide_by_scan, tuple(rules)), question)
     facts = facts_of(question)
     kind = question.task.task.kind
     return decide_among([rule for rule in rules if kind in rule.kinds and matches(rule, facts, question)], {})

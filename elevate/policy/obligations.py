@@ -117,6 +117,7 @@ DEMANDS: Mapping[str, Demand] = MappingProxyType(
         "children": Demand("allow", _later(CHILDREN)),
         "record": Demand(default=False, stricter=_either),
         "helper": Demand("", _same),
+        "alone": Demand(default=False, stricter=_either),
     }
 )
 

@@ -148,6 +148,7 @@ THEN = _table(
         "The helper that carries the task out: the token is handed to it, and the host runs nothing. The settings pin it.",
         effects=_FLOOR,
     ),
+    alone=Key(Flag(), "True: the task must be asked for alone, never as one of several steps.", effects=_FLOOR),
 )
 
 RULE = _table(

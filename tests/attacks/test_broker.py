@@ -43,9 +43,9 @@ def _callers(name: str, *, method: bool) -> set[str]:
 
 
 def test_40_one_function_mints_and_one_starts() -> None:
-    """Only the story mints, only the grant starts; the list of callers is this."""
-    assert _callers("mint", method=False) == {"broker/elevation.py"}
-    assert _callers("start", method=True) == {"broker/grant.py"}
+    """One module mints, one starts, steps included; the list of callers is this."""
+    assert _callers("mint", method=False) == {"broker/issuing.py"}
+    assert _callers("start", method=True) == {"broker/starting.py"}
 
 
 def test_40_consent_does_not_pass_for_a_credential(broker: Broker) -> None:

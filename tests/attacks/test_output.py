@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from elevate.broker import Broker
-from elevate.outcome import drain, ending
+from elevate.outcome import Events, drain, ending
 from elevate.tasks import Task
 
 
@@ -14,8 +14,8 @@ def test_31_who_holds_the_output_open_after_the_task_holds_up_nobody(tmp_path: P
         grant = broker.elevate(Task.run(["/bin/sh", "-c", "echo told; sleep 0.2"]))
         running = grant.start("ab" * 16, grant.agreement.requester.process)
         outside = os.open(f"/proc/{running.pid}/fd/1", os.O_WRONLY)
-        with ending(running.wait) as over:
-            captured = drain((running.stdout, running.stderr), over, capture=True)
+        with Events(lambda _: None) as events, ending(running.wait, events):
+            captured = drain((running.stdout, running.stderr), events.fileno(), capture=True, heard=events.heard)
         assert captured[0] == b"told\n"
         assert grant.finish(running, captured).exit_status == 0
         os.close(outside)

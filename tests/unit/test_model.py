@@ -20,7 +20,7 @@ from elevate.model import (
     Requester,
     request_digest,
 )
-from elevate.tasks import Task
+from elevate.tasks import STEPS, Task
 
 A, B = "a" * 64, "b" * 64
 
@@ -55,6 +55,14 @@ AGREEMENT = Agreement(
     nonce=bytes(16),
 )
 
+
+def several(*steps: InspectedTask, undo: int = 0) -> InspectedTask:
+    task = Task(kind=STEPS, params=(), steps=tuple(step.task for step in steps), undo=undo)
+    return InspectedTask(task=task, argv=(), cwd="/", steps=steps)
+
+
+SEVERAL = replace(AGREEMENT, task=several(TASK), decision=replace(DECISION, steps=(DECISION,)))
+
 OTHER_TASKS: Mapping[str, InspectedTask] = {
     "task kind": replace(TASK, task=Task.service("id", "stop")),
     "task argv": replace(TASK, task=Task.run(["id", "-g"], cwd="/srv")),
@@ -80,6 +88,11 @@ OTHER_TASKS: Mapping[str, InspectedTask] = {
     "fact name": replace(TASK, facts=(("writable", False), *TASK.facts[1:])),
     "fact undetermined": replace(TASK, facts=(*TASK.facts[:2], ("signer", Fact.UNDETERMINED))),
     "fact as text": replace(TASK, facts=(*TASK.facts[:2], ("signer", "absent"))),
+    "steps": several(TASK),
+    "steps more": several(TASK, TASK),
+    "steps others": several(replace(TASK, cwd="/"), TASK),
+    "steps in another order": several(TASK, replace(TASK, cwd="/")),
+    "steps that undo": several(TASK, TASK, undo=1),
 }
 
 OTHER_REQUESTERS: Mapping[str, Requester] = {
@@ -111,7 +124,15 @@ OTHER_OBLIGATIONS: Mapping[str, Obligations] = {
 }
 
 OTHER_AGREEMENTS: Mapping[str, Agreement] = {
-    **{f"task {name}": replace(AGREEMENT, task=task) for name, task in OTHER_TASKS.items()},
+    **{
+        f"task {name}": replace(AGREEMENT, task=task, decision=replace(DECISION, steps=(DECISION,) * len(task.steps)))
+        for name, task in OTHER_TASKS.items()
+    },
+    "decision steps": replace(SEVERAL, decision=replace(DECISION, steps=(replace(DECISION, rules=("r1", "r2")),))),
+    "decision steps outcome": replace(SEVERAL, decision=replace(DECISION, steps=(replace(DECISION, outcome=Outcome.CONSENT),))),
+    "decision steps obligations": replace(
+        SEVERAL, decision=replace(DECISION, steps=(replace(DECISION, obligations=Obligations()),))
+    ),
     **{f"requester {name}": replace(AGREEMENT, requester=one) for name, one in OTHER_REQUESTERS.items()},
     **{
         f"decision obligations {name}": replace(AGREEMENT, decision=replace(DECISION, obligations=one))
@@ -185,6 +206,18 @@ def test_what_two_readers_could_read_in_two_ways() -> None:
         replace(TASK, facts=(("signer", "good"), ("signer", "evil")))
     with pytest.raises(PolicyError, match="an obligation is given twice"):
         replace(OBLIGATIONS, extra=(("identity", "admin"), ("identity", "root")))
+
+
+def test_steps_that_are_not_those_that_were_asked() -> None:
+    """What was found of one step can't stand for another, and a decision leaves none out."""
+    with pytest.raises(HostError, match="not of the steps"):
+        replace(SEVERAL.task, steps=(replace(TASK, task=Task.run(["id"])),))
+    with pytest.raises(HostError, match="not of the steps"):
+        replace(SEVERAL.task, steps=())
+    with pytest.raises(PolicyError, match="about each step"):
+        replace(SEVERAL, decision=DECISION)
+    with pytest.raises(PolicyError, match="about each step"):
+        replace(AGREEMENT, decision=SEVERAL.decision)
 
 
 def test_input_that_no_digest_covers() -> None:

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from elevate import tasks
+from elevate import params, tasks
 from elevate.errors import TaskError, TaskInvalidError, TaskKindUnknownError
 from elevate.tasks import KINDS, ParamSpec, ParamType, Task
 
-LONGEST_PATH = "/" + "a" * (tasks.MAX_PATH_BYTES - 1)
+LONGEST_PATH = "/" + "a" * (params.MAX_PATH_BYTES - 1)
 
 
 def _full(count: int) -> list[str]:
@@ -145,14 +145,14 @@ def test_arguments_are_text(word: object) -> None:
 
 def test_argument_count() -> None:
     """At most MAX_ARGUMENTS arguments."""
-    assert len(Task.run(_full(tasks.MAX_ARGUMENTS)).params[0][1]) == tasks.MAX_ARGUMENTS  # type: ignore[arg-type]
-    _refused("the command has over", "process.run", {"argv": _full(tasks.MAX_ARGUMENTS + 1), "cwd": "/"})
+    assert len(Task.run(_full(params.MAX_ARGUMENTS)).params[0][1]) == params.MAX_ARGUMENTS  # type: ignore[arg-type]
+    _refused("the command has over", "process.run", {"argv": _full(params.MAX_ARGUMENTS + 1), "cwd": "/"})
 
 
 @pytest.mark.parametrize(("char", "size"), [("a", 1), ("é", 2), ("😂", 4)])
 def test_argument_bytes(char: str, size: int) -> None:
     """At most MAX_ARGV_BYTES bytes of UTF-8, each argument with the NUL that ends it."""
-    rest = tasks.MAX_ARGV_BYTES - len("a\0") - len("\0")
+    rest = params.MAX_ARGV_BYTES - len("a\0") - len("\0")
     longest = char * (rest // size)
     longest += "a" * (rest - len(longest.encode()))
     Task.run(["a", longest])
@@ -176,9 +176,9 @@ def test_lone_surrogate(params: dict[str, object]) -> None:
 def test_path_bounds(kind: str, name: str) -> None:
     """A path has 1 to MAX_PATH_BYTES bytes and no NUL."""
     rest: dict[str, object] = {"process.run": {"argv": ["a"]}}.get(kind, {"cwd": "/"})  # type: ignore[assignment]
-    for good in ("a", "-rf", "/a b\n", LONGEST_PATH, "é" * (tasks.MAX_PATH_BYTES // 2)):
+    for good in ("a", "-rf", "/a b\n", LONGEST_PATH, "é" * (params.MAX_PATH_BYTES // 2)):
         assert Task.parse(kind, {**rest, name: good})[name] == good
-    for bad in ("", "\0", "/a\0", LONGEST_PATH + "a", "é" * (tasks.MAX_PATH_BYTES // 2 + 1)):
+    for bad in ("", "\0", "/a\0", LONGEST_PATH + "a", "é" * (params.MAX_PATH_BYTES // 2 + 1)):
         _refused(f"the parameter {name} is empty, has a NUL or is over", kind, {**rest, name: bad})
     for other in (1, ["/"], {"a": "/"}):
         _refused(f"the parameter {name} is not a path within its bounds", kind, {**rest, name: other})
@@ -201,11 +201,11 @@ def test_environment_name_characters(name: str) -> None:
 
 def test_environment_bounds() -> None:
     """A value has at most MAX_PATH_BYTES bytes and no NUL; there are at most MAX_ENV additions."""
-    names = [f"A{number}" for number in range(tasks.MAX_ENV + 1)]
-    Task.run(["a"], env=dict.fromkeys(names[:-1], "x" * tasks.MAX_PATH_BYTES))
+    names = [f"A{number}" for number in range(params.MAX_ENV + 1)]
+    Task.run(["a"], env=dict.fromkeys(names[:-1], "x" * params.MAX_PATH_BYTES))
     for env, message in (
         (dict.fromkeys(names, ""), "more than 64 environment additions"),
-        ({"A": "x" * (tasks.MAX_PATH_BYTES + 1)}, "is not allowed"),
+        ({"A": "x" * (params.MAX_PATH_BYTES + 1)}, "is not allowed"),
         ({"A": "x\0"}, "is not allowed"),
         ({"A": "\udc80"}, "is not Unicode text"),
         ({"A": 1}, "a list holds text only"),
@@ -280,11 +280,11 @@ def test_service_action_refused(action: str) -> None:
 def test_text_beyond_unicode_is_refused_by_every_pattern() -> None:
     """A kind that a machine brings can't let a lone surrogate pass by its pattern."""
     with pytest.raises(TaskInvalidError, match="is not Unicode text"):
-        tasks._check("name", "\ud800", ParamSpec(type=ParamType.TEXT))
-    assert tasks._check("name", "é b", ParamSpec(type=ParamType.TEXT)) == "é b"
+        params.check("name", "\ud800", ParamSpec(type=ParamType.TEXT))
+    assert params.check("name", "é b", ParamSpec(type=ParamType.TEXT)) == "é b"
     for bad in ("", "a\n", "\0", "\x7f", "a" * 4097):
         with pytest.raises(TaskInvalidError):
-            tasks._check("name", bad, ParamSpec(type=ParamType.TEXT))
+            params.check("name", bad, ParamSpec(type=ParamType.TEXT))
 
 
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not kind.payload])

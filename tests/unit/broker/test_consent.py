@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from elevate.broker import Broker
-from elevate.broker.elevation import _check_strength, _raised
+from elevate.broker.deciding import _raised
+from elevate.broker.elevation import _check_strength
 from elevate.errors import GestureError, NotEnrolledError
 from elevate.model import Allow, Obligations, Outcome, VerifiedGesture
 from elevate.tasks import Task

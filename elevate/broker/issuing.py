@@ -1,0 +1,93 @@
+"""The one place where a token is minted: after the gesture was verified, and over an entry that is synced."""
+
+from elevate.broker import entries
+from elevate.broker.audience import identity_of
+from elevate.broker.deciding import asked_of
+from elevate.broker.grant import Grant
+from elevate.broker.journal import Journal
+from elevate.broker.parts import Parts
+from elevate.errors import CancelledError, PolicyChangedError
+from elevate.lifecycle import State
+from elevate.model import Agreement, InspectedTask, Outcome, VerifiedGesture, request_digest
+from elevate.ports import Inspection, Record
+from elevate.text import shell_words
+from elevate.token import Claims, mint, new_jti
+
+MAX_DISPLAY_CHARS = 960
+
+
+def issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspection: Inspection, journal: Journal) -> Grant:
+    """Register the token, write that it is issued, and only then sign it.
+
+    Raises:
+        PolicyChangedError: The policy is another one now.
+        CancelledError: The request was ended meanwhile.
+    """
+    if not parts.policy.holds(agreement.policy_digest):
+        raise PolicyChangedError("the policy changed while this request was open")
+    identity = identity_of(parts, agreement)
+    now = parts.clock.read()
+    seconds = agreement.decision.obligations.token_seconds
+    jti = new_jti(parts.entropy.token_bytes(16))
+    stepped = journal.to(
+        State.ISSUED,
+        entries.issued(agreement, gesture, identity, jti=jti, expires_at=now.unix + seconds, epoch=parts.epoch)
+        | (asked_of(agreement, now) if agreement.decision.outcome is Outcome.SERVICE else {}),
+        {
+            "jti": jti,
+            "request_digest": request_digest(agreement).hex(),
+            "expires_at": now.unix + seconds,
+            "deadline_ns": now.mono_ns + seconds * 1_000_000_000,
+        },
+        at=now,
+    )
+    # INVARIANT: nothing is signed over an entry that is not synced, and only by the call that wrote it.
+    if not stepped.won:
+        raise CancelledError("the request was ended while it was being answered")
+    claims = _claims(parts, agreement, gesture, journal.record, issued_at=now.unix)
+    return Grant(
+        parts=parts,
+        journal=journal,
+        inspection=inspection,
+        agreement=agreement,
+        identity=identity,
+        claims=claims,
+        token=mint(parts.key, claims),
+    )
+
+
+def _claims(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, record: Record, *, issued_at: int) -> Claims:
+    display = _cut(agreement.task.task.display()) if agreement.task.steps else _display(agreement.task)
+    return Claims(
+        iss=parts.issuer,
+        sub=agreement.requester.sid,
+        aud=agreement.host,
+        client_id=agreement.requester.executable[:512] or "unknown",
+        iat=issued_at,
+        exp=record.expires_at,
+        jti=record.jti,
+        auth_time=gesture.auth_time,
+        amr=gesture.amr,
+        acr=gesture.acr,
+        binding=agreement.requester.process,
+        kind=agreement.task.task.kind,
+        request_digest=record.request_digest,
+        display=display,
+        steps=tuple(_display(task) for task, _ in agreement.steps),
+        request=record.request,
+        session=record.session,
+        epoch=record.epoch,
+        policy=agreement.policy_digest,
+        position=record.position,
+    )
+
+
+def _display(task: InspectedTask) -> str:
+    """Give what runs, by its real path."""
+    return _cut(shell_words(task.argv) or task.task.display())
+
+
+def _cut(display: str) -> str:
+    """Cut a text to what a token holds; where it is cut, it says so."""
+    more = len(display) - MAX_DISPLAY_CHARS
+    return f"{display[:MAX_DISPLAY_CHARS]} […and {more} more]" if more > 0 else display
