@@ -113,7 +113,7 @@ def test_48_steps_reordered_after_the_prompt_do_not_run(broker: Broker) -> None:
     assert "running" not in events(broker, grant.request)
 
 
-def test_17_a_denied_step_among_allowed_ones_denies_all(broker: Broker) -> None:
+def test_40_a_denied_step_among_allowed_ones_denies_all(broker: Broker) -> None:
     """In whatever place, the ones that undo included; and the settings of the machine count for each."""
     denied = Task.run(["/usr/bin/su"])
     rows = (Task.in_order([denied, sh("exit 0")]), Task.in_order([sh("exit 0"), denied]))
