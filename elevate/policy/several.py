@@ -1,7 +1,7 @@
 """Several tasks under one token: policy decides about each step as if it were asked alone, and the strictest of all is asked.
 
 INVARIANT: several never qualify where one of them would not. A step that is denied, or that no rule allows, denies all; a step
-whose rule says ``alone``, or names a helper, is denied among others. What is demanded of the person is merged, in no order; what
+whose rule says ``alone`` or names a helper is denied among others. What is demanded of the person is merged, in no order; what
 binds a process (identity, capabilities, network, folders, time) stays with its own step.
 """
 
