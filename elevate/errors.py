@@ -43,6 +43,7 @@
         │   ├── StoreForeignError      a file that is not ours
         │   └── StoreNewerError        written by a newer elevate
         ├── HostError
+        │   └── StartUnknownError      the task may have begun, or not
         └── LabError                   the lab can't run an installer
 
 Each class has a stable ``code`` (kebab-case), an ``exit_code`` and a default ``hint``. What an error says to the caller stands
@@ -366,6 +367,13 @@ class HostError(BrokerError):
     """The machine on which the task should run can't run it."""
 
     code = "host"
+
+
+class StartUnknownError(HostError):
+    """A start was ordered, and no answer came: the task may have begun, and was ended, or not."""
+
+    code = "start-unknown"
+    hint = "look at what the task does before you ask for it again"
 
 
 class LabError(BrokerError):

@@ -23,6 +23,7 @@ from elevate.errors import (
     ElevateError,
     HostError,
     PolicyChangedError,
+    StartUnknownError,
     StoreError,
     TaskError,
     TaskInvalidError,
@@ -237,7 +238,8 @@ class Grant:
             stop(running)
         self._running = None
         self._gone()
-        nothing_ran = running is None and isinstance(error, HostError | TaskError | PolicyChangedError)
+        known = isinstance(error, HostError | TaskError | PolicyChangedError) and not isinstance(error, StartUnknownError)
+        nothing_ran = running is None and known
         why = error if isinstance(error, ElevateError) else HostError("the start failed", detail=repr(error))
         # Where this can't be written either, the broker's next start says it.
         with contextlib.suppress(ElevateError):

@@ -12,6 +12,7 @@ import pwd
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from elevate.errors import ElevateError, HostError
 from elevate.host.folders import Folder
@@ -56,9 +57,7 @@ class Accounts:
 
     def pairs(self) -> tuple[Account, ...]:
         """Give all pairs, in the users' name order."""
-        if not self._folder.exists(STATE):
-            return ()
-        found = json.loads(self._folder.read(STATE))["accounts"]
+        found = self._state().get("accounts", {})
         return tuple(Account(**record) for _, record in sorted(found.items()))
 
     def find(self, user: str) -> Account | None:
@@ -82,7 +81,7 @@ class Accounts:
             account = self.find(user)
             if account is None:
                 account = self._make(user, uid, made_at)
-                self._save({one.user: one for one in (*self.pairs(), account)})
+                self._save((*self.pairs(), account))
         if account.user_uid != uid:
             raise HostError("the account belongs to a user of this name with another uid")
         return account
@@ -100,18 +99,16 @@ class Accounts:
             self._run(("/usr/sbin/userdel", account.name))
             (_SCREENS / account.name).unlink(missing_ok=True)
             Path(account.home).rmdir()
-            self._save({one.user: one for one in self.pairs() if one.user != user})
+            self._save(tuple(one for one in self.pairs() if one.user != user))
 
     def _make(self, user: str, uid: int, made_at: int) -> Account:
         if not _USER.fullmatch(user) or user.startswith(PREFIX):
             raise HostError("this user can't have an admin account")
         name = account_name(user)
-        if _entry(name) is not None:
-            # SECURITY: whoever made it may hold its credentials.
-            raise HostError("an account with the admin account's name is there already", detail=name)
+        comment = f"admin account of {user}, made by elevate"
+        self._begin(name, comment)
         home = self._homes / name
         shell = next((shell for shell in SHELLS if Path(shell).exists()), SHELLS[0])
-        comment = f"admin account of {user}, made by elevate"
         self._run((*_USERADD, "--home-dir", str(home), "--shell", shell, "--comment", comment, name))
         # useradd keeps no expiry for a system account.
         self._run(("/usr/sbin/usermod", "--expiredate", "1970-01-02", name))
@@ -123,6 +120,20 @@ class Accounts:
             (_SCREENS / name).write_text("[User]\nSystemAccount=true\n")
         return Account(user=user, user_uid=uid, name=name, uid=entry.pw_uid, gid=entry.pw_gid, home=str(home), made_at=made_at)
 
+    def _begin(self, name: str, comment: str) -> None:
+        """Note which account is about to be made; take away what a crash left of it before.
+
+        Raises:
+            HostError: An account of that name is there, and it is not one that was being made.
+        """
+        entry = _entry(name)
+        if entry is not None and (self._state().get("making") != name or entry.pw_gecos != comment):
+            # SECURITY: whoever made it may hold its credentials.
+            raise HostError("an account with the admin account's name is there already", detail=name)
+        self._save(self.pairs(), making=name)
+        if entry is not None:
+            self._run(("/usr/sbin/userdel", name))
+
     def _run(self, argv: tuple[str, ...]) -> None:
         try:
             report = self._launcher.launch(Order(argv=argv, env=_ENV, time_limit_seconds=60)).wait()
@@ -131,9 +142,14 @@ class Accounts:
         if report.exit_status != 0:
             raise HostError("the system's accounts can't be changed", detail=f"{argv[0]} ended with {report.exit_status}")
 
-    def _save(self, accounts: dict[str, Account]) -> None:
-        records = {user: {name: getattr(one, name) for name in Account.__slots__} for user, one in accounts.items()}
-        text = json.dumps({"version": 1, "accounts": records}, indent=1, sort_keys=True)
+    def _state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._folder.read(STATE)) if self._folder.exists(STATE) else {}
+        return found
+
+    def _save(self, accounts: tuple[Account, ...], *, making: str = "") -> None:
+        records = {one.user: {name: getattr(one, name) for name in Account.__slots__} for one in accounts}
+        state = {"version": 1, "accounts": records} | ({"making": making} if making else {})
+        text = json.dumps(state, indent=1, sort_keys=True)
         self._folder.replace(STATE, text.encode() + b"\n")
 
 

@@ -13,16 +13,14 @@ Standard library only.
 
 import errno
 import os
-import resource
 
-from elevate.host import cgroups, confine, kernel, mounts
+from elevate.host import cgroups, confine, kernel, limits, mounts
 
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the places that each task gets anew
 _HIDDEN = "/run/user"
 _BROKERS = ("/run/elevate", "/var/lib/elevate")
 _POLICY = "/etc/elevate"
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-_FILES = (1024, 524_288)
 _SETS = ("CapPrm", "CapBnd", "CapAmb")
 
 Fields = dict[str, list[bytes]]
@@ -94,7 +92,7 @@ def become(order: Fields) -> None:
     numbers = tuple(int(number) for number in order["capabilities"])
     if order["network"] != [b"1"]:
         kernel.unshare(kernel.CLONE_NEWNET)
-    _limits()
+    limits.set_all()
     for number in range(kernel.last_capability() + 1):
         if number not in numbers:
             kernel.prctl(kernel.PR_CAPBSET_DROP, number)
@@ -115,11 +113,22 @@ def become(order: Fields) -> None:
         raise JailError(errno.EPERM, "capabilities are not as ordered")
 
 
-def _limits() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    most = _FILES[1] if hard == resource.RLIM_INFINITY else min(hard, _FILES[1])
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(_FILES[0], most), most))
+def shed() -> None:
+    """Give up, as the launcher, all rights but to end the tree and to find files by handle, before the task can look at it.
+
+    SECURITY: a task with SYS_PTRACE can take hold of the launcher; it must not get further capabilities by that.
+    """
+    keep = numbers(("KILL", "DAC_READ_SEARCH"))
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    for number in range(kernel.last_capability() + 1):
+        if number not in keep:
+            kernel.prctl(kernel.PR_CAPBSET_DROP, number)
+    kernel.set_capabilities(keep, inheritable=False)
+
+
+def numbers(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Give the numbers of capabilities by their names without ``CAP_``."""
+    return tuple(kernel.CAPABILITIES.index(name) for name in names)
 
 
 def _scratch(place: str, options: str) -> None:

@@ -14,9 +14,8 @@ from elevate.host.paths import open_place
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _VERSION, _PATH_BENEATH = 1, 1
-_RULESET = struct.Struct("=QQQ")
+_RULESET = struct.Struct("=Q")
 _BENEATH = struct.Struct("=Qi")
-_SIZES = ((6, 24), (4, 16), (1, 8))
 _WRITE_FILE, _REMOVE_DIR, _REMOVE_FILE, _MAKE_CHAR = 1 << 1, 1 << 4, 1 << 5, 1 << 6
 _MAKE_DIR, _MAKE_REG, _MAKE_SOCK, _MAKE_FIFO, _MAKE_BLOCK, _MAKE_SYM = (1 << number for number in range(7, 13))
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
@@ -24,7 +23,6 @@ _DEVICES = _MAKE_CHAR | _MAKE_BLOCK
 _FILE = _WRITE_FILE | _TRUNCATE | _IOCTL_DEV
 _FOLDER = _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM
 _SINCE = {2: _REFER, 3: _TRUNCATE, 5: _IOCTL_DEV}
-_SCOPES = 3
 LEAST = 2
 
 
@@ -48,9 +46,7 @@ def ruleset(writable: list[str] | None) -> int:
         return -1
     known = _FILE | _FOLDER | _DEVICES | _REFER if writable is not None else _DEVICES | _REFER
     known &= ~sum(right for since, right in _SINCE.items() if offered < since)
-    size = next(size for since, size in _SIZES if offered >= since)
-    attributes = _RULESET.pack(known, 0, _SCOPES)[:size]
-    rules = kernel.call(_CREATE, attributes, size, 0)
+    rules = kernel.call(_CREATE, _RULESET.pack(known), _RULESET.size, 0)
     for path in ["/"] if writable is None else writable:
         _allow(rules, path, known & ~_DEVICES)
     return rules

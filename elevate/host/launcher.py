@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from elevate.errors import CommandNotExecutableError, CommandNotFoundError, HostError
+from elevate.errors import CommandNotExecutableError, CommandNotFoundError, HostError, StartUnknownError
 from elevate.host import cgroups, wire
 from elevate.host.order import Jail, Order, encode
 from elevate.host.report import Report, read_report, receive
@@ -101,6 +101,9 @@ class Launcher:
         self._control: socket.socket | None = None
         self._pid = 0
         self._base = cgroups.base() if os.geteuid() == 0 else ""
+        self._mounts = select.poll()
+        self._mountinfo = open("/proc/self/mountinfo", "rb")  # noqa: SIM115 - polled for as long as the launcher is used
+        self._mounts.register(self._mountinfo, select.POLLPRI)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -117,6 +120,7 @@ class Launcher:
         Raises:
             CommandNotFoundError: The program, or a script's interpreter, is not there.
             CommandNotExecutableError: The program can't be executed.
+            StartUnknownError: No answer came; what may have begun is ended.
             HostError: Anything else; nothing runs.
         """
         taken = self._send(order)
@@ -126,7 +130,8 @@ class Launcher:
         taken.channel.settimeout(None)
         if len(answer) != wire.STARTED.size:
             taken.channel.close()  # whoever was about to start sees that nobody waits, and ends
-            raise HostError("the launcher ended, or did not answer in time, before it started the task")
+            # SECURITY: it may be just that the answer was too late; nobody can say that nothing ran.
+            raise StartUnknownError("the launcher ended, or did not answer in time, when it was to start the task")
         pid, number = wire.STARTED.unpack(answer)
         if pid == 0:
             taken.channel.close()
@@ -138,6 +143,7 @@ class Launcher:
         with self._lock:
             self._closed = True
             self._drop()
+            self._mountinfo.close()
 
     def _send(self, order: Order) -> _Waiting:
         data, extra = encode(order)
@@ -160,12 +166,14 @@ class Launcher:
         with self._lock:
             if self._closed:
                 raise HostError("the launcher is closed")
+            self._forget_stale()
             return (self._ready[jailed] or self._refilled(jailed=jailed)).popleft()
 
     def _warm_up(self, *, jailed: bool) -> None:
         """Replace what was taken when a task has ended: the machine has more important work while one starts."""
         with self._lock, contextlib.suppress(HostError):
             if not self._closed:
+                self._forget_stale()
                 self._refilled(jailed=jailed)
 
     def _refilled(self, *, jailed: bool) -> deque[_Waiting]:
@@ -189,6 +197,12 @@ class Launcher:
                     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
                 socket.send_fds(control, [wire.JAIL + cgroup.encode() if jailed else wire.PLAIN], [theirs.fileno()])
         return ready
+
+    def _forget_stale(self) -> None:
+        """End the warm launchers that have mounts of their own where the machine's have changed since: theirs need not have."""
+        changed = self._mounts.poll(0)
+        while changed and self._ready[True]:
+            self._ready[True].pop().channel.close()
 
     def _spawn(self) -> socket.socket:
         if self._base:

@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
 from elevate.host import services
+from elevate.host.budget import Budget
 from elevate.host.dpkg import PackageIndex
 from elevate.host.environment import SYSTEM_PATH, check_additions
 from elevate.host.folders import Folder
@@ -40,11 +41,12 @@ class LinuxInspection(HostInspection):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eyes:
-    """With what the host looks: the package database, and how it reads a package without trusting it."""
+    """With what the host looks: the package database, how it reads a package without trusting it, and what copies may cost."""
 
     launcher: Launcher
     packages: PackageIndex
     nowhere: str
+    budget: Budget = field(default_factory=Budget)
 
 
 class _Look(Protocol):
@@ -85,7 +87,7 @@ def _run(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /
     fd, found_as = find_command(words[0], SYSTEM_PATH, found.cwd)
     if "/" in words[0]:
         _must_reach(fd, requester)
-    program = found.program = take_program(fd, found_as, requester)
+    program = found.program = take_program(fd, found_as, requester, eyes.budget)
     facts: dict[str, FactValue] = {
         **file_facts(program),
         "path": program.name,
@@ -101,7 +103,7 @@ def _install(found: LinuxInspection, task: Task, requester: Requester, eyes: Eye
     except OSError as exc:
         raise CommandNotFoundError("the file was not found", hint="give the path of a file that is there") from exc
     _must_reach(fd, requester)
-    package = found.program = take_file(fd, requester)
+    package = found.program = take_file(fd, requester, eyes.budget)
     fields = _describe(eyes, package.fd)
     facts: dict[str, FactValue] = {**file_facts(package), "package": fields["Package"], "version": fields["Version"]}
     found.task = replace(found.task, file=package.fact, facts=in_order(facts))

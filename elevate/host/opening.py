@@ -10,10 +10,12 @@ import errno
 import grp
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from elevate.errors import CommandNotExecutableError, CommandNotFoundError, TaskInvalidError
+from elevate.host.budget import Budget
 from elevate.host.sealed import digest_of, reopen, seal_copy
 from elevate.model import FileFact, Requester
 
@@ -32,6 +34,7 @@ class Opened:
         fact: Real path, hash and size of exactly these bytes.
         writable: The requester could change the file, or a folder above it.
         copied: ``fd`` is a sealed copy.
+        give_back: Ends what a sealed copy takes up of its user's memory.
         name: For a program, its first argument and the path that rules match: the real path, or, where a link that the
             requester can't change has another name (``pkill`` for ``pgrep``), the link's, because programs act by it.
     """
@@ -42,6 +45,7 @@ class Opened:
     writable: bool
     copied: bool
     name: str
+    give_back: Callable[[], None] = field(default=lambda: None, repr=False)
     closed: bool = field(default=False, repr=False)
 
     def close(self) -> None:
@@ -49,6 +53,7 @@ class Opened:
         if not self.closed:
             self.closed = True
             os.close(self.fd)
+            self.give_back()
 
 
 def open_directory(path: str) -> tuple[int, str]:
@@ -88,10 +93,16 @@ def find_command(word: str, folders: tuple[str, ...], cwd: int) -> tuple[int, st
     raise CommandNotFoundError("the command was not found")
 
 
-def take_file(path_fd: int, requester: Requester) -> Opened:
+def take_file(path_fd: int, requester: Requester, budget: Budget | None = None) -> Opened:
     """Open a plain file that was found, hash it, and copy it where others could change it. Takes ``path_fd`` over.
 
+    Args:
+        path_fd: The file.
+        requester: For whom.
+        budget: What copies may take up; None bounds nothing but one copy's size.
+
     Raises:
+        BusyError: This user's copies, or all, take up too much already.
         CommandNotExecutableError: Not a plain file, or it can't be read.
     """
     try:
@@ -108,22 +119,35 @@ def take_file(path_fd: int, requester: Requester) -> Opened:
     finally:
         os.close(path_fd)
     copied = exposed(found)
+    give_back = _nothing
     try:
-        kept, sha256, size = seal_copy(fd, max_bytes=MAX_COPY_BYTES) if copied else (os.dup(fd), *digest_of(fd))
+        if copied:
+            most = min(found.st_size, MAX_COPY_BYTES)
+            give_back = budget.take(requester.process.uid, most) if budget else _nothing
+            kept, sha256, size = seal_copy(fd, max_bytes=most)
+        else:
+            kept, sha256, size = os.dup(fd), *digest_of(fd)
+    except BaseException:
+        give_back()
+        raise
     finally:
         os.close(fd)
     fact = FileFact(path=path, sha256=sha256, size=size)
     writable = may_change(path, requester)
-    return Opened(fd=kept, fact=fact, mode=found.st_mode, writable=writable, copied=copied, name=path)
+    return Opened(fd=kept, fact=fact, mode=found.st_mode, writable=writable, copied=copied, name=path, give_back=give_back)
 
 
-def take_program(path_fd: int, found_as: str, requester: Requester) -> Opened:
+def _nothing() -> None:
+    """Give back nothing."""
+
+
+def take_program(path_fd: int, found_as: str, requester: Requester, budget: Budget | None = None) -> Opened:
     """As `take_file`, for a file that will be executed; a script's interpreter must be there, too.
 
     Raises:
         CommandNotExecutableError: No execute permission, or no interpreter.
     """
-    opened = take_file(path_fd, requester)
+    opened = take_file(path_fd, requester, budget)
     try:
         interpreter = _interpreter(opened)
     except BaseException:

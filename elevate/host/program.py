@@ -122,6 +122,8 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
     with contextlib.suppress(OSError):  # nobody waits any more: the watch sees that, too, and ends the tree
         channel.sendmsg([wire.STARTED.pack(pid, error)], known_as)
     if pid:
+        if order["jail"]:
+            jail.shed()
         watch = Watch(channel, wake, pid, began, int(order["limit"][0]))
         watch.writes = ahead.writes
         watch.run()

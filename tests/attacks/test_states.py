@@ -11,7 +11,7 @@ import pytest
 
 from elevate.audit import parse
 from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
-from elevate.errors import ElevateError, HostError, PolicyChangedError, StoreUnwritableError, TokenSpentError
+from elevate.errors import ElevateError, HostError, PolicyChangedError, StartUnknownError, StoreUnwritableError, TokenSpentError
 from elevate.host.processes import read_process
 from elevate.lifecycle import APPROVED, ENDS_TOKEN, NOT_APPROVED, State
 from elevate.ports import Host, Running, Step, Stepped, Store
@@ -73,7 +73,9 @@ def with_host(grant: Grant, method: Callable[..., object]) -> Host:
     return host
 
 
-@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), RuntimeError("can't start new thread")])
+@pytest.mark.parametrize(
+    "error", [OSError(24, "Too many open files"), RuntimeError("can't start new thread"), StartUnknownError("no answer")]
+)
 def test_47_a_start_that_fails_in_any_way_ends_the_token(broker: Broker, error: Exception) -> None:
     """No error of the machine leaves a token redeemed for ever, nor its descriptors, nor its place among the open ones."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from elevate.errors import CommandNotExecutableError, HostError, TaskInvalidError
+from elevate.errors import CommandNotExecutableError, HostError, StartUnknownError, TaskInvalidError
 from elevate.host import launcher as launchers
 from elevate.host import machine as machines
 from elevate.host.emulated import EmulatedHost
@@ -117,7 +117,7 @@ def test_36_a_start_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPat
         for one in waiting:
             signal.pidfd_send_signal(one, signal.SIGSTOP)
         try:
-            with pytest.raises(HostError, match="in time"):
+            with pytest.raises(StartUnknownError, match="in time"):
                 launcher.launch(order)
         finally:
             for one in waiting:

@@ -4,6 +4,7 @@ import ctypes
 import grp
 import os
 import pwd
+import resource
 import select
 import shutil
 import signal
@@ -17,9 +18,10 @@ import pytest
 
 from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
 from elevate.host import cgroups
-from elevate.host.accounts import account_name
+from elevate.host.accounts import Accounts, account_name
 from elevate.host.confinement import ROOT, numbers_of
 from elevate.host.dpkg import PackageIndex
+from elevate.host.folders import Folder
 from elevate.host.launcher import Jail, Launcher, Order
 from elevate.host.linux import LinuxHost
 from elevate.model import Fact
@@ -275,6 +277,105 @@ def test_account_name_that_is_taken(linux: Linux, squatted: str) -> None:
     with pytest.raises(HostError, match="there already"):
         linux.host.accounts.make("nobody", 65_534, made_at=0)
     assert pwd.getpwnam(squatted)
+
+
+@pytest.mark.parametrize("after", ["/usr/sbin/useradd", "/usr/sbin/usermod"])
+def test_account_whose_making_was_broken_off_is_made_again(linux: Linux, tmp_path: Path, after: str) -> None:
+    """A crash after any step locks nobody out; an account of that name that was not being made is still not taken."""
+    with Launcher() as launcher, Folder.open(tmp_path) as folder:
+        accounts, run = Accounts(folder, tmp_path, launcher), Accounts._run
+
+        def crash(self: Accounts, argv: tuple[str, ...]) -> None:
+            run(self, argv)
+            if argv[0] == after:
+                raise KeyboardInterrupt
+
+        user = f"crash{os.getpid()}"
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Accounts, "_run", crash)  # a crash can't be had otherwise without losing the test
+                with pytest.raises(KeyboardInterrupt):
+                    accounts.make(user, 65_000, made_at=0)
+            assert pwd.getpwnam(account_name(user))
+            account = accounts.make(user, 65_000, made_at=0)
+            assert (accounts.find(user), "making" in accounts._state()) == (account, False)
+            (tmp_path / "accounts.json").unlink()
+            with pytest.raises(HostError, match="there already"):
+                accounts.make(user, 65_000, made_at=0)
+        finally:
+            subprocess.run(["/usr/sbin/userdel", account_name(user)], check=True)
+    assert linux.sh("true").ended.exit_status == 0
+
+
+def test_account_shows_on_no_login_screen(linux: Linux, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where login screens ask AccountsService, it is told that this is a system account; told nothing more when it is gone."""
+    monkeypatch.setattr("elevate.host.accounts._SCREENS", tmp_path)
+    user = f"screen{os.getpid()}"
+    accounts = linux.host.accounts
+    account = accounts.make(user, 65_000, made_at=0)
+    assert (tmp_path / account.name).read_text() == "[User]\nSystemAccount=true\n"
+    accounts.remove(user)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyError):
+        pwd.getpwnam(account.name)
+
+
+def test_mount_that_came_later_is_there_for_the_next_task(linux: Linux) -> None:
+    """Launchers that wait have mounts from before, which need not follow the machine's; then they are not used."""
+    place = linux.place / "late"
+    place.mkdir()
+    linux.sh("true")
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "late", str(place)], check=True)
+    try:
+        (place / "here").touch()
+        assert linux.sh(f"ls {place}").out == "here\n"
+    finally:
+        subprocess.run(["/bin/umount", str(place)], check=True)
+    assert linux.sh(f"ls {place}").out == ""
+    place.rmdir()
+
+
+def test_limits_and_mask_are_the_same_whatever_the_brokers(linux: Linux) -> None:
+    """No dumps, descriptors as usual, processes bounded, files and memory not; umask 022."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE), resource.getrlimit(resource.RLIMIT_CORE), os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, before[0][1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1][1], before[1][1]))
+    try:
+        with Launcher() as launcher:
+            jail = Jail(uid=0, gid=0, home=linux.host.provision(linux.requester).home, capabilities=numbers_of(ROOT))
+            script = "umask; ulimit -c; ulimit -Hc; ulimit -n; ulimit -Hn; ulimit -u; ulimit -f; ulimit -v; ulimit -t"
+            _, text = run_argv(launcher, ("/bin/bash", "-c", script), jail=jail, env={"PATH": "/bin"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
+        resource.setrlimit(resource.RLIMIT_CORE, before[1])
+        os.umask(before[2])
+    mask, core, hard_core, files, hard_files, processes, *rest = text.split()
+    assert (mask, core, hard_core, files, processes, rest) == ("0022", "0", "0", "1024", "16384", ["unlimited"] * 3)
+    assert int(hard_files) <= 524_288
+
+
+def test_limit_that_can_not_be_raised_stays() -> None:
+    """A broker whose surroundings bound it gives no more than it has, and starts the task."""
+    script = """
+import resource
+from elevate.host import kernel, limits
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+resource.setrlimit(resource.RLIMIT_NPROC, (100, 200))
+kernel.set_capabilities((), inheritable=False)
+limits.set_all()
+print(resource.getrlimit(resource.RLIMIT_FSIZE), resource.getrlimit(resource.RLIMIT_NPROC))
+"""
+    code = [sys.executable, "-c", script]
+    done = subprocess.run(code, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert done.stdout == f"({1 << 20}, {1 << 20}) (200, 200)\n"
+
+
+def test_launcher_of_a_running_task_has_few_rights(linux: Linux) -> None:
+    """A task with SYS_PTRACE, which can take hold of it, gets no mounts and no devices by that."""
+    done = linux.demanding(identity="root", capabilities=("CAP_SYS_PTRACE",)).sh("cat /proc/1/status")
+    status = dict(line.split(":\t") for line in done.out.splitlines() if line.startswith(("Cap", "NoNew")))
+    assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {1 << 5 | 1 << 2}
+    assert status["NoNewPrivs"] == "1"
 
 
 def test_accounts_pairs_and_long_names(linux: Linux) -> None:

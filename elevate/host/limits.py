@@ -1,0 +1,38 @@
+"""The resource limits of a task on host linux: the same for every task, whatever the broker was started with.
+
+What is bounded is bounded for good; a limit that the broker's own surroundings put lower, and that can't be raised here, stays
+as low as it is. Standard library only: the launcher program imports this.
+"""
+
+import resource
+
+_NONE = resource.RLIM_INFINITY
+LIMITS: dict[int, tuple[int, int]] = {
+    resource.RLIMIT_CORE: (0, 0),
+    resource.RLIMIT_NOFILE: (1024, 524_288),
+    resource.RLIMIT_NPROC: (16_384, 16_384),
+    resource.RLIMIT_STACK: (8 * 2**20, _NONE),
+    resource.RLIMIT_MSGQUEUE: (819_200, 819_200),
+    resource.RLIMIT_NICE: (0, 0),
+    resource.RLIMIT_RTPRIO: (0, 0),
+    **dict.fromkeys(
+        (resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_DATA, resource.RLIMIT_AS, resource.RLIMIT_RSS),
+        (_NONE, _NONE),
+    ),
+}
+"""Soft and hard. No dumps, which could hold secrets; descriptors as programs expect them; processes against a fork bomb."""
+
+
+def set_all() -> None:
+    """Set them for this process and all that it starts."""
+    for kind, (soft, hard) in LIMITS.items():
+        try:
+            resource.setrlimit(kind, (soft, hard))
+        except (ValueError, OSError):
+            most = resource.getrlimit(kind)[1]
+            resource.setrlimit(kind, (_least(soft, most), _least(hard, most)))
+
+
+def _least(one: int, other: int) -> int:
+    """Give the lower of two limits; none is the highest."""
+    return other if one == _NONE else one if other == _NONE else min(one, other)

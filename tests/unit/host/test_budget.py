@@ -1,0 +1,90 @@
+"""The memory that sealed copies take up is bounded, for one user and for all."""
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from elevate.errors import BusyError, TaskInvalidError
+from elevate.host.budget import Budget
+from elevate.tasks import Task
+from tests.unit.host.acting import Linux
+
+
+def test_one_user_does_not_take_what_is_everybodys() -> None:
+    """A bound for each and one for all; what is given back, once, can be taken again."""
+    budget = Budget(each=10, everybody=15)
+    first = budget.take(1, 10)
+    with pytest.raises(BusyError):
+        budget.take(1, 1)
+    budget.take(2, 5)
+    with pytest.raises(BusyError):
+        budget.take(3, 1)
+    first()
+    first()
+    budget.take(1, 10)
+    with pytest.raises(BusyError):
+        budget.take(3, 1)
+
+
+def test_threads_take_no_more_than_there_is() -> None:
+    """However many ask at once."""
+    budget, taken = Budget(each=50, everybody=100), []
+
+    def take() -> None:
+        for _ in range(20):
+            try:
+                taken.append(budget.take(1, 1))
+            except BusyError:
+                return
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 50
+
+
+@pytest.mark.root
+def test_copies_count_until_their_task_is_over(linux: Linux) -> None:
+    """A second one of the same user waits for the first to end; a program that needs no copy is not counted."""
+    script = linux.place / "script"
+    linux.as_attacker(["/bin/sh", "-c", f"printf '#!/bin/sh\\necho hi\\n' > {script}; chmod 755 {script}"])
+    host, size = linux.host, script.stat().st_size
+    eyes = host._eyes
+    host._eyes = replace(eyes, budget=Budget(each=size))
+    try:
+        first = host.inspect(Task.run([str(script)]), linux.requester)
+        with pytest.raises(BusyError):
+            host.inspect(Task.run([str(script)]), linux.requester)
+        assert linux.do(Task.run(["true"])).ended.exit_status == 0
+        first.close()
+        assert linux.do(Task.run([str(script)])).out == "hi\n"
+        assert linux.do(Task.run([str(script)])).out == "hi\n"
+    finally:
+        host._eyes = eyes
+        script.unlink()
+
+
+@pytest.mark.root
+def test_file_that_grows_while_it_is_copied_is_refused(linux: Linux, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more is copied than was counted."""
+    script = linux.place / "script"
+    linux.as_attacker(["/bin/sh", "-c", f"printf '#!/bin/sh\\n' > {script}; chmod 755 {script}"])
+    budget = Budget(each=1000)
+    monkeypatch.setattr(linux.host, "_eyes", replace(linux.host._eyes, budget=budget))
+    read = os.pread
+
+    def grow(fd: int, size: int, offset: int) -> bytes:
+        Path(script).write_bytes(b"#!/bin/sh\n" + b"#" * 5000)
+        return read(fd, size, offset)
+
+    # The race is won for the attacker: the file grows at the worst moment.
+    monkeypatch.setattr("elevate.host.sealed.os.pread", grow)
+    with pytest.raises(TaskInvalidError):
+        linux.host.inspect(Task.run([str(script)]), linux.requester)
+    budget.take(linux.uid, 1000)
+    script.unlink()
