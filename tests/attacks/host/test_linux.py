@@ -80,7 +80,8 @@ def test_01_02_05_06_environment_is_made_from_nothing(linux: Linux, tmp_path: Pa
         own = Linux(host, linux.requester, place=linux.place)
         names = {line.partition("=")[0] for line in own.do(Task.run(["env"])).out.splitlines()}
         host.close()
-    allowed = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR", "SUDO_USER", "SUDO_UID", "SUDO_GID"}
+    allowed = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR"}
+    allowed |= {f"SUDO_{name}" for name in ("USER", "UID", "GID", "COMMAND")}
     assert {name for name in names if not name.startswith("ELEVATE_")} == allowed
 
 
