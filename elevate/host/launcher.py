@@ -126,7 +126,8 @@ class Launcher:
         taken = self._send(order)
         # SECURITY: entering a folder or reading a program can hang for as long as its file system likes.
         taken.channel.settimeout(START_SECONDS)
-        answer, known_as, _ = receive(taken.channel, wire.STARTED.size)
+        known_as = receive(taken.channel, len(wire.BORN))[1] if order.jail else 0
+        answer, _, _ = receive(taken.channel, wire.STARTED.size)
         taken.channel.settimeout(None)
         if len(answer) != wire.STARTED.size:
             taken.channel.close()  # whoever was about to start sees that nobody waits, and ends

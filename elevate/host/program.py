@@ -108,6 +108,10 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
     if cgroup is not None:
         jail.settle(cgroup, apart=apart)
     ahead = Ahead(channel)
+    if cgroup is not None:
+        # The kernel gives the process's number as the broker knows it.
+        number = wire.CREDENTIALS.pack(ahead.pid, 0, 0)
+        channel.sendmsg([wire.BORN], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)])
     wake = wake_on_child()
     received = receive(channel)
     if received is None:
@@ -117,13 +121,9 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
     pid, error = ahead.start(order, fds)
     for fd in fds:
         os.close(fd)
-    # The kernel gives the process's number as the broker knows it.
-    known_as = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, wire.CREDENTIALS.pack(pid, 0, 0))] if pid and order["jail"] else []
     with contextlib.suppress(OSError):  # nobody waits any more: the watch sees that, too, and ends the tree
-        channel.sendmsg([wire.STARTED.pack(pid, error)], known_as)
+        channel.send(wire.STARTED.pack(pid, error))
     if pid:
-        if order["jail"]:
-            jail.shed()
         watch = Watch(channel, wake, pid, began, int(order["limit"][0]))
         watch.writes = ahead.writes
         watch.run()
@@ -131,7 +131,10 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
 
 def receive(channel: socket.socket) -> tuple[Fields, list[int]] | None:
     """Take the order and its descriptors; None where the broker is gone."""
-    data, fds, flags, _ = socket.recv_fds(channel, len(wire.MAGIC) + 1, wire.MAX_DESCRIPTORS, flags=_CLOEXEC)
+    try:
+        data, fds, flags, _ = socket.recv_fds(channel, len(wire.MAGIC) + 1, wire.MAX_DESCRIPTORS, flags=_CLOEXEC)
+    except ConnectionResetError:  # gone, with something of ours unread
+        return None
     if not data:
         return None
     if data != wire.MAGIC or not fds or flags & socket.MSG_CTRUNC:
@@ -167,6 +170,7 @@ class Ahead:
                 rules = jail.furnish(order)
                 fds = [*fds, *([rules] if rules >= 0 else [])]
                 self.writes = _watch_writes() if order["watch"] else None
+                jail.shed()
             socket.send_fds(self.orders, [wire.MAGIC], fds)
         except OSError as exc:
             return 0, (exc.errno or errno.EINVAL) + wire.SURROUNDINGS

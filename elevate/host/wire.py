@@ -22,6 +22,8 @@ JAIL = b"jail:"
 
 CREDENTIALS = struct.Struct("=iII")
 """Process, user and group number, as in SCM_CREDENTIALS."""
+BORN = b"born"
+"""Said once, ahead of the order, by a launcher with a namespace of its own; the credentials name the task's process."""
 STARTED = struct.Struct("=ii")
 """Process id, or 0; and errno of what failed, or 0."""
 SURROUNDINGS = 0x100
