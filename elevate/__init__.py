@@ -5,18 +5,43 @@ The public API, handed on lazily: ``import elevate`` loads nothing else.
 
 __version__ = "0.1.0"
 
-__all__ = ["Broker", "Connection", "Grant", "Outcome", "Task", "connect", "invoking_user", "is_protected", "plan"]
+__all__ = [
+    "AsyncConnection",
+    "AsyncGrant",
+    "Broker",
+    "Connection",
+    "Grant",
+    "HandOver",
+    "Outcome",
+    "Task",
+    "connect",
+    "connect_async",
+    "invoking_user",
+    "is_protected",
+    "plan",
+]
 
 # The name alone tells type checkers; importing typing would cost the thin client's start.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from elevate.aio import AsyncConnection, AsyncGrant, connect_async
     from elevate.broker import Broker
+    from elevate.handover import HandOver
     from elevate.library import Connection, Grant, connect, invoking_user, is_protected
     from elevate.outcome import Outcome
     from elevate.planning import plan
     from elevate.tasks import Task
 
-_HOMES = {"Broker": "elevate.broker", "plan": "elevate.planning", "Outcome": "elevate.outcome", "Task": "elevate.tasks"}
+_HOMES = {
+    "AsyncConnection": "elevate.aio",
+    "AsyncGrant": "elevate.aio",
+    "Broker": "elevate.broker",
+    "HandOver": "elevate.handover",
+    "Outcome": "elevate.outcome",
+    "Task": "elevate.tasks",
+    "connect_async": "elevate.aio",
+    "plan": "elevate.planning",
+}
 
 
 def __getattr__(name: str) -> object:

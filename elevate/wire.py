@@ -32,7 +32,7 @@ MAX_FRAME = 65_536
 MAX_REPLY = 2**22
 _MACHINE = "/run/elevate"
 _CHUNK = 65_536
-_MAX_FDS = 4
+MAX_FDS = 4
 
 
 class _Strict:
@@ -134,11 +134,8 @@ class Wire:
             self.socket.connect(path)
         except OSError as exc:
             self.socket.close()
-            raise _no_broker(path, exc) from exc
-        listener = _peer_uid(self.socket)
-        if listener != uid:
-            self.socket.close()
-            raise BrokerUntrustedError(f"the socket {path} belongs to uid {listener}, not to {uid}")
+            raise no_broker(path, exc) from exc
+        check_listener(self.socket, path, uid)
 
     def send(self, method: str, parameters: "dict[str, object]", *, flag: str = "", fds: "tuple[int, ...]" = ()) -> None:
         """Send one call.
@@ -153,27 +150,14 @@ class Wire:
             TaskInvalidError: The message is too long, or not Unicode.
             BrokerError: The broker has gone.
         """
-        name = method if "." in method else f"{INTERFACE}.{method}"
-        message: dict[str, object] = {"method": name, "parameters": {k: v for k, v in parameters.items() if v is not None}}
-        if flag:
-            message[flag] = True
+        message = frame_of(method, parameters, flag)
         try:
-            frame = "".join(_encode(message, 0)).encode() + b"\0"
-        except UnicodeEncodeError as exc:
-            hint = "a name or argument has bytes that are no UTF-8; rename the file"
-            raise TaskInvalidError("the request is not Unicode text", hint=hint) from exc
-        if len(frame) > MAX_FRAME:
-            raise TaskInvalidError(
-                f"the request is over {MAX_FRAME} bytes", hint="put long arguments into a file and name that"
-            )
-        try:
-            self._send(frame, fds)
+            self._send(message, fds)
         except OSError as exc:
             raise BrokerError("the broker has closed the connection") from exc
 
     def _send(self, frame: bytes, fds: "tuple[int, ...]") -> None:
-        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _pack(fds))] if fds else []
-        sent = self.socket.sendmsg([frame], ancillary, _socket.MSG_NOSIGNAL)
+        sent = self.socket.sendmsg([frame], ancillary_of(fds), _socket.MSG_NOSIGNAL)
         if sent < len(frame):
             self.socket.sendall(frame[sent:], _socket.MSG_NOSIGNAL)
 
@@ -189,7 +173,7 @@ class Wire:
             self._fill()
         frame = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
-        return _reply(frame)
+        return reply_of(frame)
 
     @property
     def buffered(self) -> bool:
@@ -200,12 +184,10 @@ class Wire:
         if self.alarm >= 0:
             wait((self.socket.fileno(),), self.alarm)
         try:
-            data, ancillary, _, _ = self.socket.recvmsg(_CHUNK, _socket.CMSG_SPACE(4 * _MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, _, _ = self.socket.recvmsg(_CHUNK, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
         except OSError as exc:
             raise BrokerError("the broker has closed the connection") from exc
-        for level, kind, packed in ancillary:
-            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                self._fds += memoryview(packed[: len(packed) - len(packed) % 4]).cast("i").tolist()
+        self._fds += fds_in(ancillary)
         if not data:
             raise BrokerError("the broker has gone", hint="see: elevate status")
         self._buffer += data
@@ -238,22 +220,63 @@ class Wire:
         self.socket.close()
 
 
-def _pack(fds: "tuple[int, ...]") -> bytes:
-    return b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+def frame_of(method: str, parameters: "dict[str, object]", flag: str) -> bytes:
+    """Give the bytes of one call, as `Wire.send` sends it.
+
+    Raises:
+        TaskInvalidError: The message is too long, or not Unicode.
+    """
+    name = method if "." in method else f"{INTERFACE}.{method}"
+    message: dict[str, object] = {"method": name, "parameters": {k: v for k, v in parameters.items() if v is not None}}
+    if flag:
+        message[flag] = True
+    try:
+        frame = "".join(_encode(message, 0)).encode() + b"\0"
+    except UnicodeEncodeError as exc:
+        hint = "a name or argument has bytes that are no UTF-8; rename the file"
+        raise TaskInvalidError("the request is not Unicode text", hint=hint) from exc
+    if len(frame) > MAX_FRAME:
+        raise TaskInvalidError(f"the request is over {MAX_FRAME} bytes", hint="put long arguments into a file and name that")
+    return frame
 
 
-def _peer_uid(sock: "_socket.socket") -> int:
+def ancillary_of(fds: "tuple[int, ...]") -> "list[tuple[int, int, bytes]]":
+    """Give what travels beside a message."""
+    packed = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+    return [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)] if fds else []
+
+
+def fds_in(ancillary: "list[tuple[int, int, bytes]]") -> "list[int]":
+    """Give the descriptors that came beside a message."""
+    found: list[int] = []
+    for level, kind, packed in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            found += memoryview(packed[: len(packed) - len(packed) % 4]).cast("i").tolist()
+    return found
+
+
+def check_listener(sock: "_socket.socket", path: str, uid: int) -> None:
+    """Make sure of who listens; the socket is closed where it is somebody else.
+
+    Raises:
+        BrokerUntrustedError: Somebody else listens.
+    """
     packed = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-    return memoryview(packed).cast("i").tolist()[1]
+    listener = memoryview(packed).cast("i").tolist()[1]
+    if listener != uid:
+        sock.close()
+        raise BrokerUntrustedError(f"the socket {path} belongs to uid {listener}, not to {uid}")
 
 
-def _no_broker(path: str, exc: OSError) -> BrokerError:
+def no_broker(path: str, exc: OSError) -> BrokerError:
+    """Say why a socket can't be connected to."""
     if isinstance(exc, PermissionError):
         return BrokerUntrustedError(f"the socket {path} can't be opened: permission denied", hint="see: elevate doctor")
     return NoBrokerError(f"no broker listens on {path}")
 
 
-def _reply(frame: bytes) -> "tuple[dict[str, object], bool]":
+def reply_of(frame: bytes) -> "tuple[dict[str, object], bool]":
+    """Read one reply, as `Wire.receive` gives it."""
     try:
         message, _ = _scan(frame.decode(), 0)
     except (ValueError, StopIteration, RecursionError) as exc:

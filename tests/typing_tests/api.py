@@ -6,6 +6,7 @@ from typing import assert_type
 import elevate
 from elevate.canonical import Json
 from elevate.errors import DeclinedError, ElevateError
+from elevate.helper import Verifier, fetch_keys, read_token, redeem
 from elevate.planning import Planned
 from elevate.testing import ManualClock
 
@@ -47,6 +48,39 @@ def embedded() -> int | None:
             return None
         except ElevateError as error:
             return error.exit_code
+
+
+async def asynchronous() -> int | None:
+    """Ask the machine's broker from asyncio."""
+    async with elevate.connect_async() as broker:
+        assert_type(broker, elevate.AsyncConnection)
+        assert_type(await broker.explain(elevate.Task.run(["true"])), dict[str, Json])
+        async with await broker.elevate(elevate.Task.run(["true"]), reason="INC-4711") as grant:
+            assert_type(grant, elevate.AsyncGrant)
+            outcome = await grant.run(capture=True)
+    assert_type(outcome, elevate.Outcome)
+    return outcome.exit_status
+
+
+async def to_a_helper() -> None:
+    """Hand a task to somebody's privileged helper."""
+    task = elevate.Task.run(["true"])
+    with elevate.connect() as broker, broker.hand_over(task, helper="contoso-updater") as token:
+        assert_type(token, elevate.HandOver)
+        assert_type(token.fileno(), int)
+    with await elevate.connect_async().hand_over(task, helper="contoso-updater") as again:
+        assert_type(again.request, str)
+
+
+def as_a_helper() -> int | None:
+    """Be such a helper."""
+    token = read_token()
+    claims = Verifier(fetch_keys(), audience="helper:contoso-updater").verify(token)
+    assert_type(claims.jti, str)
+    with redeem(token) as task:
+        assert_type(task.argv, tuple[str, ...])
+        assert_type(task.task, Mapping[str, Json])
+        return task.finish(0).exit_status
 
 
 assert_type(elevate.is_protected(), bool)
