@@ -3,12 +3,15 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
+from elevate import rows
 from elevate.canonical import Json
-from elevate.outcome import Outcome
+from elevate.errors import ElevateError
+from elevate.outcome import Outcome, Progress
 from elevate.tasks import Task
+from elevate.wire import Wire
 
 _SEALS = 0xF
 _F_ADD_SEALS = 1033
@@ -21,26 +24,83 @@ def question(
     """Give the parameters of a request, and the descriptors that travel beside it; ``stack`` closes them.
 
     Args:
-        task: What is asked.
+        task: What is asked, in one or in several steps.
         reason: Why.
         stack: Closes this process's descriptors.
         interactive: Pass this process's terminal, where it has one, for the broker's prompt.
         helper: Name of the helper that the token is for; empty where the host runs the task.
     """
     fds: list[int] = []
-    parameters: dict[str, object] = {"task": task.to_json(), "reason": reason}
+    parameters: dict[str, object] = {"task": rows.to_json(task), "reason": reason}
     if helper:
         parameters["audience"] = HELPER + helper
     if interactive:
         with contextlib.suppress(OSError):
             fds.append(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
             parameters["terminal_fd"] = 0
-    if task.payload is not None:
-        parameters["payload_fd"] = len(fds)
-        fds.append(_sealed(task.payload))
+    beside(task, parameters, fds)
     for fd in fds:
         stack.callback(os.close, fd)
     return parameters, tuple(fds)
+
+
+def beside(task: Task, parameters: dict[str, object], fds: list[int]) -> None:
+    """Let a task's input travel with a call; the caller closes the descriptor that is added."""
+    given = rows.input_of(task)
+    if given is not None:
+        parameters["payload_fd"] = len(fds)
+        fds.append(_sealed(given))
+
+
+class Replies:
+    """What the broker tells while a task runs: its steps, and then how it ended.
+
+    Args:
+        wire: Where they come.
+        on_progress: Called with each step, in the thread that reads.
+    """
+
+    def __init__(self, wire: Wire, on_progress: Callable[[Progress], object]) -> None:
+        self._wire = wire
+        self._on_progress = on_progress
+        self._last: Mapping[str, object] | None = None
+        self._error: ElevateError | None = None
+
+    def here(self) -> bool:
+        """Take what has come already; say whether the end was among it."""
+        return self._wire.buffered and self.heard()
+
+    def heard(self) -> bool:
+        """Wait for a reply and take all that are here; say whether the end was among them."""
+        while self._last is None and self._error is None:
+            try:
+                told, continues = self._wire.receive()
+            except ElevateError as error:  # what the task wrote is still read to its end
+                self._error = error
+                break
+            self._take(told, continues=continues)
+            if not self._wire.buffered:
+                break
+        return self._last is not None or self._error is not None
+
+    def last(self) -> Mapping[str, object]:
+        """Wait for the last reply and give it.
+
+        Raises:
+            ElevateError: It is an error.
+        """
+        while not self.heard():
+            pass
+        if self._error is not None:
+            raise self._error
+        return self._last or {}
+
+    def _take(self, told: Mapping[str, object], *, continues: bool) -> None:
+        step = told.get("step")
+        if not continues:
+            self._last = told
+        elif isinstance(step, dict):
+            self._on_progress(Progress.from_json(step))
 
 
 def outcome_of(told: Mapping[str, object], captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:

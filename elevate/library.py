@@ -14,15 +14,16 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self, cast
 
-from elevate.asking import outcome_of, question
+from elevate import rows
+from elevate.asking import Replies, beside, outcome_of, question
 from elevate.canonical import Json
 from elevate.errors import BrokerError, NoBrokerError, TaskInvalidError
 from elevate.handover import HandOver
-from elevate.outcome import Outcome, drain
-from elevate.tasks import Task
+from elevate.outcome import Outcome, Progress, drain
+from elevate.tasks import Task, as_one
 from elevate.wire import Wire, place
 
 
@@ -78,11 +79,12 @@ class Grant:
     def __exit__(self, *_exc: object) -> None:
         self.release()
 
-    def run(self, *, capture: bool = False) -> Outcome:
+    def run(self, *, capture: bool = False, on_progress: Callable[[Progress], object] = lambda _: None) -> Outcome:
         """Redeem the token and run the task to its end.
 
         Args:
             capture: Collect at most 64 MiB of each output; else it goes to this process's own, as it comes.
+            on_progress: Told of each step of several, as it begins and as it has ended; what it raises ends the task.
 
         Raises:
             TokenSpentError: It was used before.
@@ -90,7 +92,7 @@ class Grant:
             HostError: The task could not be started; the token is used up all the same.
         """
         self._over = True
-        return self._connection.redeem(self.request, capture=capture)
+        return self._connection.redeem(self.request, capture=capture, on_progress=on_progress)
 
     def release(self) -> None:
         """Take the token back if it was not used; harmless otherwise."""
@@ -119,7 +121,7 @@ class Connection:
 
     def elevate(
         self,
-        task: Task,
+        task: Task | Sequence[Task],
         *,
         reason: str = "",
         interactive: bool = True,
@@ -128,7 +130,7 @@ class Connection:
         """Ask for a task: inspect, decide, prompt, issue.
 
         Args:
-            task: What to do.
+            task: What to do; several are done in order under one token, up to the first that fails (`Task.in_order`).
             reason: Why; shown in the prompt and kept in the log.
             interactive: Let the broker prompt on this process's terminal, where it has one.
             on_state: Told the request's id and each state that it reaches.
@@ -140,7 +142,7 @@ class Connection:
             BrokerError: The broker failed; nothing was granted.
         """
         with self._lock, contextlib.ExitStack() as stack:
-            asked = question(task, reason, stack, interactive=interactive)
+            asked = question(as_one(task), reason, stack, interactive=interactive)
             return Grant(self, cast("Mapping[str, Json]", self._ask(*asked, on_state)["grant"]))
 
     def hand_over(
@@ -180,7 +182,7 @@ class Connection:
                 return told
             on_state(str(told.get("request", "")), str(told.get("state", "")))
 
-    def redeem(self, request: str, *, capture: bool) -> Outcome:
+    def redeem(self, request: str, *, capture: bool, on_progress: Callable[[Progress], object] = lambda _: None) -> Outcome:
         """Use a grant; `Grant.run` calls this."""
         with self._lock:
             parameters = {"request": request, "redeem_id": secrets.token_hex(16), "descriptors": True}
@@ -188,14 +190,21 @@ class Connection:
             self._receive()
             pipes = self._wire.take_fds(2)
             with self._cut_off():
-                over = None if self._wire.buffered else self._wire.socket.fileno()
-                captured = drain(pipes, over, capture=capture)
-                told, _ = self._wire.receive()
-        return outcome_of(told, captured)
+                replies = Replies(self._wire, on_progress)
+                over = None if replies.here() else self._wire.socket.fileno()
+                captured = drain(pipes, over, capture=capture, heard=replies.heard)
+                return outcome_of(replies.last(), captured)
 
-    def explain(self, task: Task) -> dict[str, Json]:
-        """Say what policy makes of a task; nobody is asked."""
-        return self._call("Explain", {"task": task.to_json()}, "explanation")
+    def explain(self, task: Task | Sequence[Task]) -> dict[str, Json]:
+        """Say what policy makes of a task, or of several under one token; nobody is asked."""
+        one = as_one(task)
+        parameters: dict[str, object] = {"task": rows.to_json(one)}
+        fds: list[int] = []
+        beside(one, parameters, fds)
+        with contextlib.ExitStack() as stack:
+            for fd in fds:
+                stack.callback(os.close, fd)
+            return self._call("Explain", parameters, "explanation", tuple(fds))
 
     def status(self) -> dict[str, Json]:
         """Say how the broker is."""
@@ -225,9 +234,9 @@ class Connection:
         """Load the policy again; the last good one stays where the new one is bad."""
         return self._call("ReloadPolicy", {}, "policy")
 
-    def _call(self, method: str, parameters: dict[str, object], member: str = "") -> dict[str, Json]:
+    def _call(self, method: str, parameters: dict[str, object], member: str = "", fds: tuple[int, ...] = ()) -> dict[str, Json]:
         with self._lock:
-            self._wire.send(method, parameters)
+            self._wire.send(method, parameters, fds=fds)
             told, _ = self._receive()
         return cast("dict[str, Json]", told.get(member, {}))
 

@@ -31,6 +31,7 @@ __all__ = [
     "KINDS",
     "MAX_PAYLOAD_BYTES",
     "MAX_STEPS",
+    "MAX_STEPS_INPUT_BYTES",
     "MAX_TIME_LIMIT_SECONDS",
     "STEPS",
     "KindSpec",
@@ -43,6 +44,7 @@ __all__ = [
 
 MAX_STEPS = 16
 """So many can be shown one by one, and a token names each."""
+MAX_STEPS_INPUT_BYTES = 8 * 2**20
 STEPS = "steps"
 
 
@@ -291,8 +293,10 @@ def _check_steps(task: Task) -> None:
         raise TaskInvalidError("a step is a task that has no steps itself")
     if type(task.undo) is not int or not 0 <= task.undo < len(task.steps) <= MAX_STEPS:
         raise TaskInvalidError(f"there is at least one step, and there are at most {MAX_STEPS} with those that undo")
-    if sum(len(step.payload or b"") for step in task.steps) > MAX_PAYLOAD_BYTES:
-        raise TaskInvalidError(f"the steps' input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
+    if sum(len(step.payload or b"") for step in task.steps) > MAX_STEPS_INPUT_BYTES:
+        raise TaskInvalidError(
+            f"the steps' input is over {MAX_STEPS_INPUT_BYTES} bytes", hint="put it into files and name them"
+        )
 
 
 def _check_payload(payload: object, spec: KindSpec) -> None:

@@ -9,7 +9,7 @@ from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
 from elevate.lifecycle import State
 from elevate.model import ProcessIdentity, Requester
-from elevate.outcome import Outcome
+from elevate.outcome import Outcome, Progress
 from elevate.ports import Running
 from elevate.tasks import Task
 
@@ -44,9 +44,16 @@ class SocketGrant:
         """The token's claims; the token itself stays in the broker."""
         return self.inner.claims.to_json()
 
-    def start(self, redeem_id: str, presenter: ProcessIdentity, *, window: tuple[int, int] | None = None) -> Running:
+    def start(
+        self,
+        redeem_id: str,
+        presenter: ProcessIdentity,
+        *,
+        window: tuple[int, int] | None = None,
+        on_progress: Callable[[Progress], object] = lambda _: None,
+    ) -> Running:
         """Redeem, and start the task."""
-        return self.inner.start(redeem_id, presenter, window=window)
+        return self.inner.start(redeem_id, presenter, window=window, on_progress=on_progress)
 
     def finish(self, running: Running) -> Mapping[str, Json]:
         """Wait for the task's end and give its outcome."""
@@ -102,9 +109,9 @@ class BrokerSurface:
         terms = Terms(prompter=lambda: self._broker.prompter(terminal), cancel=cancel, listener=on_state)
         return SocketGrant(self._broker.request(ask, terms))
 
-    def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:
+    def explain(self, task: Task, requester: Requester, *, payload: int | None = None) -> Mapping[str, Json]:
         """Say what policy makes of a task."""
-        found = self._broker.explain(task, requester)
+        found = self._broker.explain(task, requester, payload=payload)
         return found.json() | {"text": found.text()}
 
     def rules(self, requester: Requester) -> list[Json]:

@@ -14,20 +14,18 @@ from elevate.errors import DeniedError, TaskInvalidError
 from elevate.lifecycle import State
 from elevate.ports import Running
 from elevate.server import helping, interface
+from elevate.server.asked import task_of
 from elevate.server.call import Call
 from elevate.server.connection import Connection, close_all, drop
 from elevate.server.interface import Parameters, Request, ServiceError
 from elevate.server.output import forward
 from elevate.server.surface import Grant, Surface
-from elevate.tasks import MAX_PAYLOAD_BYTES, Task
+from elevate.server.telling import Teller
 
 MAX_REASON = 1024
 _MAX_SIGNAL = 64
 MAX_WINDOW = 10_000
 MAX_AUDIENCE = 128
-_F_GET_SEALS = 1034
-_SEALED = 0x2 | 0x4 | 0x8
-"""Nobody can shrink, grow or write it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +101,12 @@ def _redeem(call: Call) -> None:
 
 
 def _ask(call: Call, audience: str = "") -> Grant:
-    task = _task(call)
+    task, payload = task_of(call)
     reason = call.parameters.text("reason", max_chars=MAX_REASON, default="")
-    terminal, payload = call.descriptor("terminal_fd"), call.descriptor("payload_fd")
+    terminal = call.descriptor("terminal_fd")
     call.parameters.end()
     if terminal is not None:
         _check_terminal(terminal)
-    if payload is not None:
-        _check_payload(payload)
     ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload, audience=audience)
     return call.broker.elevate(ask, terminal=terminal, cancel=call.connection.hangup, on_state=call.state)
 
@@ -128,9 +124,11 @@ def _how(call: Call) -> _How:
 
 def _redeem_grant(call: Call, grant: Grant, redeem_id: str, how: _How) -> None:
     # Who presents the grant is read from the kernel again: it must be the process that asked.
-    running = grant.start(redeem_id, call.connection.peer.identity(), window=how.window)
+    teller = Teller(call.progress, grant.request)
+    running = grant.start(redeem_id, call.connection.peer.identity(), window=how.window, on_progress=teller.put)
     try:
         with call.connection.running(grant.request, running), _output(call, grant, running, how):
+            teller.open()
             outcome = grant.finish(running)
     except BaseException:
         # Whatever failed, the task's end must be awaited and written; where it is already, this changes nothing.
@@ -157,36 +155,15 @@ def _output(call: Call, grant: Grant, running: Running, how: _How) -> Iterator[N
             yield
 
 
-def _task(call: Call) -> Task:
-    given = call.parameters.members("task")
-    if given.keys() != {"kind", "params"}:
-        raise ServiceError("InvalidParameter", "parameter", "task")
-    return Task.parse(given["kind"], given["params"])
-
-
 def _check_terminal(fd: int) -> None:
     if not stat.S_ISCHR(os.fstat(fd).st_mode) or not os.isatty(fd):
         raise TaskInvalidError("what was passed as a terminal is none")
 
 
-def _check_payload(fd: int) -> None:
-    """Take nothing that could change while it is looked at."""
-    import fcntl
-
-    try:
-        seals = fcntl.fcntl(fd, _F_GET_SEALS)
-    except OSError as exc:
-        raise TaskInvalidError("the input is not a sealed memory file") from exc
-    if seals & _SEALED != _SEALED:
-        raise TaskInvalidError("the input is not a sealed memory file")
-    if os.fstat(fd).st_size > MAX_PAYLOAD_BYTES:
-        raise TaskInvalidError(f"the input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
-
-
 def _explain(call: Call) -> None:
-    task = _task(call)
+    task, payload = task_of(call)
     call.parameters.end()
-    call.answer({"explanation": dict(call.broker.explain(task, call.requester()))})
+    call.answer({"explanation": dict(call.broker.explain(task, call.requester(), payload=payload))})
 
 
 def _rules(call: Call) -> None:

@@ -1,6 +1,4 @@
-"""The Varlink interface ``io.elevate.Broker``: its description, and calls and replies as values. Pure.
-
-Members of a call are only ever appended, optional ones first of all.
+"""The Varlink interface ``io.elevate.Broker``: calls and replies as values. Pure.
 
 Source: https://varlink.org/Interface-Definition; https://varlink.org/Service.
 """
@@ -11,156 +9,24 @@ from dataclasses import dataclass
 from elevate import __version__, canonical
 from elevate.canonical import Json
 from elevate.errors import BrokerError, ElevateError, ProtocolError
+from elevate.server.description import DESCRIPTIONS, NAME, SERVICE
 from elevate.server.frames import MAX_FRAME
 
-NAME = "io.elevate.Broker"
-SERVICE = "org.varlink.service"
+__all__ = [
+    "DESCRIPTIONS",
+    "NAME",
+    "SERVICE",
+    "URL",
+    "Parameters",
+    "Request",
+    "ServiceError",
+    "failure",
+    "info",
+    "parse",
+    "reply",
+]
+
 URL = ""
-
-DESCRIPTION = """\
-# Give admin to one task, once.
-#
-# A member that ends in _fd is an index into the descriptors that travel beside the message. Who asks is known from the
-# kernel and is never a parameter. Closing the connection, or its writing half, cancels what is open on it.
-interface io.elevate.Broker
-
-# What is asked: process.run, package.install, service.control or file.write, and the parameters of that kind.
-type Task (kind: string, params: object)
-
-# A right to run the task once. It is bound to this connection and ends with it.
-type Grant (request: string, expires_at: int, claims: object)
-
-# How the task ended: exit_status or signal, and the receipt.
-type Outcome (exit_status: ?int, signal: ?int, timed_out: ?bool, receipt: ?object)
-
-# Inspect, decide, prompt, issue. With "more" every state is told as it is reached; the last reply has the grant.
-# terminal_fd: the requester's terminal, for the broker's prompt. payload_fd: a sealed memory file.
-# audience: "helper:NAME" for a token that a pinned helper redeems; it comes as token_fd, a sealed memory file.
-method Elevate(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int, audience: ?string) -> (
-  state: string,
-  request: ?string,
-  grant: ?Grant,
-  token_fd: ?int
-)
-
-# The size of the person's terminal, for a task that may use one.
-type Window (rows: int, columns: int)
-
-# Use a grant: once. With "more" a reply with state "running" comes first. With descriptors the task's output comes as the
-# read ends of two pipes beside that reply; without, as replies with stream and data (base64), or not at all without "more".
-# With a window, where a rule says interactive, the task has a terminal of its own, whose other end comes as terminal_fd.
-method Redeem(request: string, redeem_id: string, descriptors: ?bool, window: ?Window) -> (
-  state: string,
-  request: ?string,
-  stdout_fd: ?int,
-  stderr_fd: ?int,
-  terminal_fd: ?int,
-  stream: ?string,
-  data: ?string,
-  outcome: ?Outcome
-)
-
-# Elevate and Redeem in one call.
-method Run(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int, descriptors: ?bool, window: ?Window) -> (
-  state: string,
-  request: ?string,
-  stdout_fd: ?int,
-  stderr_fd: ?int,
-  terminal_fd: ?int,
-  stream: ?string,
-  data: ?string,
-  outcome: ?Outcome
-)
-
-# For helpers: the key set (RFC 7517) that tokens are verified with, and the issuer's name. New at each start of the broker.
-method Keys() -> (keys: object, issuer: string)
-
-# For the pinned helper alone: use a token, once; the helper does the task then, on this connection, and reports its end.
-method RedeemToken(token: string, redeem_id: string) -> (
-  state: string,
-  request: string,
-  claims: object,
-  task: object,
-  requester: object,
-  reason: string,
-  time_limit_seconds: int
-)
-
-# How it ended; without exit_status, or where the connection is closed first, the outcome is unknown.
-method FinishToken(request: string, exit_status: ?int) -> (state: string, request: string, outcome: ?Outcome)
-
-# Pass a signal to the task that runs on this connection; meant to be sent "oneway" while Redeem or Run is under way.
-method Signal(request: string, signal: int) -> ()
-
-# Say what policy makes of a task; nobody is asked.
-method Explain(task: Task) -> (explanation: object)
-
-# The rules that are for the caller.
-method ListRules() -> (rules: []object)
-
-# Cancel a request of one's own that has not been granted yet.
-method Cancel(request: string) -> ()
-
-# Take back a token of one's own, by its id.
-method Revoke(jti: string) -> ()
-
-# What a request of one's own left behind.
-method Receipt(request: string) -> (receipt: object)
-
-# How the broker is.
-method Status() -> (status: object)
-
-# Who is asking, as the broker sees it.
-method WhoAmI() -> (requester: object)
-
-# Load the policy again; the last good one stays where the new one is bad. For root and the broker's own user.
-method ReloadPolicy() -> (policy: object)
-
-# Gestures of the requester, or of another user where root asks. What is typed goes to the broker's own prompt on terminal_fd.
-method HelloEnrol(gesture: ?string, label: ?string, user: ?string, terminal_fd: ?int) -> (enrolled: object)
-
-method HelloList(user: ?string) -> (gestures: []object)
-
-# Make a gesture and have it verified; nothing is elevated.
-method HelloVerify(terminal_fd: ?int) -> (verified: object)
-
-# What each sensor and key store is and can do.
-method HelloTest() -> (devices: []object)
-
-method HelloRename(gesture: string, label: string, user: ?string) -> (enrolled: object)
-
-method HelloRemove(gesture: string, terminal_fd: ?int) -> (gestures: []object)
-
-# gesture: what proves the person, where the PIN is forgotten.
-method HelloChangePin(gesture: ?string, terminal_fd: ?int) -> (enrolled: object)
-
-# Destroy all gestures and keys; on a machine's broker for root.
-method HelloReset(user: ?string) -> ()
-
-# Forget wrong PINs and keep the gestures; on a machine's broker for root.
-method HelloUnlock(user: ?string) -> (gestures: []object)
-
-error Failed (code: string, message: string, hint: string, exit_code: int, windows_code: ?int, request: ?string)
-"""
-
-SERVICE_DESCRIPTION = """\
-# The interface that every Varlink service has.
-interface org.varlink.service
-
-method GetInfo() -> (vendor: string, product: string, version: string, url: string, interfaces: []string)
-
-method GetInterfaceDescription(interface: string) -> (description: string)
-
-error InterfaceNotFound (interface: string)
-
-error MethodNotFound (method: string)
-
-error MethodNotImplemented (method: string)
-
-error InvalidParameter (parameter: string)
-"""
-
-DESCRIPTIONS: Mapping[str, str] = {SERVICE: SERVICE_DESCRIPTION, NAME: DESCRIPTION}
 
 
 class ServiceError(Exception):

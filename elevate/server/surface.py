@@ -8,6 +8,7 @@ from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
 from elevate.lifecycle import State
 from elevate.model import ProcessIdentity, Requester
+from elevate.outcome import Progress
 from elevate.ports import Running
 from elevate.tasks import Task
 
@@ -33,13 +34,21 @@ class Grant(Protocol):
     def claims(self) -> Mapping[str, Json]:
         """The token's claims; the token itself stays in the broker."""
 
-    def start(self, redeem_id: str, presenter: ProcessIdentity, *, window: tuple[int, int] | None = None) -> Running:
+    def start(
+        self,
+        redeem_id: str,
+        presenter: ProcessIdentity,
+        *,
+        window: tuple[int, int] | None = None,
+        on_progress: Callable[[Progress], object] = lambda _: None,
+    ) -> Running:
         """Redeem, and start the task.
 
         Args:
             redeem_id: Random; the same one may be asked about again.
             presenter: The process that uses it; it must be the one that asked.
             window: Rows and columns of a terminal that the task gets where a rule says interactive.
+            on_progress: Told of each step of several, from another thread.
 
         Raises:
             TokenSpentError: It was used before.
@@ -93,8 +102,8 @@ class Surface(Protocol):
     def elevate(self, ask: Ask, *, terminal: int | None, cancel: Cancellation, on_state: Callable[[str, State], None]) -> Grant:
         """Inspect, decide, prompt, issue; tell the request's id with every state."""
 
-    def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:
-        """Say what policy makes of a task."""
+    def explain(self, task: Task, requester: Requester, *, payload: int | None = None) -> Mapping[str, Json]:
+        """Say what policy makes of a task; ``payload`` is a descriptor of its input."""
 
     def rules(self, requester: Requester) -> list[Json]:
         """Give the rules that are for the requester."""

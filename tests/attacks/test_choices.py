@@ -11,7 +11,7 @@ import pytest
 from elevate import words
 from elevate.broker import Broker
 from elevate.errors import RefusedError, TaskInvalidError
-from elevate.server.interface import DESCRIPTION
+from elevate.server.description import DESCRIPTION
 from elevate.tasks import KINDS, Task
 
 CHOICES = ("host", "chroot", "root", "root_directory", "policy", "policy_file", "namespace", "user", "uid", "group", "config")

@@ -23,7 +23,7 @@ from elevate.errors import (
 )
 from elevate.hello import Proof
 from elevate.model import Requester
-from elevate.server.interface import DESCRIPTION
+from elevate.server.description import DESCRIPTION
 from tests.hello.parts import CHEAPEST, PIN, USER, WRONG, agreement
 from tests.hello.pty import Asking, Person
 

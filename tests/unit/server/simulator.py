@@ -11,6 +11,7 @@ from elevate.errors import CancelledError, TaskInvalidError, TokenSpentError
 from elevate.host.processes import ProcessFacts
 from elevate.lifecycle import State
 from elevate.model import Ended, ProcessIdentity, Requester
+from elevate.outcome import Progress
 from elevate.ports import Cancel, Running
 from elevate.server.surface import Grant
 from elevate.tasks import Task
@@ -61,8 +62,16 @@ class SimulatedGrant:
     released: bool = False
     failing: Exception | None = None
 
-    def start(self, redeem_id: str, presenter: ProcessIdentity, *, window: tuple[int, int] | None = None) -> Running:
+    def start(
+        self,
+        redeem_id: str,
+        presenter: ProcessIdentity,
+        *,
+        window: tuple[int, int] | None = None,
+        on_progress: Callable[[Progress], object] = lambda _: None,
+    ) -> Running:
         self.window = window
+        self.broker.listeners.append(on_progress)
         if self.used:
             raise TokenSpentError("the token was used before")
         self.used = True
@@ -127,6 +136,7 @@ class SimulatedBroker:
     grants: list[SimulatedGrant] = field(default_factory=list)
     tasks: list[SimulatedTask] = field(default_factory=list)
     presenters: list[tuple[str, ProcessIdentity]] = field(default_factory=list)
+    listeners: list[Callable[[Progress], object]] = field(default_factory=list)
     redeemed: list[SimulatedRedeemed] = field(default_factory=list)
 
     def requester(self, facts: ProcessFacts) -> Requester:
@@ -154,8 +164,9 @@ class SimulatedBroker:
         self.grants.append(grant)
         return grant
 
-    def explain(self, task: Task, requester: Requester) -> Mapping[str, Json]:
-        return {"task": task.display(), "user": requester.user}
+    def explain(self, task: Task, requester: Requester, *, payload: int | None = None) -> Mapping[str, Json]:
+        size = {} if payload is None else {"input_bytes": os.fstat(payload).st_size}
+        return {"task": task.display(), "user": requester.user} | size
 
     def rules(self, requester: Requester) -> list[Json]:
         return [{"id": "one", "effect": "allow", "why": f"for {requester.user}"}]

@@ -1,0 +1,52 @@
+"""What a call asks for: the task, and the input that came beside it."""
+
+import fcntl
+import os
+
+from elevate import rows
+from elevate.errors import TaskInvalidError
+from elevate.server.call import Call
+from elevate.server.interface import ServiceError
+from elevate.tasks import MAX_PAYLOAD_BYTES, MAX_STEPS_INPUT_BYTES, Task
+
+_F_GET_SEALS = 1034
+_SEALED = 0x2 | 0x4 | 0x8
+"""Nobody can shrink, grow or write it any more."""
+
+
+def task_of(call: Call) -> tuple[Task, int | None]:
+    """Read the task, and the descriptor of its input; of several, each step holds its own, and none is left.
+
+    Raises:
+        TaskError: It is not a task.
+    """
+    given = call.parameters.members("task")
+    payload = call.descriptor("payload_fd")
+    if payload is not None:
+        _check_payload(payload)
+    if "steps" in given:
+        return rows.parse(given, b"" if payload is None else _read(payload)), None
+    if given.keys() != {"kind", "params"}:
+        raise ServiceError("InvalidParameter", "parameter", "task")
+    return Task.parse(given["kind"], given["params"]), payload
+
+
+def _check_payload(fd: int) -> None:
+    """Take nothing that could change while it is looked at."""
+    try:
+        seals = fcntl.fcntl(fd, _F_GET_SEALS)
+    except OSError as exc:
+        raise TaskInvalidError("the input is not a sealed memory file") from exc
+    if seals & _SEALED != _SEALED:
+        raise TaskInvalidError("the input is not a sealed memory file")
+    if os.fstat(fd).st_size > MAX_PAYLOAD_BYTES:
+        raise TaskInvalidError(f"the input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
+
+
+def _read(fd: int) -> bytes:
+    size = os.fstat(fd).st_size
+    if size > MAX_STEPS_INPUT_BYTES:
+        raise TaskInvalidError(
+            f"the steps' input is over {MAX_STEPS_INPUT_BYTES} bytes", hint="put it into files and name them"
+        )
+    return os.pread(fd, size, 0)
