@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from elevate.errors import ElevateError
-from elevate.server.interface import DESCRIPTION
+from elevate.server.description import DESCRIPTION
 from tests.attacks.real.arena import PHRASE, PIN, Arena
 from tests.attacks.real.people import SHOWN, prompted
 from tests.attacks.real.sides import Elevate, Held, Naive, Side, elevate, naive
