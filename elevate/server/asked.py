@@ -22,12 +22,13 @@ def task_of(call: Call) -> tuple[Task, int | None]:
     """
     given = call.parameters.members("task")
     payload = call.descriptor("payload_fd")
+    several = "steps" in given
+    if not several and given.keys() != {"kind", "params"}:
+        raise ServiceError("InvalidParameter", "parameter", "task")
     if payload is not None:
         _check_payload(payload)
-    if "steps" in given:
+    if several:
         return rows.parse(given, b"" if payload is None else _read(payload)), None
-    if given.keys() != {"kind", "params"}:
-        raise ServiceError("InvalidParameter", "parameter", "task")
     return Task.parse(given["kind"], given["params"]), payload
 
 
