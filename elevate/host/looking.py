@@ -16,6 +16,7 @@ from elevate.host.inspection import HostInspection, additions_of, file_facts, in
 from elevate.host.jail import PRIVATE
 from elevate.host.launcher import Jail, Launcher, Order
 from elevate.host.opening import find_command, may_change, may_reach, open_directory, take_file, take_program
+from elevate.host.paths import open_folder
 from elevate.host.windows.detect import named_like_installer
 from elevate.model import FactValue, InspectedTask, Requester
 from elevate.tasks import Task
@@ -138,14 +139,14 @@ def _write(found: LinuxInspection, task: Task, requester: Requester, _eyes: Eyes
     above, _, name = os.path.join(found.task.cwd, str(task["path"])).rpartition("/")
     if name in {"", ".", ".."}:
         raise TaskInvalidError("the path is not one of a file")
-    real = os.path.realpath(above or "/")
-    path = f"{real.rstrip('/')}/{name}"
-    if not may_reach(path, requester):
-        raise TaskInvalidError("the file can't be written there: no such folder, or a link")
     try:
-        with Folder(os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "") as root:
-            # SECURITY: the real path is walked without links, so a folder that is swapped meanwhile stops it.
-            found.target = root.walk_to(tuple(step for step in real.split("/") if step))
+        # A folder that is swapped while its links are resolved is an error of the look-up, too.
+        real = os.path.realpath(above or "/")
+        path = f"{real.rstrip('/')}/{name}"
+        if not may_reach(path, requester):
+            raise FileNotFoundError(path)
+        # SECURITY: no link is followed any more, so a folder that is swapped meanwhile stops it.
+        found.target = Folder(open_folder(real), real)
         fact = target_fact(found.target, name, path)
     except OSError as exc:
         raise TaskInvalidError("the file can't be written there: no such folder, or a link", detail=str(exc)) from exc

@@ -6,6 +6,7 @@
 - The real path is the kernel's name of the descriptor, so links are resolved once and shown resolved.
 """
 
+import contextlib
 import errno
 import grp
 import os
@@ -88,7 +89,9 @@ def find_command(word: str, folders: tuple[str, ...], cwd: int) -> tuple[int, st
             continue
         if stat.S_ISREG(os.fstat(fd).st_mode) or "/" in word:
             above, _, last = os.path.join(os.readlink(f"/proc/self/fd/{cwd}"), candidate).rpartition("/")
-            return fd, f"{os.path.realpath(above or '/').rstrip('/')}/{last}"
+            # A folder that is swapped meanwhile: the look-up of its links fails, and so does this one.
+            with contextlib.suppress(OSError):
+                return fd, f"{os.path.realpath(above or '/').rstrip('/')}/{last}"
         os.close(fd)
     raise CommandNotFoundError("the command was not found")
 
@@ -258,6 +261,9 @@ def _interpreter(program: Opened) -> str:
         return ""
     words = line[2:].split()
     path = os.fsdecode(words[0]) if words else ""
-    if not path.startswith("/") or not os.access(path, os.X_OK):
-        raise CommandNotExecutableError("the interpreter that the script names is not there")
-    return os.path.realpath(path)
+    try:
+        if path.startswith("/") and os.access(path, os.X_OK):
+            return os.path.realpath(path)
+    except OSError:
+        pass
+    raise CommandNotExecutableError("the interpreter that the script names is not there")

@@ -18,6 +18,8 @@ from elevate.host import kernel
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 0x02, 0x04, 0x08
 _OPENAT2, _AT_FDCWD = 437, -100
 _HOW = struct.Struct("=QQQ")
+_NO_SUCH_CALL = frozenset({errno.ENOSYS, errno.EPERM})
+"""The second is what a filter around a container answers instead."""
 _MAX_LINKS = 40
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -41,9 +43,31 @@ def open_place(path: str) -> int:
     try:
         return openat2(_AT_FDCWD, path, os.O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
     except OSError as exc:
-        if exc.errno not in {errno.ELOOP, errno.ENOSYS, errno.EPERM}:
+        if exc.errno not in {errno.ELOOP, *_NO_SUCH_CALL}:
             raise
     return _walk(path)
+
+
+def open_folder(path: str) -> int:
+    """Open a folder by a path on which no link may be: a real path, as it was shown, however it looks by now.
+
+    Raises:
+        OSError: Not there, no folder, or a link on the way.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY
+    try:
+        return openat2(_AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+    except OSError as exc:
+        if exc.errno not in _NO_SUCH_CALL:
+            raise
+    here = _root()
+    for name in reversed(_steps(path)):
+        try:
+            step = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+        finally:
+            os.close(here)
+        here = step
+    return here
 
 
 def _walk(path: str) -> int:

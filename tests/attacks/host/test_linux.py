@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from elevate.errors import CommandNotFoundError, ElevateError, HostError, TaskError, TaskInvalidError
-from elevate.host import cgroups
+from elevate.host import cgroups, paths
 from elevate.host.launcher import Launcher
 from elevate.host.linux import LinuxHost
 from elevate.tasks import Task
 from elevate.testing import ManualClock, SeededEntropy
+from tests.attacks.host.test_races import no_such_call
 from tests.attacks.host.test_trees import DAEMON
 from tests.unit.host.acting import Linux
 from tests.unit.host.run import alive
@@ -180,8 +181,13 @@ def test_11_folder_swapped_after_the_check(linux: Linux, secret: Path) -> None:
     assert secret.read_text() == "evil"
 
 
-def test_11_folder_swapped_while_it_is_looked_up(linux: Linux, secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that becomes a link after its real path was found is not entered."""
+@pytest.mark.parametrize("kernel", ["new", "old"])
+def test_11_folder_swapped_while_it_is_looked_up(
+    linux: Linux, secret: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that becomes a link after its real path was found is not entered; also where the kernel has no openat2."""
+    if kernel == "old":
+        monkeypatch.setattr(paths, "openat2", no_such_call)
     folder = linux.place / "sub"
     linux.as_attacker(["mkdir", "-p", str(folder)])
     look_up = os.path.realpath
