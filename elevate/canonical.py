@@ -1,4 +1,4 @@
-"""Canonical JSON out, strict JSON in: the only two ways JSON is handled where a digest or a right depends on it.
+"""Canonical JSON out, strict JSON in: the only ways JSON is handled where a digest or a right depends on it.
 
 Out: RFC 8785 restricted to ASCII member names, strings, booleans, null, lists and integers within 2^53 - 1. In that subset
 `orjson` with sorted keys gives the bytes of RFC 8785.
@@ -77,6 +77,17 @@ def decode_exact(data: bytes, *, max_bytes: int) -> Json:
     value: Json = orjson.loads(data)
     if _write(value) != data:
         raise _refuse("not in canonical form")
+    return value
+
+
+def decode_canonical(data: bytes, *, max_bytes: int) -> Json:
+    """Parse JSON that `encode` could have given, and nothing else: `decode_exact`, and all that this leaves for its caller.
+
+    Raises:
+        ValueError: As `decode_exact`, or as `encode`.
+    """
+    value = decode_exact(data, max_bytes=max_bytes)
+    _check(value, MAX_DEPTH)
     return value
 
 

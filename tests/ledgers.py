@@ -37,7 +37,8 @@ def step(request: str, before: State, after: State, *, epoch: str = "", fields: 
 
 def issue(request: str, *, expires_at: int = 1_700_000_030) -> Step:
     fields: dict[str, Json] = {"jti": request, "expires_at": expires_at, "deadline_ns": 35_000_000_000}
-    return step(request, State.REQUESTED, State.ISSUED, fields=fields)
+    entry = draft("issued", request, actor={"user": "alice"}, token={"jti": request})
+    return Step(request=request, before=State.REQUESTED, after=State.ISSUED, entry=entry, fields=fields)
 
 
 def redeem(request: str, redeem_id: str = "r1", *, epoch: str = EPOCH) -> Step:

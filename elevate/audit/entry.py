@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
 from elevate import canonical
 from elevate.audit import private
 from elevate.audit.private import Draw
@@ -146,18 +144,21 @@ def load(data: bytes) -> dict[str, Any]:
         AuditError: The bytes are no entry.
     """
     try:
-        members = orjson.loads(data)
-        again = orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
-    except (ValueError, TypeError) as exc:
-        raise AuditError("the bytes are not JSON") from exc
-    # Equal bytes also rule out duplicate members, spaces, floats in other spellings and unsorted names.
-    if not isinstance(members, dict) or again != data:
-        raise AuditError("the bytes are not canonical JSON")
-    if members.keys() != _MEMBERS or members["v"] != FORMAT:
+        members = canonical.decode_canonical(data, max_bytes=MAX_ENTRY_BYTES)
+    except ValueError as exc:
+        raise AuditError("the bytes are not canonical JSON", detail=str(exc)) from exc
+    if not isinstance(members, dict) or members.keys() != _MEMBERS or members["v"] != FORMAT:
         raise AuditError("the bytes are not an entry of a known format")
     if not _typed(members):
         raise AuditError("a member of the entry has the wrong type")
     return members
+
+
+def as_bytes(value: object) -> bytes:
+    """Give what a column holds as bytes; who tampers may have put anything there, which is then no entry."""
+    if isinstance(value, str):
+        return value.encode(errors="surrogatepass")
+    return value if isinstance(value, bytes) else b""
 
 
 def _members(draft: Draft, body: Mapping[str, Json], seq: int, previous: str, origin: Origin) -> dict[str, object]:

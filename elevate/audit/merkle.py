@@ -59,34 +59,50 @@ class Frontier:
         return fold(self._stack)
 
 
-def fold(parts: Sequence[bytes]) -> bytes:
+def fold(roots: Sequence[bytes]) -> bytes:
     """Give the root over subtree roots, largest first."""
-    if not parts:
+    if not roots:
         return EMPTY_ROOT
-    root = parts[-1]
-    for left in reversed(parts[:-1]):
+    root = roots[-1]
+    for left in reversed(roots[:-1]):
         root = node(left, root)
     return root
 
 
+def levels(digests: Sequence[bytes]) -> list[list[bytes]]:
+    """Give the roots of all perfect subtrees over hashes: the hashes themselves, then of pairs, then of fours, and so on."""
+    found = [list(digests)]
+    while len(below := found[-1]) > 1:
+        pairs = zip(below[::2], below[1::2], strict=False)
+        found.append([hashlib.sha256(b"\1" + left + right).digest() for left, right in pairs])
+    return found
+
+
+def parts(found: Sequence[Sequence[bytes]], size: int) -> list[bytes]:
+    """Give the subtree roots that the first ``size`` hashes are made of, largest first, from `levels`."""
+    chosen, at = [], 0
+    for level in range(size.bit_length() - 1, -1, -1):
+        if size >> level & 1:
+            chosen.append(found[level][at >> level])
+            at += 1 << level
+    return chosen
+
+
 def perfect(digests: Sequence[bytes]) -> bytes:
     """Give the root over ``2 ** n`` hashes."""
-    level = list(digests)
-    while len(level) > 1:
-        level = [node(level[at], level[at + 1]) for at in range(0, len(level), 2)]
-    return level[0]
+    return levels(digests)[-1][0]
 
 
 def range_root(subtree: Subtree, start: int, stop: int) -> bytes:
     """Give the root of the tree over the leaves ``start`` to ``stop - 1``; ``start`` must be a place where a proof may cut."""
-    parts = []
+    roots = []
     while start < stop:
         level = (stop - start).bit_length() - 1
         if start:
             level = min(level, (start & -start).bit_length() - 1)
-        parts.append(subtree(level, start >> level))
+        roots.append(subtree(level, start >> level))
         start += 1 << level
-    return fold(parts)
+    return fold(roots)
 
 
 def inclusion(subtree: Subtree, index: int, size: int) -> list[bytes]:

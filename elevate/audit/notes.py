@@ -179,7 +179,8 @@ class Note:
 
     def signed_by(self, key: VerifierKey) -> bool:
         """Say whether a line claims to be this key's."""
-        return any((found.name, found.hash) == (key.name, key.hash) for found in self.signatures)
+        mark = key.hash
+        return any((found.name, found.hash) == (key.name, mark) for found in self.signatures)
 
     def verify(self, key: VerifierKey) -> int:
         """Check this key's signature; give the time of a cosignature in Unix seconds, else 0.

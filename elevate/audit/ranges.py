@@ -1,30 +1,29 @@
-"""Check a range of stored entries in one pass over its rows, so that several processes can share the work."""
+"""Check a range of stored entries in one pass over its rows, so that several processes can share the work.
+
+Many entries are read at once. What the quick way (`elevate.audit.bulk`) does not take is read one by one, as everywhere else:
+what is called good here is what `load` reads. Only where that fails, too, is the first bad entry looked for and named.
+"""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, compress, islice, repeat
+from operator import contains
 from typing import Any
 
-from elevate.audit import merkle, private
+from elevate.audit import bulk, merkle, private
+from elevate.audit.bulk import Read
 from elevate.audit.chain import Tampering, name_first_bad
-from elevate.audit.entry import EMPTY, leaf_hash, load
+from elevate.audit.entry import EMPTY, as_bytes, leaf_hash, load
 from elevate.errors import AuditError
 
 TILE = 256
-ROTATED = b"log-key-rotated"
+BATCH = 64
+"""So many entries are taken at once: few enough that what is made of them is still in the cache when it is looked at again."""
+ROTATED, ISSUED = "log-key-rotated", "issued"
 
 Row = tuple[Any, Any, Any]
 """As stored: position, an entry's bytes, and those of its openings, None where there are none."""
-
-_END_BEGINS = b',"boot":"'
-# What follows the body in canonical JSON. A quotation mark inside of a text has a backslash before it, so that the last place
-# where this begins is not inside of one.
-_END = re.compile(
-    rb',"boot":"[^"\\]*","broker":"[^"\\]*","event":"([^"\\]*)","machine":"[^"\\]*","mono_us":-?[0-9]+,'
-    rb'"request":"([^"\\]*)","seq":([0-9]+),"unix_us":-?[0-9]+,"v":1,"was":"([0-9a-f]{64})"\}'
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +45,16 @@ class Range:
         tiles: Roots of the full tiles.
         leaves: SHA-256 over the hashes of each full tile, to be compared with what is stored.
         edge: Hashes of the entries after the last full tile.
-        marks: For each asked size inside, the hashes of its entries since the tile's beginning.
+        marks: For each asked size inside, the roots of the perfect subtrees over its entries since the tile's beginning.
         rotations: Positions and bodies of entries that hand over to a new log key.
         links: Sum of ``hash((salt, request, position))`` over the entries of requests, to be compared with the ledger's.
-        open: Number of entries with openings.
+        tokens: The same of ``hash((salt, position, jti))`` over the entries that issue a token.
     """
 
     start: int
     stop: int
     was: str = ""
-    last: bytes = b""
+    last: str = ""
     tiles: list[bytes] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
     edge: list[bytes] = field(default_factory=list)
@@ -63,7 +62,7 @@ class Range:
     rotations: list[tuple[int, Mapping[str, object]]] = field(default_factory=list)
     links: int = 0
     salt: int = 0
-    open: int = 0
+    tokens: int = 0
     bad: Bad | None = None
 
 
@@ -84,72 +83,102 @@ def check_range(
     stream = iter(rows)
     position = start
     while position < stop:
-        tile = list(islice(stream, TILE))
-        if not _take(tile, position, found):
-            found.bad = _name(tile, stream, position, found)
+        rows_read = list(islice(stream, BATCH))
+        if not _take(rows_read, position, found):
+            found.bad = _name(rows_read, stream, position, found)
             return found
-        position += len(tile)
-        _mark(found, marks, position)
-        progress(len(tile))
-        if len(tile) < TILE:
+        position += len(rows_read)
+        if len(rows_read) < BATCH or position % TILE == 0:
+            _mark(found, marks, position)
+            progress(len(found.edge) or TILE)
+        if len(rows_read) < BATCH:
             break
     if position < stop:
         found.bad = Bad(position=position, kind=Tampering.DELETED)
     return found
 
 
-def _take(tile: Sequence[Row], position: int, found: Range) -> bool:
-    """Take in the entries of one tile where all of them are good; a million pass here, so it looks at the bytes."""
-    data = [row[1] for row in tile if type(row[1]) is bytes]
-    seen = [end for one in data if (end := _END.fullmatch(one, one.rfind(_END_BEGINS)))]
-    if len(seen) != len(tile) or not _opens(tile):
-        return False
+def _take(rows: Sequence[Row], position: int, found: Range) -> bool:
+    """Take in some entries where all of them are good."""
+    _, data, openings = zip(*rows, strict=True) if rows else ((), (), ())
+    entries = _read(data)
+    if not entries:
+        return not rows
     digests = [hashlib.sha256(b"\0" + one).digest() for one in data]
-    ends = [end.groups() for end in seen]
-    was = [end[3] for end in ends]
-    expected = [found.last or was[0] if was else b"", *(digest.hex().encode() for digest in digests)]
-    if was != expected[:-1] or [end[2] for end in ends] != [b"%d" % at for at in range(position, position + len(tile))]:
+    hashes = [found.last or entries[0].was, *(digest.hex() for digest in digests)]
+    positions = range(position, position + len(rows))
+    chained = [one.was for one in entries] == hashes[:-1] and [one.seq for one in entries] == list(positions)
+    if not chained or not _opens(openings, entries):
         return False
-    found.was = found.was or (was[0].decode() if was else "")
-    salt = found.salt
-    found.links += sum([hash((salt, end[1].decode(), at)) for at, end in enumerate(ends, position) if end[1]])
-    found.rotations += [
-        (at, load(one)["body"].get("log_key", {}))
-        for at, (one, end) in enumerate(zip(data, ends, strict=True), position)
-        if end[0] == ROTATED
-    ]
-    found.last = expected[-1]
+    found.was = found.was or hashes[0]
+    found.last = hashes[-1]
     found.edge += digests
+    _note_requests(entries, positions, found)
     return True
 
 
-def _opens(tile: Sequence[Row]) -> bool:
-    """Say whether all openings are committed to: the digests stand in the entry in quotation marks, 256 bits each."""
-    for _, data, openings in tile:
-        if openings is not None:
-            if type(openings) is not bytes or type(data) is not bytes:
-                return False
-            for opening in openings.split(b"\n"):
-                if b'"' + private.digest_of(opening) + b'"' not in data:
-                    return False
-    return True
+def _read(data: Sequence[Any]) -> Sequence[Read]:
+    """Read entries strictly; nothing where one of them is none."""
+    entries = bulk.read(data)
+    if entries is None:
+        try:
+            entries = [Read(**load(one)) for one in data if isinstance(one, bytes)]
+        except AuditError:
+            return ()
+    return entries if len(entries) == len(data) else ()
+
+
+def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> None:
+    """Add up what the ledger's rows must say, too, and keep what hands over to another key."""
+    requests, events = [one.request for one in entries], [one.event for one in entries]
+    found.links += sum(map(hash, compress(zip(repeat(found.salt), requests, positions, strict=False), requests)))
+    if ISSUED in events:
+        issued = ((one, at) for one, at in zip(entries, positions, strict=True) if one.event == ISSUED)
+        found.tokens += sum(hash((found.salt, at, _jti(one.body))) for one, at in issued)
+    if ROTATED in events:
+        said = zip(entries, positions, strict=True)
+        found.rotations += [(at, _part(one.body, "log_key")) for one, at in said if one.event == ROTATED]
+
+
+def _part(body: Mapping[str, Any], name: str) -> Mapping[str, object]:
+    part = body.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _jti(body: Mapping[str, Any]) -> object:
+    jti = _part(body, "token").get("jti")
+    return jti if isinstance(jti, str) else ""
+
+
+def _opens(openings: Sequence[Any], entries: Sequence[Read]) -> bool:
+    """Say whether all openings are among what their entry commits to."""
+    if None in openings:
+        kept = [number for number, found in enumerate(openings) if found is not None]
+        openings, entries = [openings[number] for number in kept], [entries[number] for number in kept]
+    if not openings:
+        return True
+    known = [digests for one in entries if isinstance(digests := one.body.get(private.DIGESTS), list)]
+    if len(known) != len(entries) or set(map(type, openings)) != {bytes}:
+        return False
+    owners = chain.from_iterable(map(repeat, known, [found.count(b"\n") + 1 for found in openings]))
+    return all(map(contains, owners, private.commitments(b"\n".join(openings).split(b"\n"))))
 
 
 def _mark(found: Range, marks: frozenset[int], position: int) -> None:
     """Keep what roots will be asked for, and close the tile where it is full."""
     begun = position - len(found.edge)
-    for size in range(begun + 1, position + 1):
-        if size in marks:
-            found.marks[size] = found.edge[: size - begun]
+    levels = merkle.levels(found.edge)
+    for size in marks.intersection(range(begun + 1, position + 1)):
+        found.marks[size] = merkle.parts(levels, size - begun)
     if len(found.edge) == TILE:
-        found.tiles.append(merkle.perfect(found.edge))
+        found.tiles.append(levels[-1][0])
         found.leaves.append(hashlib.sha256(b"".join(found.edge)).digest())
         found.edge.clear()
 
 
 def _name(tile: Sequence[Row], rest: Iterable[Row], position: int, found: Range) -> Bad:
     """Name the first bad entry of a tile, and what happened to it."""
-    previous = found.last.decode()
+    previous = found.last
     for number, (_, data, openings) in enumerate(tile):
         raw = as_bytes(data)
         try:
@@ -161,14 +190,7 @@ def _name(tile: Sequence[Row], rest: Iterable[Row], position: int, found: Range)
             window = [as_bytes(row[1]) for row in islice(chain(tile[number:], rest), 3)]
             at, kind = name_first_bad(window, position + number, previous)
             return Bad(position=at, kind=kind)
-        if openings is not None and not _opens([(0, raw, openings)]):
+        if openings is not None and not _opens([openings], [Read(**members)]):
             return Bad(position=position + number, kind=Tampering.OPENING)
         previous = leaf_hash(raw)
     return Bad(position=position, kind=Tampering.TORN, why="an entry is stored as another type")
-
-
-def as_bytes(value: object) -> bytes:
-    """Give what a column holds as bytes; who tampers may have put anything there, which is then no entry."""
-    if isinstance(value, str):
-        return value.encode(errors="surrogatepass")
-    return value if isinstance(value, bytes) else b""

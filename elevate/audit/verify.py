@@ -5,7 +5,7 @@ called verified that was not checked.
 """
 
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from elevate.audit import merkle
@@ -42,6 +42,7 @@ class Stored:
         key: The log's first key.
         rotations: Handings over of the log's key before the first range.
         early: Roots of anchored sizes before the first range, from the stored tiles.
+        signed: What `read_signed` found of the checkpoints; what it did not is checked here.
     """
 
     size: int
@@ -52,6 +53,34 @@ class Stored:
     key: VerifierKey
     rotations: Sequence[tuple[int, Mapping[str, object]]] = ()
     early: Mapping[int, bytes] = field(default_factory=dict)
+    signed: Mapping[int, "Signed"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A checkpoint whose signature by this key was verified."""
+
+    key: VerifierKey
+    checkpoint: Checkpoint
+
+
+def read_signed(checkpoints: Iterable[tuple[int, str]], keys: Sequence[VerifierKey]) -> dict[int, Signed]:
+    """Verify signatures ahead, as one of several processes can; whether the right key signed, `join` says.
+
+    Args:
+        checkpoints: Sizes and notes.
+        keys: Those that may have signed.
+    """
+    found = {}
+    for size, text in checkpoints:
+        try:
+            note = Note.parse(text)
+            key = next(key for key in keys if note.signed_by(key))
+            note.verify(key)
+            found[size] = Signed(key=key, checkpoint=Checkpoint.parse(note.text))
+        except (AuditError, StopIteration):
+            continue  # `join` meets it again, and says what is wrong with it
+    return found
 
 
 def join(ranges: Sequence[Range], stored: Stored, known: Sequence[Known]) -> Verdict:
@@ -86,22 +115,16 @@ class Roots:
         for root in [*tiles, None]:
             while sizes and sizes[0] <= (frontier.size + 1) * TILE:
                 size = sizes.pop(0)
-                self._parts[size] = [*frontier.parts(), *_edge_parts(wanted[size])]
+                self._parts[size] = [*frontier.parts(), *wanted[size]]
             if root is not None:
                 frontier.add(root)
         edge = ranges[-1].edge if ranges else []
-        self.whole = merkle.fold([*frontier.parts(), *_edge_parts(edge)])
+        self.whole = merkle.fold([*frontier.parts(), *merkle.parts(merkle.levels(edge), len(edge))])
 
     def at(self, size: int) -> bytes | None:
         """Give a root; None where the size was not marked."""
         parts = self._parts.get(size)
         return None if parts is None else merkle.fold(parts)
-
-
-def _edge_parts(edge: Sequence[bytes]) -> list[bytes]:
-    frontier = merkle.Frontier()
-    frontier.extend(edge)
-    return frontier.parts()
 
 
 def _first_bad(ranges: Sequence[Range], stored: Stored) -> Bad | None:
@@ -111,7 +134,7 @@ def _first_bad(ranges: Sequence[Range], stored: Stored) -> Bad | None:
             return Bad(position=max(one.start - 1, 0), kind=Tampering.EDITED)
         if one.bad is not None:
             return one.bad
-        last = one.last.decode() or last
+        last = one.last or last
     return None
 
 
@@ -143,7 +166,7 @@ def _check_checkpoints(ranges: Sequence[Range], stored: Stored, roots: Roots) ->
                 position, body = rotations.pop(0)
                 keys.append((position, _handed_over(keys[-1][1], position, body)))
             if text:
-                _check_note(text, size, keys[-1][1], roots)
+                _check_note(text, size, keys[-1][1], stored.signed.get(size), roots)
         except AuditError as exc:
             kind = Tampering.REWRITTEN if "root" in exc.message else Tampering.CHECKPOINT
             return good, Bad(position=good, kind=kind, why=exc.message)
@@ -151,10 +174,12 @@ def _check_checkpoints(ranges: Sequence[Range], stored: Stored, roots: Roots) ->
     return good, None
 
 
-def _check_note(text: str, size: int, key: VerifierKey, roots: Roots) -> None:
-    note = Note.parse(text)
-    note.verify(key)
-    checkpoint = Checkpoint.parse(note.text)
+def _check_note(text: str, size: int, key: VerifierKey, signed: Signed | None, roots: Roots) -> None:
+    if signed is None or signed.key != key:
+        note = Note.parse(text)
+        note.verify(key)
+        signed = Signed(key=key, checkpoint=Checkpoint.parse(note.text))
+    checkpoint = signed.checkpoint
     if checkpoint.size != size or checkpoint.origin != key.name:
         raise AuditError("a checkpoint is of another size or log")
     if checkpoint.root != roots.at(size):
@@ -185,7 +210,7 @@ def _check_known(known: Sequence[Known], size: int, roots: Roots) -> tuple[int, 
 
 def _verdict(ranges: Sequence[Range], stored: Stored, roots: Roots, bad: Bad | None, sizes: tuple[int, int]) -> Verdict:
     good, anchored = sizes
-    head = next((one.last.decode() for one in reversed(ranges) if one.last), stored.last or EMPTY)
+    head = next((one.last for one in reversed(ranges) if one.last), stored.last or EMPTY)
     if bad is not None:
         text = f"entry {bad.position} was {bad.kind}" if bad.kind in _DONE else f"entry {bad.position}: {_WORDS[bad.kind]}"
         return Verdict(

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,17 +17,18 @@ from elevate.store.reader import LedgerReader
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from multiprocessing.sharedctypes import Synchronized
 
     from elevate.audit.verify import Known
     from elevate.store.checking import Part, Plan
 
-PROCESSES = 2
+SHARES = 16
+"""A long log is divided into so many, for two processes."""
+BAR_SECONDS = 0.2
 ALONE = 20_000
 """A shorter log is checked by one process."""
 ROOT_CHARS = 64
 MAX_ANCHOR_BYTES = 1_000_000
-
-Progress = Callable[[int], None]
 
 
 def verify(
@@ -155,37 +157,84 @@ def _archived(path: Path, position: int) -> bytes:
 
 
 def run(plan: "Plan") -> Verdict:
-    """Check a log, a long one with several processes, and show how far it is where somebody looks on."""
+    """Check a log, a long one with several processes, and show how far it is where somebody looks on.
+
+    The log is divided into more shares than processes; each takes the next when it is done, so that none waits for the other.
+    """
     import multiprocessing
 
-    parts = plan.ranges(PROCESSES if plan.size - plan.start > ALONE else 1)
-    bar = _Bar(plan.size - plan.start)
     context = multiprocessing.get_context("fork")
-    workers = []
-    for part in range(1, len(parts)):
-        ours, theirs = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(plan, part, parts, theirs))
+    shared = plan.size - plan.start > ALONE
+    parts = plan.ranges(SHARES if shared else 1)
+    work = _Work(plan, parts, context.Value("q", 0), context.Value("q", 0))
+    bar = _Bar(plan.size - plan.start)
+    ours, theirs = context.Pipe(duplex=False)
+    worker = context.Process(target=_help, args=(work, theirs)) if shared else None
+    if worker:
         worker.start()
-        theirs.close()
-        workers.append((worker, ours))
-    found = [plan.check(0, parts, bar.advance)] if parts else []
-    for worker, ours in workers:
-        found.append(_receive(ours))
-        worker.join()
-        bar.advance(found[-1][0].stop - found[-1][0].start)
-    bar.end()
-    return plan.verdict(found)
-
-
-def _work(plan: "Plan", part: int, parts: Sequence[tuple[int, int]], answer: "Connection[Part | str, None]") -> None:
+    theirs.close()
     try:
-        answer.send(plan.check(part, parts, lambda _: None))
+        found = work.take(lambda: bar.show(work.checked.value))
+        if worker:
+            found |= _receive(ours, lambda: bar.show(work.checked.value))
+    finally:
+        work.stop()
+        ours.close()
+        if worker:
+            worker.join()
+        bar.end()
+    return plan.verdict([found[part] for part in sorted(found)])
+
+
+class _Work:
+    """The shares of one verification, of which every process takes the next."""
+
+    def __init__(
+        self, plan: "Plan", parts: Sequence[tuple[int, int]], taken: "Synchronized[int]", checked: "Synchronized[int]"
+    ) -> None:
+        self._plan = plan
+        self._parts = parts
+        self._taken = taken
+        self.checked = checked
+
+    def take(self, tell: Callable[[], None]) -> "dict[int, Part]":
+        """Check shares until all are taken."""
+
+        def advance(count: int) -> None:
+            with self.checked.get_lock():
+                self.checked.value += count
+            tell()
+
+        found = {}
+        while (part := self._next()) < len(self._parts):
+            found[part] = self._plan.check(part, self._parts, advance)
+        return found
+
+    def stop(self) -> None:
+        """Let every process end with the share that it has."""
+        with self._taken.get_lock():
+            self._taken.value = len(self._parts)
+
+    def _next(self) -> int:
+        with self._taken.get_lock():
+            self._taken.value += 1
+            return self._taken.value - 1
+
+
+def _help(work: _Work, answer: "Connection[dict[int, Part] | str, None]") -> None:
+    found: dict[int, Part] | str
+    try:
+        found = work.take(lambda: None)
     except Exception as exc:  # noqa: BLE001 - the other process must hear of whatever it was
-        answer.send(str(exc))
+        found = str(exc)
+    with suppress(BrokenPipeError):  # the other process has met an error of its own
+        answer.send(found)
 
 
-def _receive(answer: "Connection[None, Part | str]") -> "Part":
+def _receive(answer: "Connection[None, dict[int, Part] | str]", tell: Callable[[], None]) -> "dict[int, Part]":
     try:
+        while not answer.poll(BAR_SECONDS):
+            tell()
         found = answer.recv()
     except EOFError as exc:
         raise AuditError("a part of the check ended early") from exc
@@ -198,15 +247,13 @@ class _Bar:
     """A line on standard error, where that is a terminal."""
 
     def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
+        self._total = max(total, 1)
         self._shown = -1
         self._on = sys.stderr.isatty() and total > ALONE
 
-    def advance(self, count: int) -> None:
-        """Show that so many more are done."""
-        self._done += count
-        percent = self._done * 100 // max(self._total, 1)
+    def show(self, done: int) -> None:
+        """Show that so many are done."""
+        percent = min(done * 100 // self._total, 100)
         if self._on and percent != self._shown:
             self._shown = percent
             sys.stderr.write(f"\r{'█' * (percent // 4):25} {percent:3} %")

@@ -1,43 +1,38 @@
 """Reading a ledger for its verification: rows by ranges, what stands beside them, and whether rows and log agree."""
 
+import gc
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-import apsw
-
 from elevate.audit import merkle
 from elevate.audit.chain import Outcome, Tampering, Verdict
-from elevate.audit.entry import leaf_hash
+from elevate.audit.entry import as_bytes, leaf_hash
 from elevate.audit.notes import VerifierKey
-from elevate.audit.ranges import TILE, Range, as_bytes, check_range
-from elevate.audit.verify import Known, Stored, join
-from elevate.errors import AuditError, StoreError
+from elevate.audit.ranges import TILE, Range, check_range
+from elevate.audit.verify import Known, Signed, Stored, join, read_signed
+from elevate.errors import AuditError
+from elevate.store.comparing import Rows, read_rows, token_that_was_not_issued
 from elevate.store.reader import LedgerReader
 from elevate.store.tree import TileReader, tile_id
 
-_DAMAGED = "its pages can't be read as tables any more; keep a copy, and go back to one that verifies"
-_DISAGREES = """
-SELECT r.request, max(r.last, 0) FROM requests r
-LEFT JOIN entries l ON l.seq = r.last LEFT JOIN entries i ON i.seq = r.position
-WHERE r.n > ?1 AND r.n <= ?2 AND (
-    (r.last >= ?3 AND coalesce(instr(l.data, CAST('"event":"' || r.state || '"' AS BLOB)), 0) = 0)
-    OR (r.position >= ?3 AND i.data IS NULL)
-    OR (r.position >= 0 AND instr(i.data, CAST('"jti":"' AS BLOB)) > 0
-        AND instr(i.data, CAST('"jti":"' || r.jti || '"' AS BLOB)) = 0))
-ORDER BY r.n LIMIT 1
-"""
 _ROWS = (
     "SELECT e.seq, e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq"
     " WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq"
 )
 
 
-Part = tuple[Range, int, str]
-"""A range, the ledger's links, and the first row that disagrees."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one share of the work has found: of entries, of the ledger's rows, and of the checkpoints among them."""
+
+    entries: Range
+    rows: Rows
+    signed: Mapping[int, Signed]
 
 
 class Plan:
@@ -72,11 +67,13 @@ class Plan:
             tree = TileReader(reader.connection, self.size)
             early = {self.start, *(one.size for one in self.known if one.size <= self.start)}
             self.early = {size: tree.root(size) for size in early}
-            query = "SELECT seq, old, new, signature FROM rotations WHERE seq < ? ORDER BY seq"
+            rotations = reader.rows("SELECT seq, old, new, signature FROM rotations ORDER BY seq")
             self.rotations = [
                 (int(seq), {"old": old, "new": new, "signature": signature})
-                for seq, old, new, signature in reader.rows(query, self.start)
+                for seq, old, new, signature in rotations
+                if int(seq) < self.start
             ]
+            self.keys = [self.key, *_keys(str(new) for _, _, new, _ in rotations)]
         beyond = {one.size for one in self.known}
         self.marks = frozenset({size for size, _ in self.checkpoints} | beyond)
 
@@ -89,13 +86,13 @@ class Plan:
     def check(self, part: int, parts: Sequence[tuple[int, int]], progress: Callable[[int], None]) -> Part:
         """Check one range of `ranges`, and the same share of the ledger's rows."""
         start, stop = parts[part]
-        with LedgerReader(self.path) as reader:
-            read = reader.connection.execute(_ROWS, (start, stop))
-            try:
-                found = check_range(read, start, stop, marks=self.marks, progress=progress, salt=self.salt)
-            except apsw.Error as exc:
-                raise StoreError("the ledger's file is damaged", hint=_DAMAGED, detail=str(exc)) from exc
-            return found, *_ledger(reader, (part, len(parts)), self.salt, self.start)
+        with LedgerReader(self.path) as reader, _without_collector():
+            found = check_range(
+                reader.each(_ROWS, start, stop), start, stop, marks=self.marks, progress=progress, salt=self.salt
+            )
+            rows = read_rows(reader, (part, len(parts)), self.salt, self.start)
+        mine = (one for one in self.checkpoints if start < one[0] <= stop)
+        return Part(entries=found, rows=rows, signed=read_signed(mine, self.keys))
 
     def verdict(self, checked: Sequence[Part]) -> Verdict:
         """Put the parts together, and compare the ledger with them where the log itself is good."""
@@ -107,7 +104,7 @@ class Plan:
         return replace(found, outcome=Outcome.INCOMPLETE, message=message)
 
     def _compared(self, checked: Sequence[Part]) -> Verdict:
-        ranges = [found for found, _, _ in checked]
+        ranges = [part.entries for part in checked]
         stored = Stored(
             size=self.size,
             before=self.roots[: self.start // TILE],
@@ -117,23 +114,31 @@ class Plan:
             key=self.key,
             early=self.early,
             rotations=self.rotations,
+            signed={size: signed for part in checked for size, signed in part.signed.items()},
         )
         verdict = join(ranges, stored, self.known)
         if verdict.outcome is Outcome.TAMPERED:
             return verdict
+        return self._tiles_disagree(ranges) or self._rows_disagree(checked) or verdict
+
+    def _tiles_disagree(self, ranges: Sequence[Range]) -> Verdict | None:
         leaves = [found for one in ranges for found in one.leaves]
         for number, (ours, theirs) in enumerate(zip(leaves, self.leaves, strict=True), self.start // TILE):
             if ours != theirs:
                 return _disagrees(number * TILE, "the hashes of its tile are not theirs")
-        if self.loose:
-            return _disagrees(0, f"the tiles of level {self.loose} are not made of those below")
-        for _, _, bad in checked:
-            if bad:
-                at, _, request = bad.partition(" ")
-                return _disagrees(int(at), f"the row of request {request} is not what the log says")
-        if sum(found.links for found in ranges) != sum(links for _, links, _ in checked):
+        return _disagrees(0, f"the tiles of level {self.loose} are not made of those below") if self.loose else None
+
+    def _rows_disagree(self, checked: Sequence[Part]) -> Verdict | None:
+        for part in checked:
+            if part.rows.bad:
+                return _disagrees(part.rows.at, f"the row of request {part.rows.bad} is not what the log says")
+        if sum(part.entries.links for part in checked) != sum(part.rows.links for part in checked):
             return _disagrees(0, "the list of a request's entries is not that of the log")
-        return verdict
+        if sum(part.entries.tokens for part in checked) != sum(part.rows.tokens for part in checked):
+            with LedgerReader(self.path) as reader:
+                at, request = token_that_was_not_issued(reader, self.start)
+            return _disagrees(at, f"the token of request {request or 'unknown'} is not the one that the log issued")
+        return None
 
     def _last_before(self, reader: LedgerReader) -> str:
         if not self.start:
@@ -143,6 +148,13 @@ class Plan:
         if not hashes:
             raise AuditError(f"the tile before entry {self.start} is missing")
         return hashes[0][-32:].hex()
+
+
+def _keys(texts: Iterable[str]) -> Iterator[VerifierKey]:
+    """Give the keys that can be read; an entry that hands over to another is found when it is its turn."""
+    for text in texts:
+        with suppress(AuditError):
+            yield VerifierKey.parse(text)
 
 
 def _hashes(reader: LedgerReader, level: int, first: int = 0) -> Iterator[bytes]:
@@ -168,29 +180,16 @@ def _level_that_disagrees(reader: LedgerReader, roots: Sequence[bytes]) -> int:
     return 0
 
 
-def _rows_of(reader: LedgerReader, part: int, parts: int) -> tuple[int, int]:
-    """Give one share of the ledger's rows."""
-    count = reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0]
-    return count * part // parts, count * (part + 1) // parts
-
-
-def _ledger(reader: LedgerReader, share: tuple[int, int], salt: int, start: int) -> tuple[int, str]:
-    """Give the sum of the links of some rows, and the first request whose row is not where its log ends."""
-    first, stop = _rows_of(reader, *share)
-    links = 0
-    for request, positions in reader.connection.execute(
-        "SELECT request, positions FROM requests WHERE n > ? AND n <= ?", (first, stop)
-    ):
-        for word in str(positions).split():
-            position = int(word) if word.isdecimal() else stop
-            if position >= start:
-                links += hash((salt, request, position))
-    if share[0] == 0:
-        for request, seq in reader.rows("SELECT request, seq FROM loose WHERE seq >= ?", start):
-            links += hash((salt, request, seq))
-    for request, at in reader.rows(_DISAGREES, first, stop, start):
-        return links, f"{at} {request}"
-    return links, ""
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Hold the collector of cyclic garbage: a million entries make none, and it would look through them again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _disagrees(position: int, why: str) -> Verdict:

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from elevate.audit.entry import as_bytes
 from elevate.audit.notes import Checkpoint, Note
-from elevate.audit.ranges import as_bytes
 from elevate.errors import StoreUnwritableError
 from elevate.store.reader import LedgerReader
 from elevate.store.tree import TILE, TILE_BITS, TileReader

@@ -12,7 +12,7 @@ from typing import Any, Self
 import apsw
 
 from elevate.audit import Entry, opened
-from elevate.audit.ranges import as_bytes
+from elevate.audit.entry import as_bytes
 from elevate.errors import AuditError, StoreError, StoreForeignError, StoreNewerError
 from elevate.store.proving import positions_of
 from elevate.store.sqlite_file import APPLICATION_ID, STATE_FORMAT
@@ -21,6 +21,7 @@ _OPENED = (
     "SELECT e.seq, e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq"
     " WHERE e.seq > ? AND e.seq < ? ORDER BY e.seq LIMIT ?"
 )
+_DAMAGED = "keep a copy, and go back to one that verifies"
 PAGE_ENTRIES = 2048
 MIN_PREFIX = 6
 
@@ -123,6 +124,17 @@ class LedgerReader:
             raise AuditError(f"{word} {name}", hint="elevate audit tail shows the ids")
         return found[0]
 
+    def each(self, query: str, *values: str | int) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of a query one by one.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        try:
+            yield from self.connection.execute(query, values)
+        except (apsw.Error, UnicodeDecodeError) as exc:
+            raise StoreError("the ledger's file is damaged", hint=_DAMAGED, detail=str(exc)) from exc
+
     def rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
         """Give all rows of a query.
 
@@ -131,7 +143,7 @@ class LedgerReader:
         """
         try:
             return self.connection.execute(query, values).fetchall()
-        except apsw.Error as exc:
+        except (apsw.Error, UnicodeDecodeError) as exc:
             raise StoreError("the ledger is damaged", hint="see: elevate audit verify", detail=str(exc)) from exc
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import apsw
 
-from elevate.audit.entry import Entry
+from elevate.audit.entry import Entry, as_bytes
 from elevate.audit.entry import opened as open_entry
 from elevate.audit.query import Query, terms_of
-from elevate.audit.ranges import as_bytes
 from elevate.store.reader import LedgerReader
 
 BLOCK = 1024

@@ -44,7 +44,7 @@ class TileWriter:
 
     def root(self) -> bytes:
         """Give the root over all entries."""
-        return merkle.fold([part for edge in reversed(self._edges) for part in _parts(edge)])
+        return merkle.fold([part for edge in reversed(self._edges) for part in merkle.parts(merkle.levels(edge), len(edge))])
 
     def _push(self, level: int, digest: bytes) -> None:
         if level == len(self._edges):
@@ -115,12 +115,3 @@ class TileReader:
 def cut(hashes: bytes) -> list[bytes]:
     """Give the hashes of a tile one by one."""
     return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
-
-
-def _parts(edge: list[bytes]) -> Iterator[bytes]:
-    """Give the perfect subtrees of an edge, largest first."""
-    start = 0
-    for bit in range(TILE_BITS - 1, -1, -1):
-        if len(edge) >> bit & 1:
-            yield merkle.perfect(edge[start : start + (1 << bit)])
-            start += 1 << bit

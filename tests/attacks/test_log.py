@@ -10,6 +10,7 @@ from elevate.audit import Outcome, Tampering, Verdict
 from elevate.audit.notes import Checkpoint, Note, Signer, VerifierKey
 from elevate.audit.verify import Known
 from elevate.cli.audit_verify import run
+from elevate.errors import AuditError, StoreError
 from elevate.store import SqliteStore
 from elevate.store.checking import Plan
 from elevate.testing import SeededEntropy
@@ -122,11 +123,57 @@ def test_42_a_torn_entry_is_named(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"body":{', b'"body": {'),
+        (b'"body":{', b'"body":{"x":{"y":1.0},'),
+        (b'"body":{', b'"body":{"x":{"y":1e20},'),
+        (b'"body":{', b'"body":{"x":{"y":9007199254740992},'),
+        (b'"body":{', b'"body":{"\xc3\xa9":{},'),
+        (b'"body":{', b'"body":{"A":' + b"[" * 40 + b"]" * 40 + b","),
+        (b'"body":{', b'"body":{"A":{},"A":{},'),
+        (b'"body":{', b'"body":{"z":{},'),
+        (b'"body":{', b'"body":{x,'),
+        (b'"v":1', b'"v":2'),
+        (b'"machine":"', b'"machine":"\\u0041'),
+    ],
+)
+def test_42_an_entry_that_is_not_written_as_entries_are_is_named(path: Path, old: bytes, new: bytes) -> None:
+    """The last one, behind the last checkpoint, so that its hash is not signed yet and anybody can make it up."""
+    connection = apsw.Connection(str(path))
+    connection.execute("DELETE FROM checkpoints WHERE size > 1800")
+    data = connection.execute("SELECT data FROM entries WHERE seq = ?", (SIZE - 1,)).get
+    assert isinstance(data, bytes)
+    assert old in data
+    connection.execute("UPDATE entries SET data = ? WHERE seq = ?", (data.replace(old, new, 1), SIZE - 1))
+    connection.close()
+    assert named(verify(path)) == (SIZE - 1, Tampering.TORN)
+
+
+def test_42_an_opening_of_another_entry_is_named(path: Path) -> None:
+    """It opens something, but not what this entry commits to."""
+    change(path, "UPDATE openings SET data = (SELECT data FROM openings WHERE seq = 701) WHERE seq = 700")
+    assert named(verify(path)) == (700, Tampering.OPENING)
+
+
+def test_42_text_that_is_no_text_is_an_error_and_no_crash(path: Path) -> None:
+    """SQLite keeps any bytes as text; reading them says that the file is damaged."""
+    change(path, "UPDATE requests SET positions = CAST(x'ff' AS TEXT) WHERE n = 100")
+    with pytest.raises((StoreError, AuditError), match="damaged"):
+        verify(path)
+
+
+@pytest.mark.parametrize(
     ("query", "kind"),
     [
         ("UPDATE openings SET data = CAST(replace(CAST(data AS TEXT), 'erin', 'alic') AS BLOB)", Tampering.OPENING),
         ("UPDATE requests SET state = 'denied' WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET jti = 'x' WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET position = -1 WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET position = 3 WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET position = 'x', last = 'y' WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET positions = '1 x' WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET positions = x'00', state = 4 WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET positions = positions || ' 3' WHERE n = 100", Tampering.INDEX),
         ("DELETE FROM requests WHERE n = 100", Tampering.INDEX),
         ("UPDATE tiles SET hashes = zeroblob(8192), root = zeroblob(32) WHERE id = 3", Tampering.INDEX),

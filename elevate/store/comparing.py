@@ -1,0 +1,86 @@
+"""The ledger's rows against the log: each says which entries are its request's, where its log ends, and what token was issued.
+
+What the rows say is added up in the way in which `elevate.audit.ranges` adds up what the entries say, so that neither side need
+be kept in memory. The salt is random: whoever wrote the file could not know which sums will be equal.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, compress, islice, repeat
+
+from elevate.store.reader import LedgerReader
+
+_ROWS = (
+    "SELECT r.request, r.positions, r.last, r.state, r.position, r.jti, e.data FROM requests r"
+    " LEFT JOIN entries e ON e.seq = r.last WHERE r.n > ? AND r.n <= ? ORDER BY r.n"
+)
+_NOT_ISSUED = """
+SELECT r.request, r.position FROM requests r LEFT JOIN entries e ON e.seq = r.position
+WHERE r.position >= ? AND coalesce(instr(e.data, CAST('"jti":"' || r.jti || '"' AS BLOB)), 0) = 0 ORDER BY r.n LIMIT 1
+"""
+BATCH = 256
+
+
+@dataclass(slots=True, kw_only=True)
+class Rows:
+    """What some rows say.
+
+    Attributes:
+        links: Sum of ``hash((salt, request, position))`` over all entries that rows name as their request's.
+        tokens: Sum of ``hash((salt, position, jti))`` over all rows with a token.
+        bad: The first row that does not end as its log does.
+        at: The entry where that one ends.
+    """
+
+    links: int = 0
+    tokens: int = 0
+    bad: str = ""
+    at: int = 0
+
+
+def read_rows(reader: LedgerReader, share: tuple[int, int], salt: int, start: int) -> Rows:
+    """Read one share of the rows; what they say of entries before ``start`` is left out."""
+    part, parts = share
+    count = reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0]
+    stream = reader.each(_ROWS, count * part // parts, count * (part + 1) // parts)
+    found = Rows()
+    while rows := list(islice(stream, BATCH)):
+        requests, positions, lasts, states, issued, jtis, ends = zip(*rows, strict=True)
+        linked = [_numbers(text, start) for text in positions]
+        owners = chain.from_iterable(map(repeat, requests, map(len, linked)))
+        found.links += sum(map(hash, zip(repeat(salt), owners, chain.from_iterable(linked), strict=False)))
+        of_tokens = [type(position) is not int or position >= start for position in issued]
+        found.tokens += sum(map(hash, compress(zip(repeat(salt), issued, jtis, strict=False), of_tokens)))
+        good = map(_is_end, lasts, states, ends, repeat(start))
+        if not found.bad and (wrong := [row for row, is_good in zip(rows, good, strict=True) if not is_good]):
+            found.bad, found.at = str(wrong[0][0]), wrong[0][2] if type(wrong[0][2]) is int else 0
+    if part == 0:
+        loose = reader.each("SELECT request, seq FROM loose WHERE seq >= ?", start)
+        found.links += sum(hash((salt, request, seq)) for request, seq in loose)
+    return found
+
+
+def token_that_was_not_issued(reader: LedgerReader, start: int) -> tuple[int, str]:
+    """Give the first row whose token is not the one of the entry that it names; its entry and its request."""
+    found = reader.rows(_NOT_ISSUED, start)
+    return (int(found[0][1]), str(found[0][0])) if found else (0, "")
+
+
+def _numbers(text: object, start: int) -> list[int]:
+    try:
+        found = list(map(int, text.split()))  # type: ignore[attr-defined]  # what is no text is caught
+    except (ValueError, AttributeError):
+        return [-1]
+    return [number for number in found if number >= start] if start else found
+
+
+def _is_end(last: object, state: object, data: object, start: int) -> bool:
+    """Say whether the entry where a row's log ends tells of the row's state."""
+    if type(last) is not int:
+        return False
+    return last < start or (type(data) is bytes and _mark(state) in data)
+
+
+@lru_cache(maxsize=256)
+def _mark(state: object) -> bytes:
+    return f'"event":"{state}"'.encode(errors="replace")
