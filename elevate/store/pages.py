@@ -12,11 +12,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from elevate.audit.entry import Entry, leaf_hash
+from elevate.audit.entry import Entry, as_bytes, leaf_hash
 from elevate.audit.entry import opened as open_entry
 from elevate.audit.own import own_view
 from elevate.audit.query import Query, own_term, terms_of
-from elevate.audit.ranges import as_bytes
 from elevate.errors import AuditError
 from elevate.store.reader import MIN_PREFIX, LedgerReader
 from elevate.store.searching import BLOCK, SearchIndex
