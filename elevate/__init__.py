@@ -13,6 +13,8 @@ __all__ = [
     "Grant",
     "HandOver",
     "Outcome",
+    "Progress",
+    "Receipt",
     "Task",
     "connect",
     "connect_async",
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
     from elevate.broker import Broker
     from elevate.handover import HandOver
     from elevate.library import Connection, Grant, connect, invoking_user, is_protected
-    from elevate.outcome import Outcome
+    from elevate.outcome import Outcome, Progress
     from elevate.planning import plan
+    from elevate.receipt import Receipt
     from elevate.tasks import Task
 
 _HOMES = {
@@ -38,6 +41,8 @@ _HOMES = {
     "Broker": "elevate.broker",
     "HandOver": "elevate.handover",
     "Outcome": "elevate.outcome",
+    "Progress": "elevate.outcome",
+    "Receipt": "elevate.receipt",
     "Task": "elevate.tasks",
     "connect_async": "elevate.aio",
     "plan": "elevate.planning",

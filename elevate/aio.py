@@ -18,13 +18,13 @@ import secrets
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Self, cast
 
-from elevate.asking import outcome_of, question
+from elevate.asking import looked_at, outcome_of, question, step_of
 from elevate.canonical import Json
 from elevate.errors import BrokerError, ElevateError, TaskInvalidError
 from elevate.handover import HandOver
-from elevate.outcome import CHUNK_BYTES, MAX_CAPTURED_BYTES, MAX_LEFT_BYTES, Outcome, write_all
+from elevate.outcome import CHUNK_BYTES, MAX_CAPTURED_BYTES, MAX_LEFT_BYTES, Outcome, Progress, write_all
 from elevate.streams import AsyncWire, readable
-from elevate.tasks import Task
+from elevate.tasks import Task, as_one
 from elevate.wire import place
 
 OnState = Callable[[str, str], object]
@@ -61,7 +61,7 @@ class AsyncConnection:
 
     async def elevate(
         self,
-        task: Task,
+        task: Task | Sequence[Task],
         *,
         reason: str = "",
         interactive: bool = True,
@@ -74,7 +74,7 @@ class AsyncConnection:
         """
         wire = await AsyncWire.open(*self._place)
         with _closing(wire):
-            told = await _ask(wire, task, reason, on_state, interactive=interactive)
+            told = await _ask(wire, as_one(task), reason, on_state, interactive=interactive)
             return AsyncGrant(wire, cast("Mapping[str, Json]", told["grant"]))
 
     async def hand_over(
@@ -97,21 +97,22 @@ class AsyncConnection:
             [fd] = wire.take_fds(1)
             return HandOver(fd, cast("Mapping[str, Json]", told["grant"]), lambda _jti: wire.close())
 
-    async def explain(self, task: Task) -> dict[str, Json]:
-        """Say what policy makes of a task; nobody is asked."""
-        return await self._call("Explain", {"task": task.to_json()}, "explanation")
+    async def explain(self, task: Task | Sequence[Task]) -> dict[str, Json]:
+        """Say what policy makes of a task, or of several under one token; nobody is asked."""
+        with contextlib.ExitStack() as stack:
+            return await self._call("Explain", *looked_at(as_one(task), stack), member="explanation")
 
     async def status(self) -> dict[str, Json]:
         """Say how the broker is."""
-        return await self._call("Status", {}, "status")
+        return await self._call("Status", {}, member="status")
 
     async def receipt(self, request: str) -> dict[str, Json]:
         """Give what an ended request of this user's left behind."""
-        return await self._call("Receipt", {"request": request}, "receipt")
+        return await self._call("Receipt", {"request": request}, member="receipt")
 
     async def requester(self) -> dict[str, Json]:
         """Say who this process is for the broker."""
-        return await self._call("WhoAmI", {}, "requester")
+        return await self._call("WhoAmI", {}, member="requester")
 
     async def cancel(self, request: str) -> None:
         """Stop a request of this user's, wherever it stands."""
@@ -123,16 +124,18 @@ class AsyncConnection:
 
     async def keys(self) -> dict[str, Json]:
         """Give the key set (RFC 7517) that tokens for helpers are verified with."""
-        return await self._call("Keys", {}, "keys")
+        return await self._call("Keys", {}, member="keys")
 
     async def reload_policy(self) -> dict[str, Json]:
         """Load the policy again; the last good one stays where the new one is bad."""
-        return await self._call("ReloadPolicy", {}, "policy")
+        return await self._call("ReloadPolicy", {}, member="policy")
 
-    async def _call(self, method: str, parameters: dict[str, object], member: str = "") -> dict[str, Json]:
+    async def _call(
+        self, method: str, parameters: dict[str, object], fds: tuple[int, ...] = (), *, member: str = ""
+    ) -> dict[str, Json]:
         wire = await AsyncWire.open(*self._place)
         try:
-            await wire.send(method, parameters)
+            await wire.send(method, parameters, fds=fds)
             told, _ = await wire.receive()
         finally:
             wire.close()
@@ -161,11 +164,12 @@ class AsyncGrant:
     async def __aexit__(self, *_exc: object) -> None:
         await self.release()
 
-    async def run(self, *, capture: bool = False) -> Outcome:
+    async def run(self, *, capture: bool = False, on_progress: Callable[[Progress], object] = lambda _: None) -> Outcome:
         """Redeem the token and run the task to its end; as `elevate.Grant.run`.
 
         Args:
             capture: Collect at most 64 MiB of each output; else it goes to this process's own, as it comes.
+            on_progress: Told of each step of several, as it begins and as it has ended; what it raises ends the task.
 
         Raises:
             ElevateError: As there.
@@ -177,7 +181,7 @@ class AsyncGrant:
             await self._wire.receive()
             pipes = self._wire.take_fds(2)
             sinks = (_Sink(None), _Sink(None)) if capture else (_Sink(1), _Sink(2))
-            told = await _copied(self._wire.receive(), pipes, sinks)
+            told = await _copied(_last(self._wire, on_progress), pipes, sinks)
         return outcome_of(told, (bytes(sinks[0].kept), bytes(sinks[1].kept)))
 
     async def release(self) -> None:
@@ -203,6 +207,16 @@ async def _ask(
         if not continues:
             return told
         on_state(str(told.get("request", "")), str(told.get("state", "")))
+
+
+async def _last(wire: AsyncWire, on_progress: Callable[[Progress], object]) -> dict[str, object]:
+    """Wait for the last reply; tell the steps that come before it."""
+    while True:
+        told, continues = await wire.receive()
+        if not continues:
+            return told
+        if (progress := step_of(told)) is not None:
+            on_progress(progress)
 
 
 @contextlib.contextmanager
@@ -242,7 +256,7 @@ class _Sink:
 
 
 async def _copied(
-    answer: Coroutine[None, None, tuple[dict[str, object], bool]], pipes: Sequence[int], sinks: Sequence[_Sink]
+    answer: Coroutine[None, None, dict[str, object]], pipes: Sequence[int], sinks: Sequence[_Sink]
 ) -> dict[str, object]:
     """Copy two pipes while the answer is awaited; whatever fails first ends all. The pipes are closed then."""
     over = asyncio.Event()
@@ -254,7 +268,7 @@ async def _copied(
         for each in copies:
             if each.done():
                 each.result()
-        return answered.result()[0]
+        return answered.result()
     finally:
         for task in (answered, *copies):
             task.cancel()

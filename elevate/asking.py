@@ -38,18 +38,33 @@ def question(
         with contextlib.suppress(OSError):
             fds.append(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
             parameters["terminal_fd"] = 0
-    beside(task, parameters, fds)
+    _add_input(task, parameters, fds)
     for fd in fds:
         stack.callback(os.close, fd)
     return parameters, tuple(fds)
 
 
-def beside(task: Task, parameters: dict[str, object], fds: list[int]) -> None:
-    """Let a task's input travel with a call; the caller closes the descriptor that is added."""
+def looked_at(task: Task, stack: contextlib.ExitStack) -> tuple[dict[str, object], tuple[int, ...]]:
+    """Give the same for a task about which nobody is asked."""
+    parameters: dict[str, object] = {"task": rows.to_json(task)}
+    fds: list[int] = []
+    _add_input(task, parameters, fds)
+    for fd in fds:
+        stack.callback(os.close, fd)
+    return parameters, tuple(fds)
+
+
+def _add_input(task: Task, parameters: dict[str, object], fds: list[int]) -> None:
     given = rows.input_of(task)
     if given is not None:
         parameters["payload_fd"] = len(fds)
         fds.append(_sealed(given))
+
+
+def step_of(told: Mapping[str, object]) -> Progress | None:
+    """Read a step's progress from a reply; None where it tells something else."""
+    step = told.get("step")
+    return Progress.from_json(step) if isinstance(step, dict) else None
 
 
 class Replies:
@@ -96,11 +111,10 @@ class Replies:
         return self._last or {}
 
     def _take(self, told: Mapping[str, object], *, continues: bool) -> None:
-        step = told.get("step")
         if not continues:
             self._last = told
-        elif isinstance(step, dict):
-            self._on_progress(Progress.from_json(step))
+        elif (progress := step_of(told)) is not None:
+            self._on_progress(progress)
 
 
 def outcome_of(told: Mapping[str, object], captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:

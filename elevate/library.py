@@ -17,8 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self, cast
 
-from elevate import rows
-from elevate.asking import Replies, beside, outcome_of, question
+from elevate.asking import Replies, looked_at, outcome_of, question
 from elevate.canonical import Json
 from elevate.errors import BrokerError, NoBrokerError, TaskInvalidError
 from elevate.handover import HandOver
@@ -197,26 +196,20 @@ class Connection:
 
     def explain(self, task: Task | Sequence[Task]) -> dict[str, Json]:
         """Say what policy makes of a task, or of several under one token; nobody is asked."""
-        one = as_one(task)
-        parameters: dict[str, object] = {"task": rows.to_json(one)}
-        fds: list[int] = []
-        beside(one, parameters, fds)
         with contextlib.ExitStack() as stack:
-            for fd in fds:
-                stack.callback(os.close, fd)
-            return self._call("Explain", parameters, "explanation", tuple(fds))
+            return self._call("Explain", *looked_at(as_one(task), stack), member="explanation")
 
     def status(self) -> dict[str, Json]:
         """Say how the broker is."""
-        return self._call("Status", {}, "status")
+        return self._call("Status", {}, member="status")
 
     def receipt(self, request: str) -> dict[str, Json]:
         """Give what an ended request of this user's left behind."""
-        return self._call("Receipt", {"request": request}, "receipt")
+        return self._call("Receipt", {"request": request}, member="receipt")
 
     def requester(self) -> dict[str, Json]:
         """Say who this process is for the broker."""
-        return self._call("WhoAmI", {}, "requester")
+        return self._call("WhoAmI", {}, member="requester")
 
     def cancel(self, request: str) -> None:
         """Stop a request of this user's, wherever it stands."""
@@ -228,13 +221,15 @@ class Connection:
 
     def keys(self) -> dict[str, Json]:
         """Give the key set (RFC 7517) that tokens for helpers are verified with; `elevate.helper` does that."""
-        return self._call("Keys", {}, "keys")
+        return self._call("Keys", {}, member="keys")
 
     def reload_policy(self) -> dict[str, Json]:
         """Load the policy again; the last good one stays where the new one is bad."""
-        return self._call("ReloadPolicy", {}, "policy")
+        return self._call("ReloadPolicy", {}, member="policy")
 
-    def _call(self, method: str, parameters: dict[str, object], member: str = "", fds: tuple[int, ...] = ()) -> dict[str, Json]:
+    def _call(
+        self, method: str, parameters: dict[str, object], fds: tuple[int, ...] = (), *, member: str = ""
+    ) -> dict[str, Json]:
         with self._lock:
             self._wire.send(method, parameters, fds=fds)
             told, _ = self._receive()

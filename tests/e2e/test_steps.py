@@ -1,11 +1,13 @@
 """Several steps under one token over the real socket: the library, and the public Varlink client."""
 
+import asyncio
 import base64
 from typing import Any
 
 import pytest
 import varlink
 
+import elevate
 from elevate.errors import DeniedError, TaskInvalidError, TokenSpentError
 from elevate.outcome import Progress
 from elevate.tasks import MAX_STEPS_INPUT_BYTES, Task
@@ -41,6 +43,22 @@ def test_a_list_is_as_good_and_one_alone_is_itself(daemon: Daemon) -> None:
         with broker.elevate([sh("echo c")], interactive=False) as grant:
             details: Any = grant.claims["authorization_details"]
             assert details[0]["kind"] == "process.run"
+
+
+def test_from_asyncio_it_is_the_same(daemon: Daemon) -> None:
+    """Steps, their input, their progress, and what policy makes of them."""
+    told: list[tuple[int, bool]] = []
+
+    async def ask() -> tuple[int | None, bytes, object]:
+        async with elevate.connect_async(daemon.socket) as broker:
+            steps = [Task.run(["cat"], stdin=b"one\n"), Task.run(["cat"], stdin=b"two\n")]
+            found = await broker.explain(steps)
+            async with await broker.elevate(steps, interactive=False) as grant:
+                outcome = await grant.run(capture=True, on_progress=lambda one: told.append((one.step, one.ended)))
+        return outcome.exit_status, outcome.stdout, found["outcome"]
+
+    assert asyncio.run(ask()) == (0, b"one\ntwo\n", "credential")
+    assert told == [(1, False), (1, True), (2, False), (2, True)]
 
 
 def test_large_inputs_and_output_go_through_whole(daemon: Daemon) -> None:

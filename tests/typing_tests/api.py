@@ -36,6 +36,23 @@ def over_the_socket() -> int | None:
     return outcome.exit_status
 
 
+def in_steps() -> elevate.Receipt:
+    """Several tasks under one token, with what undoes them, their progress and the receipt."""
+    told: list[elevate.Progress] = []
+    task = elevate.Task.in_order(tasks(), undo=[elevate.Task.remove("notes")])
+    with elevate.connect() as broker:
+        assert_type(broker.explain(tasks()), dict[str, Json])
+        broker.elevate(tasks()).release()
+        with broker.elevate(task) as grant:
+            outcome = grant.run(on_progress=told.append)
+        receipt = elevate.Receipt.read(outcome.receipt)
+        assert_type(receipt.steps[0].exit_status, int | None)
+        assert_type(receipt.written[0].path, str)
+        assert_type(receipt.undo[0].task, elevate.Task | None)
+        broker.elevate(receipt.undo_tasks()).release()
+    return receipt
+
+
 def embedded() -> int | None:
     """Bring a broker along."""
     with elevate.Broker.embedded(clock=ManualClock()) as broker:
@@ -57,7 +74,7 @@ async def asynchronous() -> int | None:
         assert_type(await broker.explain(elevate.Task.run(["true"])), dict[str, Json])
         async with await broker.elevate(elevate.Task.run(["true"]), reason="INC-4711") as grant:
             assert_type(grant, elevate.AsyncGrant)
-            outcome = await grant.run(capture=True)
+            outcome = await grant.run(capture=True, on_progress=print)
     assert_type(outcome, elevate.Outcome)
     return outcome.exit_status
 
