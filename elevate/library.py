@@ -13,14 +13,14 @@ them. A `Grant` is bound to its connection and to this process, and is good for 
 import contextlib
 import os
 import secrets
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, cast
 
 from elevate.asking import Replies, looked_at, outcome_of, question
 from elevate.canonical import Json
 from elevate.errors import BrokerError, NoBrokerError, TaskInvalidError
 from elevate.handover import HandOver
+from elevate.logs import Logs
 from elevate.outcome import Outcome, Progress, drain
 from elevate.tasks import Task, as_one
 from elevate.wire import Wire, place
@@ -101,22 +101,14 @@ class Grant:
                 self._connection.cancel(self.request)
 
 
-class Connection:
+class Connection(Logs):
     """One open connection to the broker."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Close it; what is open on it is cancelled, and unused grants are taken back."""
-        self._wire.close()
 
     def elevate(
         self,
@@ -226,26 +218,3 @@ class Connection:
     def reload_policy(self) -> dict[str, Json]:
         """Load the policy again; the last good one stays where the new one is bad."""
         return self._call("ReloadPolicy", {}, member="policy")
-
-    def _call(
-        self, method: str, parameters: dict[str, object], fds: tuple[int, ...] = (), *, member: str = ""
-    ) -> dict[str, Json]:
-        with self._lock:
-            self._wire.send(method, parameters, fds=fds)
-            told, _ = self._receive()
-        return cast("dict[str, Json]", told.get(member, {}))
-
-    def _receive(self) -> tuple[dict[str, object], bool]:
-        with self._cut_off():
-            return self._wire.receive()
-
-    @contextlib.contextmanager
-    def _cut_off(self) -> Iterator[None]:
-        """On Ctrl-C or the like: leave, so that the broker cancels; half an answer is no use to anyone."""
-        try:
-            yield
-        except Exception:
-            raise
-        except BaseException:
-            self._wire.close()
-            raise

@@ -8,7 +8,7 @@ What an entry says of a person or of what a person did stands only in these memb
 and kept erasable, but for the members in `PUBLIC`; a member that is not listed there is treated as personal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from elevate.canonical import Json
@@ -43,7 +43,7 @@ PUBLIC: Mapping[str, frozenset[str]] = {
     "broker": frozenset({"version", "epoch", "key", "settings"}),
     "log_key": frozenset({"old", "new", "signature"}),
     "erasure": frozenset({"entries", "requests", "by_subject"}),
-    "access": frozenset({"kind", "entries", "complete"}),
+    "access": frozenset({"kind", "entries", "complete", "began"}),
     "pruning": frozenset({"before", "entries"}),
     "clock": frozenset({"status", "drift_us"}),
 }
@@ -179,3 +179,21 @@ def clock(status: str, drift_us: int) -> Body:
 def setting(name: str, digest: str) -> Body:
     """Name a policy or setting that changed, by the digest of its new content."""
     return {"setting": {"name": name, "digest": digest}}
+
+
+def access(
+    kind: str, entries: int, *, complete: bool, question: str = "", named: Sequence[str] = (), began: int | None = None
+) -> Body:
+    """Say how the log was looked at.
+
+    Args:
+        kind: ``search``, ``show`` or ``follow``.
+        entries: So many were handed out.
+        complete: That was all.
+        question: What was asked.
+        named: The words in it that could be people's names, in the form that `elevate audit erase` looks for.
+        began: Position of the entry that said who asked, in one that only says the end.
+    """
+    members: Body = {"kind": kind, "entries": entries, "complete": complete}
+    members |= {"question": question, "named": [{"user": name} for name in named]} if began is None else {"began": began}
+    return {"access": members}

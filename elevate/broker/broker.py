@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
@@ -23,13 +23,14 @@ from elevate.broker.opening import open_parts
 from elevate.broker.parts import Parts
 from elevate.broker.patience import Patience
 from elevate.broker.prompting import SensorPrompter, TerminalPrompter
-from elevate.broker.records import Records, concerns
+from elevate.broker.reading import Reading
+from elevate.broker.records import concerns
 from elevate.broker.several import inspect
 from elevate.canonical import Json
-from elevate.errors import NotEnrolledError, PolicyError, TaskInvalidError
+from elevate.errors import ElevateError, NotEnrolledError, PolicyError, TaskInvalidError
 from elevate.hello import Proof, SoftwareHello
 from elevate.host.launcher import Launcher
-from elevate.host.processes import ProcessFacts, read_process
+from elevate.host.processes import read_process
 from elevate.lifecycle import State
 from elevate.model import Requester
 from elevate.policy import Explanation, Explanations, Question
@@ -39,7 +40,7 @@ from elevate.tasks import Task, as_one
 MAX_PROBLEM_CHARS = 4096
 
 
-class Broker(Records):
+class Broker(Reading):
     """One running broker. Make it with `open` or `embedded`; close it when done.
 
     Attributes:
@@ -51,7 +52,7 @@ class Broker(Records):
     """
 
     def __init__(self, parts: Parts, *, home: Home, hello: SoftwareHello, launcher: Launcher, cleanup: ExitStack) -> None:
-        super().__init__(parts)
+        super().__init__(parts, ledger=home.ledger)
         self.home = home
         self.hello = hello
         self.launcher = launcher
@@ -188,25 +189,6 @@ class Broker(Records):
         for gesture in self.hello.vault.sensors:
             self.hello.enrol(user, gesture, Proof(gesture="pin", secret=bytearray(pin)))
 
-    def requester(self, facts: ProcessFacts) -> Requester:
-        """Name who asks, from kernel facts and the machine's own list of users."""
-        user, sid, groups = self.parts.host.user_for(facts.process.uid)
-        return Requester(
-            user=user,
-            sid=sid,
-            groups=groups,
-            machine=self.parts.host.name,
-            process=facts.process,
-            executable=facts.executable,
-            chain=facts.chain,
-            remote=facts.remote,
-            service=self.parts.policy.current.service_of(
-                uid=facts.process.uid, executable=facts.executable, sha256=facts.executable_sha256
-            ),
-            audit_uid=facts.audit_uid,
-            executable_sha256=facts.executable_sha256,
-        )
-
     def explain(
         self,
         task: Task | Sequence[Task],
@@ -294,6 +276,8 @@ class Broker(Records):
         """Cancel what is open, take back what is unused, and close; twice is the same as once."""
         if self._opened.close():
             with self._cleanup:
+                with suppress(ElevateError):
+                    self.logbook.close()
                 self._note("broker-stopped", {})
 
     def __enter__(self) -> Self:

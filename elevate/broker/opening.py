@@ -67,6 +67,7 @@ def open_parts(
         clock=clock,
         entropy=entropy,
         store=store,
+        ledger=store,
         host=host,
         hello=hello,
         policy=policy,

@@ -6,6 +6,7 @@ from elevate.broker.policies import Policies
 from elevate.broker.settings import Settings
 from elevate.broker.turns import Turns
 from elevate.ports import Clock, Entropy, Hello, Host, Store
+from elevate.store.sqlite import SqliteStore
 from elevate.token import TokenKey
 
 
@@ -16,12 +17,14 @@ class Parts:
     Attributes:
         issuer: Name of this broker in its tokens.
         epoch: Boot id, start nonce and ledger generation; a token of any other epoch is dead.
+        ledger: The store again, for what is done to the log as it ages.
         key: Made at this start, in memory only.
     """
 
     clock: Clock
     entropy: Entropy
     store: Store
+    ledger: SqliteStore
     host: Host
     hello: Hello
     policy: Policies

@@ -25,10 +25,25 @@ class _Bucket:
 
 
 class Patience:
-    """Counts what was refused, by uid."""
+    """Counts what was refused, by uid.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: Read at each question.
+        burst: What a user has at once; `BURST` where it is not given.
+        seconds_each: Until there is one more; `SECONDS_EACH` where it is not given.
+        why: What a user is told who has none left.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        burst: int = 0,
+        seconds_each: float = 0,
+        why: str = "too many requests of this user were refused",
+    ) -> None:
         self._clock = clock
+        self._burst, self._seconds_each, self._why = burst, seconds_each, why
         self._lock = threading.Lock()
         self._buckets: dict[int, _Bucket] = {}
 
@@ -40,7 +55,7 @@ class Patience:
         """
         with self._lock:
             if uid not in {0, os.getuid()} and self._filled(uid).left < 1:
-                raise BusyError("too many requests of this user were refused", hint="ask again in a moment")
+                raise BusyError(self._why, hint="ask again in a moment")
 
     def refused(self, uid: int) -> bool:
         """Count a refusal; True where it is the last one for now, and the log should say so."""
@@ -54,7 +69,8 @@ class Patience:
         now = self._clock.read().mono_ns
         if len(self._buckets) >= MAX_UIDS:
             self._buckets.clear()
-        bucket = self._buckets.setdefault(uid, _Bucket(BURST, now))
-        bucket.left = min(BURST, bucket.left + (now - bucket.at_ns) / _NS / SECONDS_EACH)
+        burst, seconds_each = self._burst or BURST, self._seconds_each or SECONDS_EACH
+        bucket = self._buckets.setdefault(uid, _Bucket(burst, now))
+        bucket.left = min(burst, bucket.left + (now - bucket.at_ns) / _NS / seconds_each)
         bucket.at_ns = now
         return bucket

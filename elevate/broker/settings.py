@@ -18,7 +18,9 @@ from elevate.store.files import check_file
 
 MAX_BYTES = 65_536
 HOSTS = ("emulated", "linux")
-_KEYS = frozenset({"windows", "allow_simulated_gestures", "remote", "remote_listed", "host", "hello", "tpm", "helpers"})
+_KEYS = frozenset(
+    {"windows", "allow_simulated_gestures", "remote", "remote_listed", "host", "hello", "tpm", "helpers", "log_readers"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Settings:
         remote: Requests from remote sessions are allowed, for everyone.
         remote_listed: For these users and groups they are allowed even where ``remote`` is off.
         hello: Settings of gestures by their Windows names, as `elevate.hello.windows` reads them.
+        log_readers: Members of these groups may read the whole log; nobody but root and the owner where there are none.
         tpm: Where keys are made, as tpm2-tss names it (``device:/dev/tpmrm0``); empty for software.
         host: ``emulated``, or ``linux``: this machine itself, for a broker that is root.
         helpers: Programs of others that rules may hand tasks to.
@@ -44,6 +47,7 @@ class Settings:
     hello: HelloSettings = field(default_factory=HelloSettings)
     tpm: str = ""
     helpers: tuple[Helper, ...] = ()
+    log_readers: tuple[str, ...] = ()
 
     @property
     def protected(self) -> bool:
@@ -107,6 +111,7 @@ class Settings:
             remote_listed=_names(members, "remote_listed"),
             host=_host(members.get("host", HOSTS[0])),
             helpers=read_helpers(members.get("helpers", {})),
+            log_readers=_names(members, "log_readers"),
         )
 
 

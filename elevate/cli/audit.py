@@ -1,27 +1,23 @@
 """``elevate audit``: read the log and check it.
 
-These commands read the ledger's file, beside a running broker or without one; none of them changes it. On a terminal they print
-for people, into a pipe JSON lines.
+What is asked of the log is asked of the broker that runs, or of the ledger's file (`elevate.cli.audit_source`); what is proven
+or checked is read from the file. On a terminal they print for people, into a pipe JSON lines.
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
 
-from elevate.audit import Entry, opened
+from elevate.audit import Entry
 from elevate.audit.view import Line, line, timeline
-from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, ledger_path, line_text
+from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, line_text
 from elevate.cli.audit_export import export, html, publish
 from elevate.cli.audit_keep import cosign, erase, prune, rotate_key
 from elevate.cli.audit_search import report, search
+from elevate.cli.audit_source import source
 from elevate.cli.audit_verify import check, key, prove, verify
-from elevate.store.proving import ticks
-from elevate.store.reader import LedgerReader
-
-FOLLOW_SECONDS = 0.3
 
 app = typer.Typer(
     help="Read the log and check it.",
@@ -54,16 +50,14 @@ def tail(
     json: Json = False,
     state: State = None,
 ) -> None:
-    """Show the last entries."""
-    with LedgerReader(ledger_path(state)) as reader:
-        size = reader.size()
-        show_entries(reader.opened(max(size - count, 0), size), json=json)
-        while follow:
+    """Show the last entries; of a machine's broker everybody sees those of own requests."""
+    with source(state) as log:
+        if not follow:
+            show_entries(log.last(count), json=json)
+            return
+        for entries in log.follow(count):
+            show_entries(entries, json=json)
             sys.stdout.flush()
-            time.sleep(FOLLOW_SECONDS)
-            grown = reader.size()
-            show_entries(reader.opened(size, grown), json=json)
-            size = grown
 
 
 @app.command()
@@ -74,11 +68,8 @@ def show(
     state: State = None,
 ) -> None:
     """Show one token's life, from the request to its end."""
-    with LedgerReader(ledger_path(state)) as reader:
-        request = reader.find(name)
-        pairs = reader.pairs_of(request)
-        found = [opened(data, openings) for data, openings in pairs]
-        proven = ticks(reader.connection, [(entry.seq, data) for entry, (data, _) in zip(found, pairs, strict=True)])
+    with source(state) as log:
+        request, found, proven = log.life(name)
     if as_json(json=json):
         for entry in found:
             sys.stdout.write(json_line(entry_json(entry)))

@@ -2,26 +2,18 @@
 
 import os
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from elevate.audit.entry import leaf_hash, opened
 from elevate.audit.notes import decimal
 from elevate.cli.audit_common import State, ledger_path
-from elevate.cli.audit_search import HEARTBEAT_US, stretch
+from elevate.cli.audit_search import A_WEEK, HEARTBEAT_US
+from elevate.cli.audit_source import FileSource, source
 from elevate.cli.audit_verify import run
 from elevate.errors import AuditError, StoreUnwritableError
 from elevate.store.reader import LedgerReader
-
-if TYPE_CHECKING:
-    from elevate.audit.context import Context
-
-FOLLOW_SECONDS = 0.3
-BATCH = 1000
 
 Format = Annotated[str, typer.Option("--format", "-F", help="One of jsonl, ocsf, rfc5424, windows, csv.")]
 
@@ -37,26 +29,19 @@ def export(
     state: State = None,
 ) -> None:
     """Write entries for other programs. What was exported is out of reach of a later erasure."""
-    from elevate.audit.context import Context
     from elevate.audit.export import HEADERS, WRITERS
 
     if form not in WRITERS:
         raise AuditError(f"there is no format {form!r}", hint=f"the formats are {', '.join(WRITERS)}")
     position = read_cursor(cursor) if cursor else start
     sys.stdout.write(HEADERS.get(form, "") if position == 0 else "")
-    with LedgerReader(ledger_path(state)) as reader:
-        context = Context(reader.opened_of)
-        while True:
-            for text, after in lines(reader, context, form, position):
-                sys.stdout.write(text)
-                sys.stdout.flush()
-                position = after
-                if cursor:
-                    # Written after the lines: a crash in between repeats lines and never leaves one out.
-                    write_cursor(cursor, position)
-            if not follow:
-                return
-            time.sleep(FOLLOW_SECONDS)
+    with source(state) as log:
+        for lines, after in log.batches(position, follow=follow):
+            sys.stdout.write("".join(WRITERS[form](*line) for line in lines))
+            sys.stdout.flush()
+            if cursor:
+                # Written after the lines: a crash in between repeats lines and never leaves one out.
+                write_cursor(cursor, after)
 
 
 def html(
@@ -73,7 +58,7 @@ def html(
     path = ledger_path(state)
     verdict = run(Plan(path))
     with LedgerReader(path) as reader:
-        found = list(stretch(reader, words))
+        found = list(FileSource(reader).stretch(" ".join(words or [A_WEEK])))
         text = page(found, report(found, heartbeat_us=HEARTBEAT_US), verdict, reader.meta("first_key"))
     try:
         file.write_text(text, encoding="utf-8")
@@ -92,23 +77,6 @@ def publish(
     with LedgerReader(ledger_path(state)) as reader:
         count = publish_tiles(reader, folder, reader.note())
     sys.stdout.write(f"{count} files written to {folder}\n")
-
-
-def lines(reader: LedgerReader, context: "Context", form: str, start: int) -> Iterator[tuple[str, int]]:
-    """Give the lines of what is there, in batches, each with the position to go on at."""
-    from elevate.audit.export import WRITERS
-
-    batch: list[str] = []
-    position = start
-    for data, openings in reader.pairs(start):
-        entry = opened(data, openings)
-        batch.append(WRITERS[form](entry, context.feed(entry), leaf_hash(data)))
-        position = entry.seq + 1
-        if len(batch) == BATCH:
-            yield "".join(batch), position
-            batch = []
-    if batch:
-        yield "".join(batch), position
 
 
 def read_cursor(path: Path) -> int:

@@ -1,6 +1,7 @@
 """``elevate audit erase``, ``prune``, ``rotate-key`` and ``cosign``: what is done to a log as it ages.
 
-The first three write the ledger, so that the broker must be stopped meanwhile: one process owns it.
+The first three write the ledger, which one process owns: the broker that runs does it, for root and its own user; where none
+runs, or a folder is named, this process does.
 """
 
 import os
@@ -15,10 +16,12 @@ import typer
 from elevate.audit.notes import VerifierKey, decimal
 from elevate.audit.witness import Conflict, request_body, with_cosignature
 from elevate.cli.audit_common import State, ledger_path
+from elevate.cli.audit_source import running
 from elevate.errors import AuditError, StoreUnwritableError
 from elevate.store.reader import LedgerReader
 
 if TYPE_CHECKING:
+    from elevate.audit.body import Body
     from elevate.ports import Instant
     from elevate.store import SqliteStore
 
@@ -32,9 +35,16 @@ def erase(
     state: State = None,
 ) -> None:
     """Delete what opens a person's entries. Entries and proofs stay; copies that were exported before are out of reach."""
-    with owned(state) as store:
-        gone = store.erase(subject, _now())
-    sys.stdout.write(f"erased: {gone.entries} entries of {gone.requests} requests can no longer be opened\n")
+    broker = running(state)
+    if broker is not None:
+        with broker:
+            told = broker.erase(subject)
+        entries, requests = told["entries"], told["requests"]
+    else:
+        with owned(state) as store:
+            gone = store.erase(subject, _now(), _me())
+        entries, requests = gone.entries, gone.requests
+    sys.stdout.write(f"erased: {entries} entries of {requests} requests can no longer be opened\n")
 
 
 def prune(
@@ -44,17 +54,28 @@ def prune(
     state: State = None,
 ) -> None:
     """Move old entries to an archive. Their hashes stay, so that the archive still proves."""
-    with owned(state) as store:
-        stop = store.prunable(before)
-        write_archive(archive, (data for data in store.entries(0, stop)))
-        began = store.prune(stop, _now())
+    broker = running(state)
+    if broker is not None:
+        with broker:
+            began = broker.prune(before, archive)["began"]
+    else:
+        with owned(state) as store:
+            stop = store.prunable(before)
+            archive_entries(archive, store.entries(0, stop))
+            began = store.prune(stop, _now(), _me())
     sys.stdout.write(f"the log begins at entry {began}; those before it are in {archive}\n")
 
 
 def rotate_key(*, state: State = None) -> None:
     """Hand over to a new log key by an entry that the old one signs."""
-    with owned(state) as store:
-        sys.stdout.write(f"now: {store.rotate_key(_now())}\n")
+    broker = running(state)
+    if broker is not None:
+        with broker:
+            key = broker.rotate_log_key()
+    else:
+        with owned(state) as store:
+            key = store.rotate_key(_now(), _me())
+    sys.stdout.write(f"now: {key}\n")
 
 
 def cosign(
@@ -110,21 +131,51 @@ def _now() -> "Instant":
     return SystemClock().read()
 
 
-def write_archive(path: Path, entries: Iterator[bytes]) -> None:
-    """Write entries, one a line, synced before anything is taken out of the log.
+def _me() -> "Body":
+    """Say who does this, as the kernel and the user database have it."""
+    import pwd
+
+    from elevate.audit import body
+    from elevate.host.processes import read_process
+    from elevate.model import Requester
+
+    facts = read_process(os.getpid())
+    try:
+        name = pwd.getpwuid(facts.process.uid).pw_name
+    except KeyError:
+        name = f"uid{facts.process.uid}"
+    return body.actor(
+        Requester(
+            user=name,
+            sid="",
+            groups=(),
+            machine="",
+            process=facts.process,
+            executable=facts.executable,
+            chain=facts.chain,
+            remote=facts.remote,
+            audit_uid=facts.audit_uid,
+            executable_sha256=facts.executable_sha256,
+        )
+    )
+
+
+def archive_entries(path: Path, entries: Iterator[bytes]) -> None:
+    """Write entries to a new file, synced before anything is taken out of the log.
 
     Raises:
         StoreUnwritableError: It is there already, or can't be written.
     """
+    from elevate.store.archive import write_archive
+
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            for data in entries:
-                file.write(data + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as exc:
         raise StoreUnwritableError(f"the archive can't be written: {exc.strerror}: {path}") from exc
+    try:
+        write_archive(descriptor, entries)
+    finally:
+        os.close(descriptor)
 
 
 def _post(url: str, body: bytes) -> str:

@@ -1,18 +1,15 @@
 """``elevate audit search`` and ``report``: what is asked of the log."""
 
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from elevate.audit.entry import Entry
 from elevate.audit.view import line
-from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, ledger_path, line_text
-from elevate.store.reader import LedgerReader
+from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, line_text
+from elevate.cli.audit_source import source
 from elevate.text import escape
 
 if TYPE_CHECKING:
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_US = 300_000_000
 TOP = 10
+A_WEEK = "since:7d"
 
 
 def search(
@@ -31,13 +29,9 @@ def search(
     state: State = None,
 ) -> None:
     """Find entries, the newest first. Keys: user, event, outcome, rule, kind, code, method, since, until."""
-    from elevate.audit.query import parse
-    from elevate.store.searching import search as search_log
-
-    query = parse(" ".join(words), time.time_ns() // 1000)
     last, count = -1, 0
-    with LedgerReader(ledger_path(state)) as reader:
-        for entry in search_log(reader, query, before=before):
+    with source(state) as log:
+        for entry in log.search(" ".join(words), before):
             if limit and count == limit:
                 sys.stderr.write(f"elevate: hint: there is more: --before {last}\n")
                 break
@@ -54,19 +48,9 @@ def report(
     """Count outcomes per day, user and rule, and name what a person should look at. Hours are UTC."""
     from elevate.audit.report import report as make_report
 
-    with LedgerReader(ledger_path(state)) as reader:
-        found = make_report(stretch(reader, words), heartbeat_us=HEARTBEAT_US)
+    with source(state) as log:
+        found = make_report(log.stretch(" ".join(words or [A_WEEK])), heartbeat_us=HEARTBEAT_US)
     sys.stdout.write(json_line(asdict(found)) if as_json(json=json) else report_text(found))
-
-
-def stretch(reader: LedgerReader, words: list[str] | None) -> Iterator[tuple[Entry, str]]:
-    """Give the entries that words mean, the oldest first, each with its user."""
-    from elevate.audit.query import parse
-    from elevate.store.searching import search_found
-
-    query = parse(" ".join(words or ["since:7d"]), time.time_ns() // 1000)
-    for entry, terms in search_found(reader, query):
-        yield entry, next((term.removeprefix("user:") for term in sorted(terms) if term.startswith("user:")), "")
 
 
 def report_text(found: "Report") -> str:

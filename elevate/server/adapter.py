@@ -97,6 +97,8 @@ class BrokerSurface:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self.logbook = broker.logbook
+        self.care = broker.care
 
     def requester(self, facts: ProcessFacts) -> Requester:
         """Say who a process stands for."""

@@ -13,7 +13,7 @@ from elevate.canonical import Json
 from elevate.errors import DeniedError, TaskInvalidError
 from elevate.lifecycle import State
 from elevate.ports import Running
-from elevate.server import helping, interface
+from elevate.server import auditing, helping, interface
 from elevate.server.asked import task_of
 from elevate.server.call import Call
 from elevate.server.connection import Connection, close_all, drop
@@ -270,6 +270,7 @@ _METHODS: Mapping[str, Callable[[Call], None]] = {
             "WhoAmI": _who_am_i,
             "ReloadPolicy": _reload,
             **helping.METHODS,
+            **auditing.METHODS,
             **{name: _hello(name) for name in HELLO_METHODS},
         }.items()
     },

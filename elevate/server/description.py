@@ -130,6 +130,55 @@ method WhoAmI() -> (requester: object)
 # Load the policy again; the last good one stays where the new one is bad. For root and the broker's own user.
 method ReloadPolicy() -> (policy: object)
 
+# An entry of the log. body: with what is still open of it. hash: RFC 6962 leaf hash of the entry as it stands in the log.
+# user: whose request it belongs to. known: what its request said before it. proven: the last checkpoint's proof holds.
+type Entry (
+  seq: int,
+  event: string,
+  request: string,
+  unix_us: int,
+  mono_us: int,
+  boot: string,
+  broker: string,
+  machine: string,
+  was: string,
+  body: object,
+  hash: string,
+  user: ?string,
+  known: ?object,
+  proven: ?bool
+)
+
+# One request's life, by its id, the beginning of it, or its token's. Everybody sees own requests, in the form that the
+# requester was told; root, the broker's own user, and members of the groups in the setting log_readers see all; so below, too.
+# mine: own requests only.
+method AuditShow(id: string, mine: ?bool) -> (request: string, entries: []Entry)
+
+# One page of what words mean, as "user:alice outcome:denied since:24h"; the newest first. position: begin below it, or with
+# oldest_first at it. context: tell with the first entry of a request on a page what it said before. cursor: of the page before.
+method AuditSearch(
+  words: ?string,
+  position: ?int,
+  oldest_first: ?bool,
+  limit: ?int,
+  context: ?bool,
+  mine: ?bool,
+  cursor: ?string
+) -> (entries: []Entry, cursor: ?string)
+
+# What comes, the oldest first, from a position on, or from now on with the last so many lines before; with "more" until the
+# connection closes, without it one page. next: where to go on.
+method AuditFollow(words: ?string, position: ?int, lines: ?int, context: ?bool, mine: ?bool) -> (entries: []Entry, next: int)
+
+# Delete what opens a person's entries, by user name or SID. This and the next two: for root and the broker's own user.
+method AuditErase(subject: string) -> (entries: int, requests: int)
+
+# Write entries below a position to an empty file and take them out of the log; it begins there then.
+method AuditPrune(before: int, archive_fd: int) -> (began: int)
+
+# Hand over to a new log key.
+method AuditRotateKey() -> (key: string)
+
 # Gestures of the requester, or of another user where root asks. What is typed goes to the broker's own prompt on terminal_fd.
 method HelloEnrol(gesture: ?string, label: ?string, user: ?string, terminal_fd: ?int) -> (enrolled: object)
 

@@ -1,15 +1,16 @@
 """What the socket needs from a broker, as Protocols: the daemon gives the real one, tests a simulator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Protocol
 
 from elevate.broker import Ask, Cancellation
+from elevate.broker.asking import Asked
 from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
 from elevate.lifecycle import State
 from elevate.model import ProcessIdentity, Requester
 from elevate.outcome import Progress
-from elevate.ports import Running
+from elevate.ports import Cancel, Running
 from elevate.tasks import Task
 
 
@@ -93,8 +94,42 @@ class Redeemed(Protocol):
         """The helper has left: how the task ended is not known, unless it was reported before."""
 
 
+class Log(Protocol):
+    """The log, as readers ask for it; see `elevate.broker.logbook.Logbook`."""
+
+    def show(self, name: str, who: Requester, *, mine: bool = False) -> dict[str, Json]:
+        """Give one request's life."""
+
+    def search(self, asked: Asked, who: Requester) -> dict[str, Json]:
+        """Give one page."""
+
+    def follow(self, asked: Asked, who: Requester, *, cancel: Cancel) -> Generator[dict[str, Json], None, None]:
+        """Give pages of what comes."""
+
+
+class Care(Protocol):
+    """What is done to a log as it ages; see `elevate.broker.care.Care`."""
+
+    def erase(self, subject: str, who: Requester) -> dict[str, Json]:
+        """Erase a person."""
+
+    def prune(self, before: int, archive: int, who: Requester) -> dict[str, Json]:
+        """Archive what is old."""
+
+    def rotate_key(self, who: Requester) -> dict[str, Json]:
+        """Take a new log key."""
+
+
 class Surface(Protocol):
     """The broker, as the socket calls it."""
+
+    @property
+    def logbook(self) -> Log:
+        """Answers readers of the log."""
+
+    @property
+    def care(self) -> Care:
+        """Takes care of the log."""
 
     def requester(self, facts: ProcessFacts) -> Requester:
         """Say who a process stands for."""

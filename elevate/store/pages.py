@@ -60,10 +60,9 @@ class Span:
         """Give what is left once all up to and with ``position`` is done."""
         return replace(self, start=position + 1) if self.oldest_first else replace(self, stop=position)
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is left."""
-        return self.start >= self.stop
+    def again(self, position: int) -> "Span":
+        """Give what is left where this position is to be looked at again."""
+        return replace(self, start=position) if self.oldest_first else replace(self, stop=position + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,13 @@
 """A broker without policy, prompt or host, for tests of the wire: its tasks are pipes that the test writes to."""
 
 import os
+import select
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 
 from elevate.broker import Ask, Cancellation
+from elevate.broker.asking import Asked
 from elevate.canonical import Json
 from elevate.errors import CancelledError, TaskInvalidError, TokenSpentError
 from elevate.host.processes import ProcessFacts
@@ -121,6 +123,60 @@ class SimulatedRedeemed:
 
 
 @dataclass
+class SimulatedLog:
+    """Answers with what was asked.
+
+    Attributes:
+        pages: What a follower gets before it is cut off, by a hang-up or by ``endless``.
+        asked: Every question.
+        ended: Followers that have ended.
+    """
+
+    pages: list[dict[str, Json]] = field(default_factory=list)
+    endless: bool = False
+    asked: list[tuple[str, Asked | str | int, Requester]] = field(default_factory=list)
+    ended: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def show(self, name: str, who: Requester, *, mine: bool = False) -> dict[str, Json]:
+        self.asked.append(("show", name, who))
+        return {"request": name, "entries": [], "mine": mine}
+
+    def search(self, asked: Asked, who: Requester) -> dict[str, Json]:
+        self.asked.append(("search", asked, who))
+        return {"entries": []}
+
+    def follow(self, asked: Asked, who: Requester, *, cancel: Cancel) -> Generator[dict[str, Json], None, None]:
+        self.asked.append(("follow", asked, who))
+        try:
+            yield from self.pages
+            while self.endless and not cancel.cancelled():
+                yield {"entries": [{"body": "x" * 65_536}], "next": 0}
+            select.select([cancel], [], [])
+        finally:
+            self.ended.release()
+
+
+@dataclass
+class SimulatedCare:
+    """Does what root asks."""
+
+    done: list[tuple[str, str | int, Requester]] = field(default_factory=list)
+
+    def erase(self, subject: str, who: Requester) -> dict[str, Json]:
+        self.done.append(("erase", subject, who))
+        return {"entries": 1, "requests": 1}
+
+    def prune(self, before: int, archive: int, who: Requester) -> dict[str, Json]:
+        self.done.append(("prune", before, who))
+        os.write(archive, b"archived")
+        return {"began": before}
+
+    def rotate_key(self, who: Requester) -> dict[str, Json]:
+        self.done.append(("rotate", "", who))
+        return {"key": "k"}
+
+
+@dataclass
 class SimulatedBroker:
     """Grants everything.
 
@@ -138,6 +194,8 @@ class SimulatedBroker:
     presenters: list[tuple[str, ProcessIdentity]] = field(default_factory=list)
     listeners: list[Callable[[Progress], object]] = field(default_factory=list)
     redeemed: list[SimulatedRedeemed] = field(default_factory=list)
+    logbook: SimulatedLog = field(default_factory=SimulatedLog)
+    care: SimulatedCare = field(default_factory=SimulatedCare)
 
     def requester(self, facts: ProcessFacts) -> Requester:
         return Requester(
