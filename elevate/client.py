@@ -112,8 +112,7 @@ def _elevate(words: "list[str]", stage: _Stage, path: str) -> "dict[str, object]
 
 def _task(options: "dict[str, object]", argv: "list[str]") -> "dict[str, object]":
     params: dict[str, object] = {"argv": argv, "cwd": _cwd()}
-    if "env" in options:
-        params["env"] = options["env"]
+    params |= {name: options[name] for name in ("env", "run_as", "run_as_group") if name in options}
     return {"kind": "process.run", "params": params}
 
 

@@ -179,6 +179,14 @@ def environment_of(task: InspectedTask) -> str:
     return shell_words(tuple(f"{pair[0]}={pair[1]}" for pair in pairs)) if isinstance(pairs, tuple) else ""
 
 
+def run_as_of(task: InspectedTask) -> str:
+    """Give the other user as whom the task runs, with number and groups; empty where it runs as the admin account."""
+    facts = dict(task.facts)
+    if "run_as" not in facts:
+        return ""
+    return f"{facts['run_as']} (uid {facts['run_as_uid']}; groups {facts['run_as_groups']})"
+
+
 def mode_of(task: InspectedTask) -> str:
     """Give the permission bits of a file that is to be written, in octal; empty for any other task."""
     mode = dict(task.task.params).get("mode")

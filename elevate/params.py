@@ -1,4 +1,4 @@
-"""The parameters of a task: their types, their bounds, and how each is read. Nothing of it has been looked up yet."""
+"""The parameters of a task: their types, their bounds, how each is read and shown. Nothing of it has been looked up yet."""
 
 import re
 from collections.abc import Mapping
@@ -42,11 +42,13 @@ class ParamSpec:
     Attributes:
         pattern: What a `TEXT` must match as a whole.
         default: Value where the caller gives none; None makes the parameter required.
+        optional: Where the caller gives none, the task has no such parameter.
     """
 
     type: ParamType
     default: Value | None = None
     pattern: str = r"[^\x00-\x1f\x7f]{1,4096}"
+    optional: bool = False
 
 
 def freeze(value: object) -> Value:
@@ -156,3 +158,22 @@ def _utf8(name: str, value: str) -> bytes:
 def quote(value: object) -> str:
     """Show a value from outside in an error."""
     return shell_words((str(value)[:80],))
+
+
+def words(kind: str, params: Mapping[str, Value]) -> tuple[str, ...]:
+    """Give the words by which a task is shown; whom it runs as stands before a command."""
+    match kind:
+        case "process.run":
+            argv = params["argv"]
+            who = ":".join(str(params.get(name, "")) for name in ("run_as", "run_as_group")).rstrip(":")
+            return (*(("as", f"{who}:") if who else ()), *(map(str, argv) if isinstance(argv, tuple) else ()))
+        case "package.install":
+            return ("install", str(params["path"]))
+        case "package.remove":
+            return ("remove", str(params["package"]))
+        case "setting.change":
+            return ("set", f"{params['key']}\\{params['name']}", str(params["value"]))
+        case "service.control":
+            return (str(params["action"]), str(params["service"]))
+        case _:
+            return (kind, *(str(params[name]) for name in ("path",) if name in params))

@@ -23,6 +23,7 @@ from elevate.params import (
     freeze,
     quote,
     thaw,
+    words,
 )
 from elevate.text import shell_words
 
@@ -64,6 +65,7 @@ class KindSpec:
 
 
 _CWD = ParamSpec(type=ParamType.PATH)
+_RUN_AS = ParamSpec(type=ParamType.TEXT, pattern=r"[^\x00-\x1f\x7f:]{1,256}", optional=True)
 _TIME = ParamSpec(type=ParamType.SECONDS, default=DEFAULT_TIME_LIMIT_SECONDS)
 
 KINDS: Mapping[str, KindSpec] = MappingProxyType(
@@ -78,6 +80,8 @@ KINDS: Mapping[str, KindSpec] = MappingProxyType(
                     "cwd": _CWD,
                     "env": ParamSpec(type=ParamType.ENV, default=()),
                     "time_limit_seconds": _TIME,
+                    "run_as": _RUN_AS,
+                    "run_as_group": _RUN_AS,
                 },
                 payload=True,
             ),
@@ -160,7 +164,8 @@ class Task:
         unknown = sorted(given.keys() - spec.params.keys())
         if unknown:
             raise TaskInvalidError(f"{self.kind} has no parameter {quote(unknown[0])}")
-        checked = ((name, check(name, given.get(name, param.default), param)) for name, param in spec.params.items())
+        wanted = {name: param for name, param in spec.params.items() if name in given or not param.optional}
+        checked = ((name, check(name, given.get(name, param.default), param)) for name, param in wanted.items())
         object.__setattr__(self, "params", tuple(sorted(checked)))
         _check_payload(self.payload, spec)
 
@@ -198,6 +203,14 @@ class Task:
         """Run a program: ``argv`` as a list, never a joined string."""
         params = {"argv": argv, "cwd": cwd, "env": env or {}, "time_limit_seconds": time_limit_seconds}
         return cls.parse("process.run", params, payload=stdin)
+
+    def run_as(self, user: str = "", *, group: str = "") -> Self:
+        """Give the same program as another user than the admin account, or with another group: names, or ``#`` and a number.
+
+        With a group alone it runs as the asking user. A rule must say ``run_as`` or ``run_as_group``.
+        """
+        asked = {name: value for name, value in (("run_as", user), ("run_as_group", group)) if value}
+        return type(self)(kind=self.kind, params=tuple((dict(self.params) | asked).items()), payload=self.payload)
 
     @classmethod
     def install(cls, path: str, *, cwd: str = "/") -> Self:
@@ -242,7 +255,7 @@ class Task:
     def display(self) -> str:
         """Give the one-line form that prompt and log show; control characters are escaped."""
         if not self.steps:
-            return shell_words(_words(self))
+            return shell_words(words(self.kind, dict(self.params)))
         # As in a shell; neither sign stands outside of quotes in a step's own form.
         done, undone = (
             " && ".join(step.display() for step in part) for part in (self.forward, self.steps[len(self.forward) :])
@@ -264,24 +277,6 @@ def as_one(task: Task | Sequence[Task]) -> Task:
     if isinstance(task, Task):
         return task
     return task[0] if len(task) == 1 else Task.in_order(task)
-
-
-def _words(task: Task) -> tuple[str, ...]:
-    params = dict(task.params)
-    match task.kind:
-        case "process.run":
-            argv = params["argv"]
-            return tuple(str(word) for word in argv) if isinstance(argv, tuple) else ()
-        case "package.install":
-            return ("install", str(params["path"]))
-        case "package.remove":
-            return ("remove", str(params["package"]))
-        case "setting.change":
-            return ("set", f"{params['key']}\\{params['name']}", str(params["value"]))
-        case "service.control":
-            return (str(params["action"]), str(params["service"]))
-        case _:
-            return (task.kind, *(str(params[name]) for name in ("path",) if name in params))
 
 
 def _check_steps(task: Task) -> None:

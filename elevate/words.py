@@ -1,8 +1,8 @@
 """What stands on the command line of ``elevate run``: options, additions to the environment, the command.
 
-The ways of sudo are kept where they can be: ``-n``, ``-l``, ``-v``, ``-k``, ``-u root``, ``--preserve-env``, ``VAR=value``.
-Where they can't, the error says why: the PIN goes to the broker's own prompt only (``-A``, ``-S``), a task runs as the admin
-account only (``-u``, ``-g``), and there is no shell without a rule (``-i``, ``-s``).
+The ways of sudo are kept where they can be: ``-n``, ``-l``, ``-v``, ``-k``, ``-u``, ``-g``, ``--preserve-env``, ``VAR=value``.
+Where they can't, the error says why: the PIN goes to the broker's own prompt only (``-A``, ``-S``), and there is no shell
+without a rule (``-i``, ``-s``).
 
 Source: sudo(8). The thin client loads this at every start, so it imports nothing but the errors.
 """
@@ -22,7 +22,8 @@ Run one command with admin rights, once, after your agreement.
   -l, --list               print the rules for you, or whether the command would be allowed; nobody is asked
   -v, --validate           make a gesture and have it verified; nothing is elevated
   -k, -K                   forget cached rights: there are none, ever
-  -u, --user root          as with sudo; tasks run as the admin account only
+  -u, --user USER          run as this user, where a rule says run_as: a name, or a number as '#1000'; root is the admin account
+  -g, --group GROUP        run with this group, where a rule says run_as_group; without -u, as yourself
   -h, --help               print this
 
 The exit status is the command's. 125: the broker failed; 126: refused; 127: not found or not executable.
@@ -31,10 +32,10 @@ _VALUES = {
     "-r": "reason",
     "--reason": "reason",
     "--preserve-env": "preserve",
-    "-u": "user",
-    "--user": "user",
-    "-g": "group",
-    "--group": "group",
+    "-u": "run_as",
+    "--user": "run_as",
+    "-g": "run_as_group",
+    "--group": "run_as_group",
 }
 _FLAGS = {
     "-n": "non_interactive",
@@ -69,6 +70,7 @@ _HINTS = {
     "--stdin": "run it from a terminal, or enrol a sensor",
     "-E": "name them: --preserve-env=NAME,NAME",
 }
+_ROOT = ("root", "#0")
 ALONE = ("help", "list", "validate", "forget", "forget_all")
 """Options that need no command."""
 _TAKE_NONE = {"validate": "-v", "forget_all": "-K"}
@@ -146,8 +148,10 @@ def _is_assignment(word: str) -> bool:
 
 
 def _check_identity(options: "dict[str, object]") -> None:
-    for name, free in (("user", {"root", "#0"}), ("group", {"root", "#0"})):
-        if options.get(name, "root") not in free:
-            raise RefusedError(
-                "a task runs as the admin account only", hint=f"leave the {name} out; the rule says the identity"
-            )
+    """Leave root out: it is the admin account, as the rule says. Any other name is the broker's to judge."""
+    if options.get("run_as") in _ROOT:
+        del options["run_as"]
+    if options.get("run_as_group") in _ROOT and "run_as" not in options:
+        del options["run_as_group"]
+    if "" in (options.get("run_as"), options.get("run_as_group")):
+        raise RefusedError("there is no user or group without a name", hint="leave it out; the rule says the identity")

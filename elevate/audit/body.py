@@ -23,6 +23,7 @@ from elevate.model import (
     VerifiedGesture,
     environment_of,
     mode_of,
+    run_as_of,
 )
 
 Body = dict[str, Json]
@@ -96,6 +97,7 @@ def task(inspected: InspectedTask, *, request_digest: str = "") -> Body:
 
 def _details(inspected: InspectedTask) -> Body:
     members: Body = {"cwd": inspected.cwd}
+    members |= {"run_as": who} if (who := run_as_of(inspected)) else {}
     members |= {"environment": env} if (env := environment_of(inspected)) else {}
     members |= {"mode": mode} if (mode := mode_of(inspected)) else {}
     members |= {"path": inspected.file.path, "sha256": inspected.file.sha256} if inspected.file else {}

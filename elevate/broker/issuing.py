@@ -8,7 +8,7 @@ from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
 from elevate.errors import CancelledError, PolicyChangedError
 from elevate.lifecycle import State
-from elevate.model import Agreement, InspectedTask, Outcome, VerifiedGesture, request_digest
+from elevate.model import Agreement, InspectedTask, Outcome, VerifiedGesture, request_digest, run_as_of
 from elevate.ports import Inspection, Record
 from elevate.text import shell_words
 from elevate.token import Claims, mint, new_jti
@@ -84,7 +84,8 @@ def _claims(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, record
 
 def _display(task: InspectedTask) -> str:
     """Give what runs, by its real path."""
-    return _cut(shell_words(task.argv) or task.task.display())
+    who = run_as_of(task)
+    return _cut((f"as {who}: " if who else "") + (shell_words(task.argv) or task.task.display()))
 
 
 def _cut(display: str) -> str:

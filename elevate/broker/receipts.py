@@ -6,7 +6,7 @@ from dataclasses import asdict
 from elevate import canonical
 from elevate.broker.undoing import undo_of
 from elevate.canonical import MAX_INTEGER, Json
-from elevate.model import AdminIdentity, Agreement, Ended, Written
+from elevate.model import AdminIdentity, Agreement, Ended, Written, run_as_of
 from elevate.ports import Record
 from elevate.text import escape
 
@@ -29,6 +29,7 @@ def receipt_of(
         "session": record.session,
         "user": agreement.requester.user,
         "identity": {"name": identity.name, "sid": identity.sid},
+        "run_as": run_as_of(agreement.task),
         "task": _shown(agreement.task.task.display(), size_bytes),
         "host": record.host,
         "exit_status": ended.exit_status,

@@ -18,12 +18,17 @@ _elevate() {
     run | explain)
         for ((i = 2; i < COMP_CWORD; i++)); do
             case ${COMP_WORDS[i]} in
-            -r | --reason | -u | -g) ((i++)) ;;
+            -r | --reason | -u | --user | -g | --group) ((i++)) ;;
             --) ((i + 1 < COMP_CWORD)) && { COMPREPLY=($(compgen -f -- "$word")); return; } ;;
             -*) ;;
             *) COMPREPLY=($(compgen -f -- "$word")); return ;;
             esac
         done
+        case ${COMP_WORDS[COMP_CWORD - 1]} in
+        -u | --user) COMPREPLY=($(compgen -u -- "$word")); return ;;
+        -g | --group) COMPREPLY=($(compgen -g -- "$word")); return ;;
+        -r | --reason) return ;;
+        esac
         case $word in
         -*) COMPREPLY=($(compgen -W "%(options)s" -- "$word")) ;;
         *) COMPREPLY=($(compgen -c -- "$word")) ;;
@@ -45,7 +50,7 @@ _elevate() {
     case $words[2] in
     run | explain)
         words=("${(@)words[3,-1]}") CURRENT=$((CURRENT - 2))
-        _arguments -S '*::command:_normal'
+        _arguments -S %(zsh)s '*::command:_normal'
         ;;
 %(cases)s    *) _files ;;
     esac
@@ -55,11 +60,32 @@ compdef _elevate elevate
 _ZSH_CASE = "    %s) ((CURRENT == 3)) && compadd %s ;;\n"
 _FISH = """\
 complete -c elevate -f -n __fish_use_subcommand -a '%(commands)s'
-%(cases)scomplete -c elevate -n '__fish_seen_subcommand_from run explain' -xa '(__fish_complete_subcommand --fcs-skip=2)'
+%(cases)s%(fish)s\
+complete -c elevate -n '__fish_seen_subcommand_from run explain' -xa '(__fish_complete_subcommand --fcs-skip=2)'
 """
 _FISH_CASE = "complete -c elevate -f -n '__fish_seen_subcommand_from %s' -a '%s'\n"
+_VALUES = {"reason": "", "user": "_users", "group": "_groups", "preserve-env": "_parameters"}
+_SHORT = {"reason": "r", "user": "u", "group": "g", "non-interactive": "n", "list": "l", "validate": "v", "help": "h"}
+_LONG = ("reason", "non-interactive", "no-stdin", "preserve-env", "list", "validate", "user", "group", "help")
+_FISH_VALUES = {"user": "(__fish_complete_users)", "group": "(__fish_complete_groups)", "preserve-env": "(set -n)"}
 _SHELLS = {"bash": (_BASH, _BASH_CASE), "zsh": (_ZSH, _ZSH_CASE), "fish": (_FISH, _FISH_CASE)}
-OPTIONS = ("-r", "--reason", "-n", "--non-interactive", "--no-stdin", "--preserve-env=", "-l", "-v", "-k", "-u", "-h", "--help")
+OPTIONS = (
+    "-r",
+    "--reason",
+    "-n",
+    "--non-interactive",
+    "--no-stdin",
+    "--preserve-env=",
+    "-l",
+    "-v",
+    "-k",
+    "-u",
+    "--user=",
+    "-g",
+    "--group=",
+    "-h",
+    "--help",
+)
 
 
 def completion(context: typer.Context, shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:
@@ -69,7 +95,29 @@ def completion(context: typer.Context, shell: Annotated[str, typer.Argument(help
     tree = _tree(context)
     script, case = _SHELLS[shell]
     cases = "".join(case % (name, " ".join(below)) for name, below in tree.items() if below)
-    typer.echo(script % {"commands": " ".join(tree), "options": " ".join(OPTIONS), "cases": cases}, nl=False)
+    parts = {"commands": " ".join(tree), "options": " ".join(OPTIONS), "cases": cases, "zsh": _zsh(), "fish": _fish()}
+    typer.echo(script % parts, nl=False)
+
+
+def _zsh() -> str:
+    """Give the options of ``run`` as zsh's _arguments takes them."""
+    words = []
+    for name in _LONG:
+        value = f":{name}:{_VALUES[name]}" if name in _VALUES else ""
+        words.append(f"'--{name}{'=' if value else ''}{value}'")
+        if name in _SHORT:
+            words.append(f"'-{_SHORT[name]}{'+' if value else ''}{value}'")
+    return " ".join([*words, "-k", "-K"])
+
+
+def _fish() -> str:
+    """Give the options of ``run`` as fish's complete takes them."""
+    lines = []
+    for name in _LONG:
+        short = f" -s {_SHORT[name]}" if name in _SHORT else ""
+        value = f" -xa '{_FISH_VALUES.get(name, '')}'" if name in _VALUES else ""
+        lines.append(f"complete -c elevate -n '__fish_seen_subcommand_from run explain' -l {name}{short}{value}\n")
+    return "".join(lines)
 
 
 def _tree(context: typer.Context) -> dict[str, list[str]]:

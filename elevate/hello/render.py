@@ -71,6 +71,7 @@ def _parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 def _task_parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     for name, member in (("program", "path"), ("command", "command"), ("publisher", "publisher"), ("sha256", "sha256")):
         yield name, str(view.get(member, ""))
+    yield "runs as", str(view.get("run_as", ""))
     yield "directory", str(view.get("cwd", ""))
     yield "with", str(view.get("environment", ""))
     yield "mode", str(view.get("file_mode", ""))

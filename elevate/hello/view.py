@@ -21,6 +21,7 @@ from elevate.model import (
     environment_of,
     mode_of,
     request_digest,
+    run_as_of,
 )
 from elevate.ports import Offer
 from elevate.tasks import KINDS
@@ -150,6 +151,7 @@ def _task(task: InspectedTask) -> dict[str, Json]:
         "argv_more": max(0, len(task.argv) - MAX_ARGUMENTS),
         "command": _cut_escaped(shell_words(task.argv)),
         "cwd": _cut(task.cwd),
+        "run_as": _cut(run_as_of(task)),
         "environment": _cut_escaped(environment_of(task)),
         "file_mode": mode_of(task),
         "asked_seconds": _seconds(task),

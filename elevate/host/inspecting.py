@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from elevate import canonical
-from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
+from elevate.errors import CommandNotFoundError, HostError, RefusedError, TaskInvalidError
 from elevate.host.environment import SYSTEM_PATH, check_additions
 from elevate.host.inspection import HostInspection, additions_of, file_facts, in_order, take_payload, target_fact, words_of
 from elevate.host.launcher import Launcher, Order
@@ -75,6 +75,8 @@ def inspect(machine: Machine, looking: Looking, task: Task, requester: Requester
 
 
 def _run(found: EmulatedInspection, task: Task, requester: Requester, looking: Looking) -> None:
+    if {"run_as", "run_as_group"} & dict(task.params).keys():
+        raise RefusedError("this machine runs tasks as the admin account only", hint="leave the user out")
     words = words_of(task)
     found.additions = check_additions(additions_of(task))
     system = f"{found.machine.drive.path}/Windows/System32"

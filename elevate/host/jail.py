@@ -89,6 +89,7 @@ def enter(order: Fields, opened: int | None) -> None:
 def become(order: Fields) -> None:
     """Take user, groups and capabilities of the order, for good, and check that it is so."""
     uid, gid = int(order["uid"][0]), int(order["gid"][0])
+    groups = sorted(int(number) for number in order["groups"])
     numbers = tuple(int(number) for number in order["capabilities"])
     if order["network"] != [b"1"]:
         kernel.unshare(kernel.CLONE_NEWNET)
@@ -98,7 +99,7 @@ def become(order: Fields) -> None:
             kernel.prctl(kernel.PR_CAPBSET_DROP, number)
     kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
     kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
-    os.setgroups([gid])
+    os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     kernel.set_capabilities(numbers, inheritable=uid != 0)
@@ -106,7 +107,7 @@ def become(order: Fields) -> None:
         for number in numbers:
             kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_RAISE, number)
     # SECURITY: set, and then verified (attacks.md row 30).
-    if (os.getresuid(), os.getresgid(), os.getgroups()) != ((uid,) * 3, (gid,) * 3, [gid]):
+    if (os.getresuid(), os.getresgid(), sorted(os.getgroups())) != ((uid,) * 3, (gid,) * 3, groups):
         raise JailError(errno.EPERM, "user or groups are not as ordered")
     wanted = sum(1 << number for number in numbers)
     if kernel.capabilities_of(_SETS) != [wanted, wanted, wanted if uid else 0]:

@@ -31,6 +31,7 @@ from elevate.host.launcher import Jail, Launcher, Order, Report
 from elevate.host.looking import PACKAGE_FD, Eyes, LinuxInspection, inspect
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
+from elevate.host.targets import as_target
 from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Written
 from elevate.ports import Clock, Entropy, Inspection
 from elevate.tasks import Task
@@ -142,9 +143,9 @@ class LinuxHost:
             raise HostError("the identity is not the requester's admin account")
         obligations = obligations or Obligations()
         check_window(inspection, obligations, window)
-        jail = jail_for(inspection.task, account, obligations)
+        jail = as_target(jail_for(inspection.task, account, obligations), inspection.run_as)
         inspection.begin()
-        env = self._environment(account, jail, session)
+        env = self._environment(account, jail, session) | (inspection.run_as.environment() if inspection.run_as else {})
         env |= {"SUDO_COMMAND": " ".join(inspection.task.argv or inspection.command)[:_MAX_COMMAND], **inspection.additions}
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:

@@ -17,6 +17,7 @@ from elevate.host.jail import PRIVATE
 from elevate.host.launcher import Jail, Launcher, Order
 from elevate.host.opening import find_command, may_change, may_reach, open_directory, take_file, take_program
 from elevate.host.paths import open_folder
+from elevate.host.targets import Target, find_target
 from elevate.host.windows.detect import named_like_installer
 from elevate.model import FactValue, InspectedTask, Requester
 from elevate.tasks import Task
@@ -35,9 +36,11 @@ class LinuxInspection(HostInspection):
 
     Attributes:
         command: What the machine itself will execute for the task; empty for a program of the task's.
+        run_as: As whom it runs, where that is not the admin account.
     """
 
     command: tuple[str, ...] = ()
+    run_as: Target | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,7 @@ def _run(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /
         )
     words = words_of(task)
     found.additions = check_additions(additions_of(task))
+    found.run_as = find_target(task, requester.user)
     fd, found_as = find_command(words[0], SYSTEM_PATH, found.cwd)
     if "/" in words[0]:
         _must_reach(fd, requester)
@@ -94,6 +98,7 @@ def _run(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /
         "path": program.name,
         "installer": named_like_installer(program.name),
         **eyes.packages.facts(program.fact.path),
+        **(found.run_as.facts() if found.run_as else {}),
     }
     found.task = replace(found.task, argv=(program.name, *words[1:]), file=program.fact, facts=in_order(facts))
 

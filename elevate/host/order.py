@@ -18,6 +18,7 @@ class Jail:
         network: False leaves the task without any network.
         read_only: Folders or files that it can't write.
         writable: The only ones that it can write, beside its scratch folders; None: no such list.
+        groups: Further groups besides ``gid``.
         watch: The report says which files were written.
         private: /tmp and its like are new and empty, and run-time folders hidden; False for programs of elevate's own only.
     """
@@ -25,6 +26,7 @@ class Jail:
     uid: int
     gid: int
     home: str
+    groups: tuple[int, ...] = ()
     capabilities: tuple[int, ...] = ()
     network: bool = True
     read_only: tuple[str, ...] = ()
@@ -102,6 +104,7 @@ def _encode_jail(jail: Jail | None) -> dict[str, list[bytes]]:
         "jail": [b"1"],
         "uid": [str(jail.uid).encode()],
         "gid": [str(jail.gid).encode()],
+        "groups": [str(number).encode() for number in sorted({jail.gid, *jail.groups})],
         "home": [os.fsencode(jail.home)],
         "capabilities": [str(number).encode() for number in jail.capabilities],
         "watch": [b"1"] if jail.watch else [],

@@ -27,7 +27,7 @@ _NO_SHA = "0" * 64
 _HEX_SHA = re.compile(r"[0-9a-f]{64}")
 _TEXT_FACTS = (
     *("path", "real_path", "sha256", "signer", "product", "version", "package", "manifest"),
-    *("service", "action", "setting"),
+    *("service", "action", "setting", "run_as", "run_as_group"),
 )
 _FLAG_FACTS = ("installer", "ui_access", "writable")
 _TASK_KEYS = frozenset({"kind", "arguments", "env", "input", "cwd", *_TEXT_FACTS, *_FLAG_FACTS})

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from elevate.canonical import Json
 from elevate.model import Fact
 from elevate.policy.arguments import Arguments
+from elevate.policy.as_whom import KEYS, AsNobodyElse
 from elevate.policy.conditions import (
-    UNSIGNED,
+    ABSENCES,
     ArgumentsAre,
     Below,
     EnvWithin,
@@ -31,7 +32,20 @@ from elevate.policy.times import Between
 END = "\x1f"
 """Ends each argument in ``context.arguments``."""
 
-_TEXTS = ("path", "real_path", "sha256", "signer", "product", "version", "package", "manifest", "service", "action", "setting")
+_TEXTS = (
+    "path",
+    "real_path",
+    "sha256",
+    "signer",
+    "product",
+    "version",
+    "package",
+    "manifest",
+    "service",
+    "action",
+    "setting",
+    *KEYS,
+)
 _FLAGS = ("installer", "writable")
 
 
@@ -139,6 +153,8 @@ def _fact_condition(condition: Condition, *, allow: bool) -> str | None:
             return _known("path", said if allow else f"({said} || {_below('real_path', values)})", allow=allow)
         case NotWritable():
             return _known("writable", "context.writable == false", allow=True)
+        case AsNobodyElse(names):
+            return " && ".join(f"!(context has {name})" for name in names)
         case IsFlag(name, value):
             plain = f"context.{name} == {json.dumps(value)}"
             return plain if name == "input" else _known(name, plain, allow=allow)
@@ -157,7 +173,7 @@ def _known(name: str, said: str, *, allow: bool) -> str:
 
 
 def _one_of(name: str, values: tuple[str, ...]) -> str:
-    plain = [value for value in values if not (name == "signer" and value == UNSIGNED)]
+    plain = [value for value in values if (name, value) not in ABSENCES]
     parts = [f"(context has {name} && {_set(plain)}.contains(context.{name}))"] if plain else []
     if len(plain) < len(values):
         parts.append(f"!(context has {name})")

@@ -9,6 +9,8 @@ from elevate.policy.versions import Range
 from elevate.text import escape, shell_words
 
 UNSIGNED = "unsigned"
+ABSENCES = frozenset({("signer", UNSIGNED), ("run_as", "root")})
+"""Names in rules for a fact that is known to be absent."""
 
 NEEDED = frozenset({"path", "sha256", "signer", "installer", "writable"})
 """Facts without which nothing can be said: where a host does not give one, it is undetermined. Others are then absent."""
@@ -31,7 +33,8 @@ def real_path(facts: Facts) -> str:
     return value if isinstance(value, str) and not isinstance(value, Fact) else ""
 
 
-def _shown(value: FactValue) -> str:
+def shown(value: FactValue) -> str:
+    """Give a fact for people: escaped, cut, and in words where it has no value."""
     if isinstance(value, Fact):
         return "none" if value is Fact.ABSENT else "not known"
     return escape(str(value).lower() if isinstance(value, bool) else str(value))[:200]
@@ -44,7 +47,7 @@ def _one_of(values: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """A fact has one of these values; ``unsigned`` is the absence of a signer."""
+    """A fact has one of these values, or is absent where that has a name: ``unsigned``, or ``root`` for the admin account."""
 
     name: str
     values: tuple[str, ...]
@@ -61,10 +64,10 @@ class OneOf:
         if value is Fact.UNDETERMINED:
             return None
         if value is Fact.ABSENT:
-            return self.name == "signer" and UNSIGNED in self.values
+            return any((self.name, value) in ABSENCES for value in self.values)
         if self.name == "path" and value not in self.values and real_path(facts) in self.values:
             return None
-        return value in self.values and not (self.name == "signer" and value == UNSIGNED)
+        return value in self.values and (self.name, value) not in ABSENCES
 
     def wants(self) -> str:
         """Say what is needed."""
@@ -73,7 +76,7 @@ class OneOf:
     def found(self, facts: Facts, question: Question) -> str:
         """Say what is there."""
         del question
-        return f"{self.name} {_shown(fact(facts, self.name))}"
+        return f"{self.name} {shown(fact(facts, self.name))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Below:
     def found(self, facts: Facts, question: Question) -> str:
         """Say what is there."""
         del question
-        return f"path {_shown(fact(facts, 'path'))}"
+        return f"path {shown(fact(facts, 'path'))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ class IsFlag:
         """Say what is there."""
         if self.name == "input":
             return f"input {str(question.task.payload is not None).lower()}"
-        return f"{self.name} {_shown(fact(facts, self.name))}"
+        return f"{self.name} {shown(fact(facts, self.name))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ class VersionIn:
     def found(self, facts: Facts, question: Question) -> str:
         """Say what is there."""
         del question
-        return f"version {_shown(fact(facts, 'version'))}"
+        return f"version {shown(fact(facts, 'version'))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
+from elevate.policy.as_whom import as_whom, misplaced
 from elevate.policy.conditions import (
     ArgumentsAre,
     EnvWithin,
@@ -68,6 +69,9 @@ class Reader:
             return None
         rule = self._build(head, effect, parts, (file, line))
         self._check_service(rule, path)
+        for name in misplaced(rule):
+            fix = "leave it out, or write a second rule for the admin account"
+            self._bad((*path, "then", name), f"{name} is the admin account's, and this rule runs as another user", fix)
         return rule if self._wrong == before else None
 
     def service(self, table: object, path: Path, file: str, line: int) -> ServiceIdentity | None:
@@ -189,6 +193,8 @@ class Reader:
         conditions = self._conditions(values)
         if effect is Effect.ALLOW and by in _BY_PLACE:
             conditions = self._joined(conditions, _NOT_WRITABLE)
+        if effect is Effect.ALLOW and "process.run" in kinds:
+            conditions = self._joined(conditions, as_whom(values))
         return _Task(kinds, by, selected, conditions, rank)
 
     def _kinds(self, values: Mapping[str, object], path: Path) -> tuple[str, ...]:

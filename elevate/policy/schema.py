@@ -82,6 +82,16 @@ TASK = _table(
         Many(Choice(("asInvoker", "highestAvailable", "requireAdministrator"))), "What the program's manifest asks for.", RUN
     ),
     ui_access=Key(Flag(), "Whether the program's manifest asks to reach other programs' windows.", RUN),
+    run_as=Key(
+        Many(Name("a user")),
+        "As whom the caller asks to have it run (`-u`); `root` is the admin account. Left out, an allow is for that only.",
+        RUN,
+    ),
+    run_as_group=Key(
+        Many(Name("a group")),
+        "The group that the caller asks for (`-g`). Left out, an allow is for none; without `run_as`, it runs as the caller.",
+        RUN,
+    ),
     writable=Key(
         Flag(),
         "Whether the requester can write the file or a folder above it. An allow by path or folder needs it false.",

@@ -31,6 +31,7 @@ def narrowest(question: Question) -> str:
     said |= {name: task[name] for name in names if name in task}
     if kind == "process.run":
         said["arguments"] = task.get("arguments", [])
+        said |= {name: task[name] for name in ("run_as", "run_as_group") if name in task}
     then: dict[str, object] = {"prompt": "credential"}
     if isinstance(env := task.get("env"), dict):
         then["env"] = sorted(env)

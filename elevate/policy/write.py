@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from elevate.policy.as_whom import AsNobodyElse, AsOneself
 from elevate.policy.conditions import ArgumentsAre, Below, EnvWithin, IsFlag, NotWritable, OneOf, VersionIn
 from elevate.policy.rule import By, Condition, Rule, Value
 from elevate.policy.schema import ALL_KINDS
@@ -83,7 +84,7 @@ def _timed(condition: Condition) -> tuple[str, object]:
         case Between(start, end):
             bounds = (("not_before", start), ("not_after", end))
             return "when", {name: _moment(at) for name, at in bounds if at is not None}
-        case NotWritable() | EnvWithin():
+        case NotWritable() | EnvWithin() | AsNobodyElse() | AsOneself():
             return "", None
         case _:
             raise TypeError(condition)  # pragma: no cover - there are no others

@@ -1,5 +1,6 @@
 """``elevate edit`` writes once and only what was edited; completion scripts are what their shells take."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -121,9 +122,27 @@ def test_bash_completes(tmp_path: Path) -> None:
         (("elevate", "policy", "rel"), "reload"),
         (("elevate", "run", "--non"), "--non-interactive"),
         (("elevate", "run", "-r", "why", "printen"), "printenv"),
+        (("elevate", "run", "--gr"), "--group="),
+        (("elevate", "run", "-u", "roo"), "root"),
+        (("elevate", "run", "-u", "root", "-g", "roo"), "root"),
+        (("elevate", "run", "-u", "root", "printen"), "printenv"),
     ]:
         done = subprocess.run([bash, "-c", ask, str(script), *words], capture_output=True, text=True, check=True)
         assert expected in done.stdout.split(), words
+
+
+def test_fish_completes(tmp_path: Path) -> None:
+    """Options of run, users and groups."""
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("fish is not here")
+    script = tmp_path / "script"
+    script.write_text(command(["completion", "fish"])[1])
+    for line, expected in [("run --pres", "--preserve-env"), ("run -u roo", "root"), ("run -g roo", "root"), ("pol", "policy")]:
+        ask = f"source {script}; complete -C 'elevate {line}'"
+        env = {**os.environ, "HOME": str(tmp_path)}
+        done = subprocess.run([fish, "--no-config", "-c", ask], env=env, capture_output=True, text=True, check=True)
+        assert expected in done.stdout.split(), line
 
 
 def test_unknown_shell_is_told() -> None:

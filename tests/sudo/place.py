@@ -243,7 +243,7 @@ def _filled(name: str, people: People) -> str:
     text = Path(__file__).with_name(name).read_text()
     for person in ("free", "bound", "typist", "target"):
         text = text.replace(f"{{{person}}}", str(getattr(people, person).pw_name))
-    return text.replace("{club}", people.club.gr_name)
+    return text.replace("{club}", people.club.gr_name).replace("{other}", people.target.pw_name)
 
 
 def _start(folder: Path, state: Path, people: People) -> "subprocess.Popen[str]":

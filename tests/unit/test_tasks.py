@@ -24,7 +24,7 @@ def _refused(message: str, kind: object, params: object, payload: bytes | None =
 def test_the_kinds() -> None:
     """Six kinds; the parameters of each, and whether bytes travel beside it."""
     assert {name: (set(kind.params), kind.payload) for name, kind in KINDS.items()} == {
-        "process.run": ({"argv", "cwd", "env", "time_limit_seconds"}, True),
+        "process.run": ({"argv", "cwd", "env", "time_limit_seconds", "run_as", "run_as_group"}, True),
         "package.install": ({"path", "cwd", "time_limit_seconds"}, False),
         "package.remove": ({"package", "time_limit_seconds"}, False),
         "setting.change": ({"key", "name", "value", "type"}, False),
@@ -44,6 +44,22 @@ def test_run() -> None:
         ("time_limit_seconds", tasks.DEFAULT_TIME_LIMIT_SECONDS),
     )
     assert (task.kind, task.payload, task["cwd"]) == ("process.run", b"x", "/srv")
+
+
+def test_run_as_another() -> None:
+    """Only where it is asked for, so that all other tasks are what they were; shown before the command."""
+    task = Task.run(["ls", "-l"])
+    other = task.run_as("alice", group="#4")
+    assert (dict(other.params)["run_as"], dict(other.params)["run_as_group"]) == ("alice", "#4")
+    assert [one.display() for one in (task, other, task.run_as(group="adm"))] == [
+        "ls -l",
+        "as 'alice:#4:' ls -l",
+        "as :adm: ls -l",
+    ]
+    assert task.run_as() == task
+    assert Task.parse(other.kind, other.to_json()["params"]) == other
+    for name in ("", "a\nb", "a:b", "x" * 257):
+        _refused("the parameter run_as can't be ", "process.run", {"argv": ["ls"], "cwd": "/", "run_as": name})
 
 
 def test_install_service_and_write() -> None:
