@@ -295,11 +295,9 @@ def _check_steps(task: Task) -> None:
 
 
 def _check_payload(payload: object, spec: KindSpec) -> None:
-    if payload is None:
-        return
-    if not isinstance(payload, bytes):
+    if payload is not None and not isinstance(payload, bytes):
         raise TaskInvalidError(f"the input is bytes, not {type(payload).__name__}")
-    if not spec.payload:
+    if payload is not None and not spec.payload:
         raise TaskInvalidError(f"{spec.name} takes no input")
-    if len(payload) > MAX_PAYLOAD_BYTES:
+    if payload is not None and len(payload) > MAX_PAYLOAD_BYTES:
         raise TaskInvalidError(f"the input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
