@@ -248,7 +248,7 @@ def _filled(name: str, people: People) -> str:
 
 def _start(folder: Path, state: Path, people: People) -> "subprocess.Popen[str]":
     launcher = folder / "elevate"
-    launcher.write_text(LAUNCHER.format(python=sys.executable, packages=str(ROOT)))
+    launcher.write_text(LAUNCHER.format(python=sys.executable, packages=[str(ROOT)]))
     launcher.chmod(0o755)
     sudoers = folder / "sudoers"
     sudoers.write_text(_filled("sudoers", people))
