@@ -10,11 +10,17 @@ import pytest
 
 from elevate import words
 from elevate.broker import Broker
-from elevate.errors import RefusedError, TaskInvalidError
+from elevate.errors import TaskInvalidError
+from elevate.model import Deny
+from elevate.policy import load, question
+from elevate.resources import shipped
 from elevate.server.description import DESCRIPTION
+from elevate.store.files import read_policy
 from elevate.tasks import KINDS, Task
 
 CHOICES = ("host", "chroot", "root", "root_directory", "policy", "policy_file", "namespace", "user", "uid", "group", "config")
+
+_ASKED = {"user": "run_as", "group": "run_as_group"}
 
 
 @pytest.fixture
@@ -38,8 +44,22 @@ def test_18_no_call_and_no_option_takes_it_either(name: str) -> None:
     asked = re.findall(r"method (?:Elevate|Run|Redeem|Explain)\((.*?)\)", DESCRIPTION)
     assert len(asked) == 4
     assert all(name not in re.findall(r"(\w+):", parameters) for parameters in asked)
-    with pytest.raises((TaskInvalidError, RefusedError)):  # -u and -g are understood, and refused for all but the admin account
+    if name in {"user", "group"}:  # asked for, and then for a rule to allow
+        assert words.parse([f"--{name}=x", "--", "true"], {}) == ({_ASKED[name]: "x"}, ["true"])
+        return
+    with pytest.raises(TaskInvalidError):
         words.parse([f"--{name}=x", "--", "true"], {})
+
+
+@pytest.mark.parametrize("asked", [{"run_as": "postgres"}, {"run_as": "alice", "run_as_group": "shadow"}])
+@pytest.mark.parametrize("name", ["developer-workstation", "ci-machine", "kiosk"])
+def test_18_no_shipped_rule_lets_a_caller_choose_another_user(name: str, asked: dict[str, str]) -> None:
+    """As the admin account only; a rule must name whom else it means."""
+    rules = load(read_policy(shipped("policies") / name))
+    for path in ("/usr/bin/apt-get", "/usr/bin/id", "/usr/bin/systemctl"):
+        task = {"kind": "process.run", "path": path, "sha256": "ab" * 32, **asked}
+        given = {"user": "alice", "groups": ["Administrators", "sudo", "wheel"], "task": task}
+        assert isinstance(rules.decide(question(given)), Deny)
 
 
 def test_26_a_task_has_no_terminal_to_write_into(broker: Broker) -> None:
