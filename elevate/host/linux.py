@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from elevate.errors import HostError
-from elevate.host import running, snapshot
+from elevate.host import running, services, snapshot
 from elevate.host.accounts import Account, Accounts
 from elevate.host.confinement import jail_for
 from elevate.host.dpkg import PackageIndex
@@ -235,7 +235,7 @@ def _plan(inspection: LinuxInspection, stdin: list[int]) -> _Plan:
         case "package.remove":
             return _Plan(argv=inspection.command, env={"DEBIAN_FRONTEND": "noninteractive"})
         case "service.control":
-            return _Plan(argv=inspection.command)
+            return _Plan(argv=inspection.command, env=services.ENV)
         case "file.write" if inspection.target is not None and task.file is not None:
             name = task.file.path.rpartition("/")[2]
             argv = (os.path.realpath(sys.executable), "-I", "-S", str(CHORES), "write", name, f"{task.task['mode']:o}")

@@ -1,12 +1,13 @@
 """The machine's service managers: who is asked to start or stop a service, and with which words.
 
-A service is never run as a child of a task. systemd is asked through systemctl, runit through sv, supervisor through
+A service is never run as a child of a task. systemd is asked over D-Bus through systemctl, runit through sv, supervisor through
 supervisorctl, each by its own fixed path and a list of arguments.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from elevate.errors import HostError, TaskInvalidError
 
@@ -17,6 +18,11 @@ _UNITS = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
+
+
+SYSTEM_BUS = Path("/run/dbus/system_bus_socket")
+ENV: Mapping[str, str] = MappingProxyType({"SYSTEMCTL_FORCE_BUS": "1"})
+"""As root systemctl speaks to systemd's private socket, but only where it sees systemd's process; a task sees its own only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +98,7 @@ SUPERVISOR = Manager(
 def managers() -> tuple[Manager, ...]:
     """Give the managers that run on this machine, in the order in which they are asked."""
     found = []
-    if Path("/run/systemd/system").is_dir() and Path(SYSTEMD.program).exists():
+    if Path("/run/systemd/system").is_dir() and Path(SYSTEMD.program).exists() and SYSTEM_BUS.exists():
         found.append(SYSTEMD)
     if Path("/etc/service").is_dir() and Path(RUNIT.program).exists():
         found.append(RUNIT)

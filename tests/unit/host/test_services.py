@@ -1,9 +1,11 @@
 """Services are asked for at the machine's own manager; none is ever a child of a task."""
 
+import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +57,28 @@ def test_unit_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "door": False,
         "x": False,
     }
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("action", "result", "call", "status"),
+    [
+        ("restart", "done", "RestartUnit", 0),
+        ("start", "done", "StartUnit", 0),
+        ("stop", "failed", "StopUnit", 1),
+        ("reload", "done", "ReloadUnit", 0),
+    ],
+)
+def test_systemd_is_asked_over_its_bus(action: str, result: str, call: str, status: int) -> None:
+    """The machine's systemctl, as the task, asks whoever has systemd's name at the fixed address, and waits for the job."""
+    needed = ("/usr/bin/dbus-daemon", "/usr/bin/systemctl", "/usr/bin/setpriv")
+    if os.geteuid() != 0 or not all(Path(path).exists() for path in needed):
+        pytest.skip("needs root, dbus-daemon and systemctl")
+    argv = [sys.executable, "-m", "tests.unit.host.systemd_peer", action, result]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[3])
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["calls"], found["status"]) == ([[call, "elevate-demo.service", "replace"]], status), found
 
 
 @pytest.fixture
