@@ -94,19 +94,20 @@ class Stage:
     """
 
     def __init__(self, rules: str) -> None:
-        self._stack = ExitStack()
-        self.folder = Path(tempfile.mkdtemp(prefix="elevate-stage-", dir="/var/lib"))
-        self._stack.callback(shutil.rmtree, self.folder)
-        self.folder.chmod(0o755)
-        self._make_private()
-        self.python = interpreter()
-        self.user = self._make_user()
-        self._install()
-        self.elevate = str(self.folder / "usr/local/bin/elevate")
-        self.home = Home(self.folder / "var/lib/elevate")
-        self.set_rules(rules)
-        self._enrol()
         self.daemon: subprocess.Popen[str] | None = None
+        self.folder = Path(tempfile.mkdtemp(prefix="elevate-stage-", dir="/var/lib"))
+        self.python = interpreter()
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, self.folder)
+            self.folder.chmod(0o755)
+            self._make_private()
+            self.user = self._make_user()
+            self._install()
+            self.elevate = str(self.folder / "usr/local/bin/elevate")
+            self.home = Home(self.folder / "var/lib/elevate")
+            self.set_rules(rules)
+            self._enrol()
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +200,8 @@ class Stage:
         etc = self.folder / "etc-of-its-own"
         etc.mkdir()
         _run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(etc))
-        _run("cp", "-a", "/etc/.", str(etc))
+        # Not the locks of whoever adds a user just now.
+        _run("/bin/sh", "-c", 'tar -C /etc --exclude="./*.lock" -cf - . 2>&- | tar -C "$0" -xpf -', str(etc))
         _run("mount", "--move", str(etc), "/etc")
         _run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
         SOCKET.parent.mkdir(mode=0o755)
@@ -219,8 +221,8 @@ class Stage:
         shutil.copytree(ROOT / "elevate", code / "elevate", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(ROOT / "policies", code / "elevate/_shipped/policies")
         _run(self.python, "-m", "compileall", "-q", str(code))
-        paths = [str(code), str(Path(typer.__file__).resolve().parents[1])]
-        _run(self.python, "-I", "-S", "-c", MAIN.format(paths=paths), "install-service", "--root", str(self.folder))
+        self.packages = [str(code), str(Path(typer.__file__).resolve().parents[1])]
+        _run(self.python, "-I", "-S", "-c", MAIN.format(paths=self.packages), "install-service", "--root", str(self.folder))
 
     def _enrol(self) -> None:
         settings = self.home.settings
