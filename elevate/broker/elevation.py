@@ -159,7 +159,7 @@ def _ask_person(parts: Parts, agreement: Agreement, journal: Journal, terms: Ter
     offer = parts.hello.offer(user)
     challenge = agreement.nonce + request_digest(agreement)
     with parts.turns.take(user, terms.cancel):
-        journal.to(State.PROMPTING, entries.prompting(agreement) | asked_of(agreement, parts.clock.read()))
+        journal.ahead(State.PROMPTING, entries.prompting(agreement) | asked_of(agreement, parts.clock.read()))
         view = prompt_view(agreement, offer, emulated=parts.host.emulated)
         try:
             assertion = terms.prompter().ask(view, user, challenge, cancel=terms.cancel)

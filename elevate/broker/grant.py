@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, Self
 
 from elevate.audit import body
@@ -71,6 +72,7 @@ class Grant:
     _ending: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _running: Running | None = field(default=None, repr=False)
     _receipt: Mapping[str, Json] | None = field(default=None, repr=False)
+    _unrecorded: StoreError | None = field(default=None, repr=False)
     _cancelled: int = 0
     _alarms: int = 0
 
@@ -136,7 +138,7 @@ class Grant:
                 # A policy that came into force meanwhile: the log may have it before the redemption.
                 self._check_policy()
                 running = self._running = by or start(self._what(), window, on_progress)
-                self.journal.to(State.RUNNING, entries.running(running.pid, self.identity))
+                self._record_start(running, begun=by is None and not isinstance(running, StepsRunning))
             except BaseException as error:
                 self._end_unstarted(redeem_id, running, error)
                 if isinstance(error, ElevateError) or not isinstance(error, Exception):
@@ -148,6 +150,14 @@ class Grant:
             running.go()
         return running
 
+    def _record_start(self, running: Running, *, begun: bool) -> None:
+        entry = entries.running(running.pid, self.identity)
+        if begun:
+            # It runs already. INVARIANT: no log, no right; what can't be recorded does not go on.
+            self.journal.ahead(State.RUNNING, entry, failed=partial(running.cancel, signal.SIGKILL))
+        else:
+            self.journal.to(State.RUNNING, entry)
+
     def finish(self, running: Running, captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:
         """Wait for the end of the whole tree, write how it ended, and destroy what is left of the grant.
 
@@ -157,6 +167,7 @@ class Grant:
         with self._ending:
             if self._receipt is None:
                 self._gone()
+                self._check_recorded()
                 self._receipt = self._write_end(running, ended)
         return Outcome(
             exit_status=ended.exit_status,
@@ -248,6 +259,18 @@ class Grant:
     def _started(self, running: Running | None) -> bool:
         """Say whether an earlier call has started the task."""
         return running is None and self._running is not None
+
+    def _check_recorded(self) -> None:
+        """See that the start is in the log; where it is not, the task was ended, and the token is burnt."""
+        try:
+            self.journal.settle()
+        except StoreError as error:
+            self._unrecorded = error
+            # Where this can't be written either, the broker's next start says it.
+            with contextlib.suppress(ElevateError):
+                self.journal.to(State.OUTCOME_UNKNOWN, entries.failed(error))
+        if self._unrecorded is not None:
+            raise self._unrecorded
 
     def _wait(self, running: Running) -> Ended:
         try:

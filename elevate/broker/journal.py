@@ -1,7 +1,9 @@
 """One request's way through the ledger: each step one synced commit with its entry, told to whoever listens."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 
 from elevate.broker import entries
@@ -41,6 +43,8 @@ class Journal:
         self._store = store
         self._clock = clock
         self._listener = listener
+        self._pending: Future[Stepped] | None = None
+        self._settling = threading.Lock()
         self.record = record
 
     def open(self, body: Mapping[str, Json]) -> None:
@@ -58,20 +62,48 @@ class Journal:
         at: Instant | None = None,
     ) -> Stepped:
         """Take one step; the caller looks at ``won`` where somebody else may have been first."""
+        self.settle()
         entry = Draft(event=after, request=self.record.request, at=at or self._clock.read(), body=body or {})
-        step = Step(
-            request=self.record.request,
-            before=self.record.state,
-            after=after,
-            entry=entry,
-            fields=fields or {},
-            epoch=self.record.epoch,
-        )
-        stepped = self._store.step(step)
+        stepped = self._store.step(self._step(entry, after, fields or {}))
         self.record = stepped.record
         if stepped.won:
             self._tell(after)
         return stepped
+
+    def ahead(self, after: State, body: Mapping[str, Json], failed: Callable[[], None] = lambda: None) -> None:
+        """Take a step that gives no right, and go on while it is committed; the next one, or `settle`, waits for it.
+
+        Args:
+            after: The state.
+            body: Of its entry.
+            failed: Called, by a thread of the store's, where it could not be written.
+        """
+        self.settle()
+        entry = Draft(event=after, request=self.record.request, at=self._clock.read(), body=body)
+        self._pending = self._store.submit(self._step(entry, after, {}))
+        self._pending.add_done_callback(lambda done: failed() if done.exception() else None)
+        self._tell(after)
+
+    def settle(self) -> None:
+        """Wait until the step that was taken ahead is committed.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        with self._settling:
+            pending, self._pending = self._pending, None
+            if pending is not None:
+                self.record = pending.result().record
+
+    def _step(self, entry: Draft, after: State, fields: Mapping[str, Json]) -> Step:
+        return Step(
+            request=self.record.request,
+            before=self.record.state,
+            after=after,
+            entry=entry,
+            fields=fields,
+            epoch=self.record.epoch,
+        )
 
     def _tell(self, state: State) -> None:
         # Whoever listens can't change the story by failing.
@@ -94,6 +126,11 @@ class Journal:
         self._store.append(Draft(event=event, request=self.record.request, at=self._clock.read(), body=body))
 
     def refresh(self) -> Record:
-        """Read the row again."""
+        """Read the row again.
+
+        Raises:
+            StoreError: As `settle`.
+        """
+        self.settle()
         self.record = self._store.record(self.record.request) or replace(self.record, state=State.FAILED)
         return self.record

@@ -3,6 +3,7 @@
 import ast
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,6 +75,13 @@ class _Failing:
             raise StoreUnwritableError("the disk is full")
         return self.inner.step(step)
 
+    def submit(self, step: Step) -> "Future[Stepped]":
+        if step.after is not self.state:
+            return self.inner.submit(step)
+        refused: Future[Stepped] = Future()
+        refused.set_exception(StoreUnwritableError("the disk is full"))
+        return refused
+
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
 
@@ -95,6 +103,11 @@ def _ask_with_failing_store(broker: Broker, state: State) -> list[str]:
 def test_41_no_token_where_its_entry_can_not_be_written(broker: Broker) -> None:
     """The disk is full at issue: no token."""
     assert _ask_with_failing_store(broker, State.ISSUED) == ["requested", "prompting", "failed"]
+
+
+def test_41_no_token_where_the_prompt_can_not_be_written(broker: Broker) -> None:
+    """The disk is full at the prompt, which is written while the person answers: no token."""
+    assert _ask_with_failing_store(broker, State.PROMPTING) == ["requested", "prompting", "failed"]
 
 
 def test_41_no_start_where_the_redemption_can_not_be_written(broker: Broker) -> None:
