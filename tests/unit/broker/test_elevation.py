@@ -293,6 +293,7 @@ def test_the_winner_can_ask_again_what_became_of_it(broker: Broker) -> None:
     with pytest.raises(TokenSpentError, match="did not redeem"):
         broker.became(grant.request, "", _me(broker))
     running = grant.start("ef" * 16, grant.agreement.requester.process)
+    grant.journal.settle()
     assert broker.became(grant.request, "ef" * 16, _me(broker))["state"] == "running"
     grant.finish(running)
     again = broker.became(grant.request, "ef" * 16, _me(broker))
