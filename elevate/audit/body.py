@@ -51,28 +51,34 @@ PUBLIC: Mapping[str, frozenset[str]] = {
 """Members of each part that no person can be guessed from."""
 
 
-def actor(requester: Requester, *, session: str = "") -> Body:
-    """Say who asked.
+def actor(requester: Requester, *, session: str = "", brief: bool = False) -> Body:
+    """Say who acts.
 
     Args:
         requester: Kernel facts.
         session: Session id, where there is one.
+        brief: Leave out what the first entry of the same request has said; what is not known, too.
     """
     process = requester.process
+    members: Body = {
+        "user": requester.user,
+        "uid": process.uid,
+        "sid": requester.sid,
+        "audit_uid": requester.audit_uid,
+        "pid": process.pid,
+        "start_time": process.start_time,
+        "boot": process.boot_id,
+        "executable": requester.executable,
+        "executable_sha256": requester.executable_sha256,
+    }
+    if brief:
+        return {"actor": {name: value for name, value in members.items() if value != ""}}
     return {
         "actor": {
-            "user": requester.user,
-            "uid": process.uid,
-            "sid": requester.sid,
+            **members,
             "integrity": MEDIUM_INTEGRITY,
             "machine": requester.machine,
             "session": session,
-            "audit_uid": requester.audit_uid,
-            "pid": process.pid,
-            "start_time": process.start_time,
-            "boot": process.boot_id,
-            "executable": requester.executable,
-            "executable_sha256": requester.executable_sha256,
             "service": requester.service,
             "remote": requester.remote,
             "chain": list(requester.chain),

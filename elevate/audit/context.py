@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from elevate.audit.entry import Entry
 from elevate.canonical import Json
+from elevate.lifecycle import State
 
 MAX_REQUESTS = 10_000
+_ASKS = frozenset({State.REQUESTED.value, State.ISSUED.value})
+"""Whoever acts in these is whose request it is; in the others somebody else may act."""
 
 Look = Callable[[str], Iterable[Entry]]
 """Gives the entries of a request, opened."""
@@ -27,16 +30,28 @@ class Context:
         """Take in an entry; give all that its request has said up to it."""
         if not entry.request:
             return entry.body
+        known = self._of(entry)
+        asker = known.get("actor")
+        _merge(known, entry.body)
+        if asker is None or entry.event in _ASKS:
+            return known
+        shown = dict(known)
+        known["actor"] = asker
+        return shown
+
+    def before(self, entry: Entry) -> Mapping[str, Json]:
+        """Give what an entry's request had said before it, where nothing of it was taken in yet."""
+        return dict(self._of(entry))
+
+    def _of(self, entry: Entry) -> dict[str, Json]:
         if entry.request not in self._known:
             self._known[entry.request] = {}
             for earlier in self._look(entry.request):
                 if earlier.seq < entry.seq:
-                    _merge(self._known[entry.request], earlier.body)
+                    self.feed(earlier)
             if len(self._known) > MAX_REQUESTS:
                 self._known.popitem(last=False)
-        known = self._known[entry.request]
-        _merge(known, entry.body)
-        return known
+        return self._known[entry.request]
 
 
 def _merge(known: dict[str, Json], body: Mapping[str, Json]) -> None:

@@ -122,7 +122,7 @@ def told(reader: LedgerReader, page: Page, span: Span, whose: Whose | None, *, c
     for one in page.found:
         shown = entry_json(one.entry, one.hash) | ({"user": one.user} if one.user else {})
         if context and not one.first and one.entry.request not in met:
-            before = dict(known.feed(one.entry))
+            before = dict(known.before(one.entry))
             size += one.size_bytes + len(canonical.encode(before))
             if entries and size > MAX_BYTES:
                 return entries, span.again(one.entry.seq)

@@ -159,7 +159,7 @@ class Broker(Reading):
             except BaseException:
                 self._opened.forget(request)
                 if self.patience.refused(uid):
-                    self._note("requests-limited", {"actor": {"uid": uid}})
+                    self._note("requests-limited", body.actor(ask.requester, brief=True))
                 raise
             self._opened.granted(request, uid, terms.cancel, grant)
         return grant
@@ -220,7 +220,7 @@ class Broker(Reading):
         opened = self._opened.find(request)
         if opened is None or not concerns(requester, opened.uid):
             raise TaskInvalidError("no open request of yours has this id", hint="see: elevate audit tail")
-        opened.stop()
+        opened.stop(body.actor(requester, brief=True))
         if opened.grant is not None:
             opened.grant.release()
 

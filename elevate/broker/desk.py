@@ -43,13 +43,14 @@ class HelperRun:
     """A task that a helper carries out: an `elevate.ports.Running` that ends with its report.
 
     Args:
-        pid: Of the helper.
+        facts: Of the helper.
         audience: Whom the token is for.
         clock: To say how long it took.
     """
 
-    def __init__(self, pid: int, audience: str, clock: Clock) -> None:
-        self.pid = pid
+    def __init__(self, facts: ProcessFacts, audience: str, clock: Clock) -> None:
+        self.pid = facts.process.pid
+        self.actor = entries.looked_at(facts)
         self.audience = audience
         self.stdout = self.stderr = self.terminal = -1
         self._clock = clock
@@ -171,19 +172,19 @@ class Desk:
         """
         grant = next((one for one in self._opened.grants() if _is_token(one, token)), None)
         if grant is None:
-            raise self._gone(token, redeem_id)
+            raise self._gone(token, redeem_id, facts)
         helper = helper_of(self._parts, grant.agreement.host)
         if helper is None or not helper.is_process(facts):
             who = f"uid {facts.process.uid}, {facts.executable}"
             refusal = TokenError("the token is not good here", detail=f"presented by {who}: not {grant.agreement.host}")
-            self._note(grant.journal.record, "token-refused", entries.failed(refusal))
+            self._note(grant.journal.record, "token-refused", entries.failed(refusal) | entries.looked_at(facts))
             raise refusal
-        run = HelperRun(facts.process.pid, helper.audience, self._parts.clock)
+        run = HelperRun(facts, helper.audience, self._parts.clock)
         grant.start(redeem_id, facts.process, by=run)
         threading.Thread(target=_await, args=(grant, run), name="helper", daemon=True).start()
         return Redeemed(grant, run)
 
-    def _gone(self, token: str, redeem_id: str) -> TokenError:
+    def _gone(self, token: str, redeem_id: str, facts: ProcessFacts) -> TokenError:
         """Say why a token that is of no open request is refused; one that is authentic and comes again is an alarm."""
         try:
             claims = self._authentic(token)
@@ -196,7 +197,7 @@ class Desk:
             return TokenExpiredError("the token has expired")
         if record.state is State.REVOKED:
             return TokenRevokedError("the token was taken back")
-        self._note(record, "second-use", entries.used(record.jti, redeem_id[:64]))
+        self._note(record, "second-use", entries.used(record.jti, redeem_id[:64], entries.looked_at(facts)))
         return TokenSpentError("the token was used before")
 
     def _authentic(self, token: str) -> Claims:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from elevate import canonical
+from elevate.audit import body
+from elevate.audit.body import Body
 from elevate.broker import entries
+from elevate.broker.cancel import Cancellation
 from elevate.broker.deciding import asked_of, decide
 from elevate.broker.grant import Grant
 from elevate.broker.issuing import issue
@@ -98,7 +101,7 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
         gesture = _prove(parts, agreement, journal, terms)
         return issue(parts, agreement, gesture, inspection, journal)
     except ElevateError as error:
-        _give_up(journal, inspection, error)
+        _give_up(journal, inspection, error, _ender(error, ask, terms))
         raise
     except Exception as error:
         # SECURITY: whatever went wrong, the answer is no, and the log has it.
@@ -110,6 +113,14 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
         raise
 
 
+def _ender(error: ElevateError, ask: Ask, terms: Terms) -> Body:
+    """Say who ended a request before its time: whoever cancelled it, or the person who left or said no."""
+    if not isinstance(error, CancelledError | DeclinedError):
+        return {}
+    by = terms.cancel.by if isinstance(terms.cancel, Cancellation) else {}
+    return by or body.actor(ask.requester, brief=True)
+
+
 def _check_length(task: Task) -> None:
     # INVARIANT: no log, no right. What the log can't hold whole is refused before anybody is asked.
     added = sum(len(canonical.encode(dict(step.params).get("env"))) for step in task.steps or (task,))
@@ -118,10 +129,10 @@ def _check_length(task: Task) -> None:
         raise TaskInvalidError("the command is too long to be recorded whole", hint=hint)
 
 
-def _give_up(journal: Journal, inspection: Inspection | None, error: ElevateError) -> None:
+def _give_up(journal: Journal, inspection: Inspection | None, error: ElevateError, by: Body | None = None) -> None:
     if inspection is not None:
         inspection.close()
-    journal.fail(error)
+    journal.fail(error, by)
 
 
 def _journal(parts: Parts, ask: Ask, terms: Terms) -> Journal:

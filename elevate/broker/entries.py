@@ -5,6 +5,7 @@ from elevate.audit import body
 from elevate.audit.body import Body
 from elevate.canonical import Json
 from elevate.errors import ElevateError
+from elevate.host.processes import ProcessFacts
 from elevate.model import (
     AdminIdentity,
     Agreement,
@@ -54,9 +55,34 @@ def issued(
     )
 
 
-def used(jti: str, redeem_id: str) -> Body:
-    """Which token was used, by which call."""
-    return {"token": {"jti": jti, "redeem_id": redeem_id}}
+def used(jti: str, redeem_id: str, by: Body) -> Body:
+    """Which token was used, by which call, and by whom."""
+    use: Body = {"token": {"jti": jti, "redeem_id": redeem_id}}
+    return use | by
+
+
+def presenter(process: ProcessIdentity, requester: Requester) -> Body:
+    """Who presents a token: the process that asked, as it was known then, or another one."""
+    if process == requester.process:
+        return body.actor(requester, brief=True)
+    return {"actor": {"uid": process.uid, "pid": process.pid, "start_time": process.start_time, "boot": process.boot_id}}
+
+
+def looked_at(facts: ProcessFacts) -> Body:
+    """Which process acts, from kernel facts alone."""
+    other = Requester(
+        user="",
+        sid="",
+        groups=(),
+        machine="",
+        process=facts.process,
+        executable=facts.executable,
+        chain=facts.chain,
+        remote=facts.remote,
+        audit_uid=facts.audit_uid,
+        executable_sha256=facts.executable_sha256,
+    )
+    return body.actor(other, brief=True)
 
 
 def running(pid: int, identity: AdminIdentity) -> Body:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Protocol, Self
 
 from elevate.audit import body
+from elevate.audit.body import Body
 from elevate.broker import entries
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
@@ -51,9 +52,11 @@ class Carrier(Running, Protocol):
 
     Attributes:
         audience: Whom the token must be for.
+        actor: Who it is, as a part of the entries.
     """
 
     audience: str
+    actor: Body
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class Grant:
     _receipt: Mapping[str, Json] | None = field(default=None, repr=False)
     _unrecorded: StoreError | None = field(default=None, repr=False)
     _cancelled: int = 0
+    _by: Body = field(default_factory=dict, repr=False)
+    _ended_by: Body = field(default_factory=dict, repr=False)
     _alarms: int = 0
 
     @property
@@ -134,6 +139,7 @@ class Grant:
         running: Running | None = None
         with self._lock:
             try:
+                self._by = entries.presenter(presenter, self.agreement.requester) if by is None else by.actor
                 self._redeem(redeem_id, presenter if by is None else None, self.parts.host.name if by is None else by.audience)
                 # A policy that came into force meanwhile: the log may have it before the redemption.
                 self._check_policy()
@@ -178,9 +184,10 @@ class Grant:
             stderr=captured[1],
         )
 
-    def cancel(self, number: int = signal.SIGTERM) -> None:
-        """Ask the running task to end; one that is being started ends at once."""
+    def cancel(self, number: int = signal.SIGTERM, *, by: Body | None = None) -> None:
+        """Ask the running task to end; one that is being started ends at once. ``by`` says in the log who asked for it."""
         self._cancelled = number
+        self._ended_by = by or self._ended_by
         if self._running is not None:
             self._running.cancel(number)
 
@@ -284,7 +291,7 @@ class Grant:
 
     def _write_end(self, running: Running, ended: Ended) -> dict[str, Json]:
         after = State.CLEANUP_FAILED if ended.leftover else State.DESTROYED
-        entry = entries.destroyed(running.pid, self.identity, ended)
+        entry = entries.destroyed(running.pid, self.identity, ended) | self._ended_by
         receipt = receipt_of(self.journal.record, self.agreement, self.identity, ended)
         try:
             self.journal.to(after, entry, {"result": receipt})
@@ -302,7 +309,8 @@ class Grant:
         if self._expired(now):
             self.journal.to(State.EXPIRED, body.reason("token-expired", "not used in time"))
         else:
-            self.journal.to(State.REVOKED, body.reason("token-revoked", "the client left without using it"))
+            left = self._ended_by or body.actor(self.agreement.requester, brief=True)
+            self.journal.to(State.REVOKED, body.reason("token-revoked", "it was left without being used") | left)
 
     def _redeem(self, redeem_id: str, presenter: ProcessIdentity | None, audience: str) -> None:
         now = self.parts.clock.read()
@@ -320,9 +328,11 @@ class Grant:
         except TokenError as error:
             if self._alarms < MAX_ALARMS:
                 self._alarms += 1
-                self.journal.note("token-refused", entries.failed(error))
+                self.journal.note("token-refused", entries.failed(error) | self._by)
             raise
-        stepped = self.journal.to(State.REDEEMED, entries.used(record.jti, redeem_id), {"redeem_id": redeem_id}, at=now)
+        stepped = self.journal.to(
+            State.REDEEMED, entries.used(record.jti, redeem_id, self._by), {"redeem_id": redeem_id}, at=now
+        )
         # INVARIANT: one use. Only the call that changed the row may start anything.
         if not stepped.won:
             self._refuse_second_use(redeem_id)
@@ -359,7 +369,7 @@ class Grant:
             raise TokenRevokedError("the token was taken back")
         if record.redeem_id != redeem_id and self._alarms < MAX_ALARMS:
             self._alarms += 1
-            self.journal.note("second-use", entries.used(record.jti, redeem_id))
+            self.journal.note("second-use", entries.used(record.jti, redeem_id, self._by))
         raise TokenSpentError("the token was used before")
 
     @property

@@ -110,15 +110,15 @@ class Journal:
         with contextlib.suppress(Exception):
             self._listener(self.record.request, state)
 
-    def fail(self, error: ElevateError) -> None:
-        """End a request as its error says; a token that was registered for it is taken back."""
+    def fail(self, error: ElevateError, by: Mapping[str, Json] | None = None) -> None:
+        """End a request as its error says; a token that was registered for it is taken back. ``by`` says who ended it."""
         with contextlib.suppress(StoreError):
             self.refresh()  # what broke off may have done so after its commit
         followers = TRANSITIONS.get(self.record.state, frozenset())
         after = next((state for kind, state in _ENDINGS if isinstance(error, kind)), State.FAILED)
         for state in (after, State.FAILED, State.REVOKED):
             if state in followers:
-                self.to(state, entries.failed(error))
+                self.to(state, entries.failed(error) | dict(by or {}))
                 return
 
     def note(self, event: str, body: Mapping[str, Json]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from elevate.audit.body import Body
 from elevate.broker.cancel import Cancellation
 from elevate.broker.grant import Grant
 from elevate.broker.patience import Patience
@@ -24,12 +25,12 @@ class Opened:
     cancel: Cancel
     grant: Grant | None = None
 
-    def stop(self) -> None:
-        """Tell it to stop wherever it stands; what runs is asked to end."""
+    def stop(self, by: Body | None = None) -> None:
+        """Tell it to stop wherever it stands; what runs is asked to end. ``by`` says in the log who asked for it."""
         if isinstance(self.cancel, Cancellation):
-            self.cancel.cancel()
+            self.cancel.cancel(by)
         if self.grant is not None:
-            self.grant.cancel()
+            self.grant.cancel(by=by)
 
 
 class OpenRequests:

@@ -44,7 +44,7 @@ class Records:
             event=State.REVOKED,
             request=record.request,
             at=self.parts.clock.read(),
-            body=body.reason("token-revoked", f"taken back by {requester.user}"),
+            body=body.reason("token-revoked", "taken back") | body.actor(requester, brief=True),
         )
         step = Step(request=record.request, before=State.ISSUED, after=State.REVOKED, entry=entry)
         stepped = self.parts.store.step(step)

@@ -18,6 +18,7 @@ from elevate.canonical import Json
 from elevate.cli.audit_common import ledger_path
 from elevate.errors import AuditError, NoBrokerError
 from elevate.library import Connection, connect
+from elevate.lifecycle import State
 from elevate.logs import Told
 from elevate.store.proving import ticks
 from elevate.store.reader import LedgerReader
@@ -128,7 +129,8 @@ class BrokerSource:
             for told in page:
                 entry = _entry(told)
                 if "known" in told:
-                    before[entry.request] = replace(entry, seq=-1, body=cast("Mapping[str, Json]", told["known"]))
+                    body = cast("Mapping[str, Json]", told["known"])
+                    before[entry.request] = replace(entry, seq=-1, event=State.REQUESTED, body=body)
                 lines.append((entry, context.feed(entry), str(told["hash"])))
                 before.clear()
             yield lines, after
