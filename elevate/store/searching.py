@@ -121,15 +121,16 @@ class SearchIndex:
             found &= self._bits(term, block)
         return found
 
-    def matches(self, block: int, expected: dict[str, int]) -> bool:
+    def matches(self, block: int, expected: dict[str, int], first_us: int, last_us: int) -> bool:
         """Say whether the index says of a block exactly this."""
+        times = self._connection.execute("SELECT first_us, last_us FROM blocks WHERE block = ?", (block,)).fetchall()
         names = {number: term for term, number in self._terms.items()}
         query = "SELECT term, bits FROM bits WHERE block = ?"
         held = {
             names.get(int(str(term)), ""): int.from_bytes(as_bytes(bits), "big")
             for term, bits in self._connection.execute(query, (block,))
         }
-        return held == expected
+        return held == expected and times == [(first_us, last_us)]
 
     def _bits(self, term: str, block: int) -> int:
         query = "SELECT bits FROM bits WHERE term = ? AND block = ?"
@@ -204,7 +205,7 @@ def index_agrees(reader: LedgerReader) -> bool:
         return True
     index = SearchIndex(reader)
     try:
-        return all(index.matches(block, bits_of(reader, block)[0]) for block in range(index.blocks))
+        return all(index.matches(block, *bits_of(reader, block)) for block in range(index.blocks))
     finally:
         index.close()
 

@@ -15,7 +15,7 @@ from elevate.store import SqliteStore
 from elevate.store.checking import Plan
 from elevate.testing import SeededEntropy
 from tests.biglog import make_log
-from tests.ledgers import draft, issue, redeem, request_id, row
+from tests.ledgers import draft
 
 SIZE = 1900
 
@@ -272,37 +272,6 @@ def test_verification_goes_on_where_it_ended(path: Path) -> None:
     change(path, "DELETE FROM entries WHERE seq = 700")
     assert verify(path, since=1000).outcome is Outcome.INCOMPLETE
     assert named(verify(path)) == (700, Tampering.DELETED)
-
-
-def test_41_no_false_alarm_after_a_crash_at_any_byte(tmp_path: Path) -> None:
-    """The write-ahead log cut at any offset: what is left is a whole log, and it goes on."""
-    store = SqliteStore(tmp_path / "ledger.sqlite", entropy=SeededEntropy())
-    for number in range(3):
-        store.open_request(row(request_id(number)), draft("requested", request_id(number)))
-        store.step(issue(request_id(number)))
-    store.step(redeem(request_id(0)))
-    copies = {end: (tmp_path / f"ledger.sqlite{end}").read_bytes() for end in ("", "-wal", "-key")}
-    used = len(copies["-wal"].rstrip(b"\0"))
-    sizes = set()
-    for cut_at in [*range(0, used, 1021), used - 1, used]:
-        sizes.add(crashed(tmp_path / f"crash-{cut_at}", copies, cut_at))
-    store.close()
-    assert sizes == set(range(8))
-
-
-def crashed(folder: Path, copies: dict[str, bytes], cut_at: int) -> int:
-    """Open what a crash left, verify it, and give the size it had."""
-    folder.mkdir(mode=0o700)
-    for end, data in copies.items():
-        place = folder / f"ledger.sqlite{end}"
-        place.write_bytes(data[:cut_at] if end == "-wal" else data)
-        place.chmod(0o600)
-    store = SqliteStore(folder / "ledger.sqlite", entropy=SeededEntropy(9))
-    size = store.head()[0]
-    store.append(draft("after"))
-    store.close()
-    assert verify(folder / "ledger.sqlite").outcome is Outcome.INCOMPLETE
-    return size
 
 
 def test_no_false_alarm_after_a_clock_step(tmp_path: Path) -> None:
