@@ -29,7 +29,8 @@ CAPABILITIES = (
 )
 """Names without ``CAP_``, at the index that is their number."""
 
-_FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_MARK_ADD, _FAN_MARK_MOUNT, _FAN_CLOSE_WRITE = 1, 2, 1, 0x10, 8
+FAN_MARK_MOUNT, FAN_MARK_FILESYSTEM, FAN_CLOSE_WRITE, FAN_REPORT_NAMES = 0x10, 0x100, 8, 0x1E00
+_FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_MARK_ADD = 1, 2, 1
 _AT_FDCWD, _AT_EMPTY_PATH, _STATX_BTIME = -100, 0x1000, 0x800
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -111,16 +112,23 @@ def last_capability() -> int:
         return int(file.read())
 
 
-def fanotify_init() -> int:
-    """Give a descriptor on which the kernel tells what happens on marked mounts."""
-    fd: int = _libc.fanotify_init(_FAN_CLOEXEC | _FAN_NONBLOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_LARGEFILE)
+def fanotify_init(reporting: int = 0) -> int:
+    """Give a descriptor on which the kernel tells what happens on marked mounts, or, `FAN_REPORT_NAMES`, file systems."""
+    fd: int = _libc.fanotify_init(_FAN_CLOEXEC | _FAN_NONBLOCK | reporting, os.O_RDONLY | os.O_CLOEXEC | os.O_LARGEFILE)
     _checked(min(fd, 0))
     return fd
 
 
-def fanotify_mark(fd: int, place: str) -> None:
-    """Watch a mount for files that are closed after writing."""
-    _checked(_libc.fanotify_mark(fd, _FAN_MARK_ADD | _FAN_MARK_MOUNT, _FAN_CLOSE_WRITE, _AT_FDCWD, os.fsencode(place)))
+def fanotify_mark(fd: int, place: str, what: int, mask: int) -> None:
+    """Watch the mount or the file system at a place."""
+    _checked(_libc.fanotify_mark(fd, _FAN_MARK_ADD | what, mask, _AT_FDCWD, os.fsencode(place)))
+
+
+def open_by_handle(root: int, handle: bytes) -> int:
+    """Open a file for looking at by its handle, on the file system of an open folder."""
+    fd: int = _libc.open_by_handle_at(ctypes.c_int(root), handle, ctypes.c_int(os.O_PATH | os.O_CLOEXEC))
+    _checked(min(fd, 0))
+    return fd
 
 
 def born_ns(fd: int) -> int:

@@ -171,8 +171,7 @@ class LinuxHost:
     def _written(self, inspection: LinuxInspection, report: Report) -> tuple[tuple[Written, ...], tuple[str, ...]]:
         if inspection.target is not None and not inspection.closed:
             return _written_file(inspection.target, inspection.task), (inspection.target.path or "/",)
-        changes = [(path, "created" if made else "changed") for path, made in report.written]
-        return snapshot.describe(changes), ("/",) if report.watched else ()
+        return snapshot.describe(report.written), (report.watched,) if report.watched else ()
 
     def _identity(self, account: Account) -> AdminIdentity:
         return AdminIdentity(name=account.name, sid=f"{account.uid}@{self.name}", uid=account.uid, home=account.home)

@@ -111,7 +111,8 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
     if cgroup is not None:
         # The kernel gives the process's number as the broker knows it.
         number = wire.CREDENTIALS.pack(ahead.pid, 0, 0)
-        channel.sendmsg([wire.BORN], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)])
+        with contextlib.suppress(BrokenPipeError):  # nobody waits any more: the next read sees that
+            channel.sendmsg([wire.BORN], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)])
     wake = wake_on_child()
     received = receive(channel)
     if received is None:

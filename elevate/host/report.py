@@ -10,7 +10,10 @@ from elevate.host import cgroups, wire
 
 MAX_WRITTEN_BYTES = 32 * 2**20
 _FD = struct.Struct("=i")
-_INCOMPLETE = b"!"
+_CHANGES = {b"cr": "created", b"ch": "changed", b"re": "removed"}
+ALL = "/"
+WRITES = "/ (not what was removed, moved or given to others)"
+_REACH = {b"": ALL, b"?": WRITES, b"!": ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +24,8 @@ class Report:
         exit_status: 0 to 255; None where a signal ended the first process.
         signal: Its number; None where it exited.
         leftover: Processes that could not be ended; at least 1 where the launcher itself was killed.
-        written: Files that were written, with whether they were made then; in path order.
-        watched: Whether ``written`` is all.
+        written: Paths, each with ``created``, ``changed`` or ``removed``; in path order.
+        watched: How far ``written`` is all: empty, `WRITES` or `ALL`.
     """
 
     exit_status: int | None
@@ -30,8 +33,8 @@ class Report:
     timed_out: bool
     leftover: int
     duration_ms: int = 0
-    written: tuple[tuple[str, bool], ...] = ()
-    watched: bool = False
+    written: tuple[tuple[str, str], ...] = ()
+    watched: str = ""
 
 
 def receive(channel: socket.socket, size: int) -> tuple[bytes, int, int]:
@@ -81,11 +84,11 @@ def read_report(channel: socket.socket, cgroup: str) -> Report:
     )
 
 
-def _written(listed: int) -> tuple[tuple[tuple[str, bool], ...], bool]:
+def _written(listed: int) -> tuple[tuple[tuple[str, str], ...], str]:
     if listed < 0:
-        return (), False
+        return (), ""
     try:
         *parts, last = os.pread(listed, MAX_WRITTEN_BYTES, 0).split(b"\0")
     finally:
         os.close(listed)
-    return tuple((os.fsdecode(part[1:]), part.startswith(b"C")) for part in parts), last != _INCOMPLETE
+    return tuple((os.fsdecode(part[2:]), _CHANGES[part[:2]]) for part in parts), _REACH[last]

@@ -51,18 +51,24 @@ def compare(before: Snapshot, after: Snapshot) -> tuple[Written, ...]:
 
 
 def describe(changes: Iterable[tuple[str, str]]) -> tuple[Written, ...]:
-    """Give paths and changes that are known already, with size and hash of what is there now; what is no file has none."""
+    """Give paths and changes that are known already, with size and hash of what is there now; what is no file has none.
+
+    What was removed and is there again was changed.
+    """
     budget = MAX_HASHED_BYTES
     written: list[Written] = []
     for path, change in changes:
         try:
             found = os.stat(path, follow_symlinks=False)
         except OSError:
+            if change == "removed":
+                written.append(Written(path=_text(path), change=change))
             continue
         size = found.st_size if stat.S_ISREG(found.st_mode) else 0
         budget -= size
         sha256 = _hash(path) if stat.S_ISREG(found.st_mode) and budget >= 0 else ""
-        written.append(Written(path=_text(path), change=change, sha256=sha256, size=size))
+        change_now = "changed" if change == "removed" else change
+        written.append(Written(path=_text(path), change=change_now, sha256=sha256, size=size))
     return tuple(written)
 
 

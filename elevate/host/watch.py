@@ -46,7 +46,8 @@ class Watch:
         poll.register(self.channel, select.POLLIN)
         poll.register(self.wake, select.POLLIN)
         if self.writes:
-            poll.register(self.writes.fd, select.POLLIN)
+            for fd in self.writes.fds:
+                poll.register(fd, select.POLLIN)
         while self.status is None and not self._over():
             ready = [fd for fd, _ in poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000 + 1)]
             if self.writes:

@@ -2,7 +2,8 @@
 
 fanotify marks the mounts of the task's namespace, so nobody else's writes are seen and none of the task's is missed, whatever
 process of its tree made it. A file is kept open until the end, and only then named: so what was written beside its place and
-then renamed has its final name, and what was deleted again is left out. Deletions themselves are not told.
+then renamed has its final name, and what was deleted again is left out. Names that were made, moved or removed, and files whose
+owner or mode was changed, come from `elevate.host.names`.
 
 Standard library only: the launcher program imports this.
 """
@@ -12,6 +13,7 @@ import os
 import struct
 
 from elevate.host import kernel
+from elevate.host.names import Names
 
 MAX_KEPT = 400
 MAX_PATHS = 5_000
@@ -48,29 +50,57 @@ class Writes:
         self.complete = True
         self._kept: dict[tuple[int, int], int] = {}
         self._named: dict[bytes, bool] = {}
-        self.fd = kernel.fanotify_init()
-        for place in _places():
+        self._fd = kernel.fanotify_init()
+        places = _places()
+        for place in places:
             # A file system that can't be watched is left out, and the report says so.
             try:
-                kernel.fanotify_mark(self.fd, place)
+                kernel.fanotify_mark(self._fd, place, kernel.FAN_MARK_MOUNT, kernel.FAN_CLOSE_WRITE)
             except OSError:
                 self.complete = False
+        self._names = _names(places)
+        self.fds = [self._fd] if self._names is None else [self._fd, self._names.fd]
 
     def read(self) -> None:
         """Take what the kernel has told so far."""
+        if self._names:
+            self._names.read()
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(self.fd, _BUFFER):
+            while data := os.read(self._fd, _BUFFER):
                 self._take(data)
 
     def end(self) -> bytes:
-        """Give the paths: ``C`` (created) or ``M`` (changed) before each, NUL after; a last ``!`` where not all are there."""
+        """Give the paths, each after the first letter of its change and before a NUL.
+
+        A last ``!`` says that not all are there, ``?`` that only what was removed, moved or given to others may be missing.
+        """
         self.read()
         for fd in self._kept.values():
             self._name(fd)
         self._kept.clear()
         # The descriptor goes with the process: closing it waits for the kernel's grace period, 8 ms and more.
-        parts = [(b"C" if created else b"M") + path + b"\0" for path, created in sorted(self._named.items())]
-        return b"".join(parts) + (b"" if self.complete else b"!")
+        changes = {path: "created" if created else "changed" for path, created in self._named.items()}
+        changes |= self._of_names()
+        parts = [change[:2].encode() + path + b"\0" for path, change in sorted(changes.items())[:MAX_PATHS]]
+        named = self._names is not None and self._names.complete and len(changes) <= MAX_PATHS
+        return b"".join(parts) + (b"!" if not self.complete else b"" if named else b"?")
+
+    def _of_names(self) -> dict[bytes, str]:
+        """Give the changes of names that no written file has told already."""
+        found = self._names.end().items() if self._names else ()
+        told = [(path, change) for path, change in found if path not in self._named]
+        return {path: self._came(path) if change == "moved" else change for path, change in told}
+
+    def _came(self, path: bytes) -> str:
+        """Say whether what came to a name is new; what it came over is not told."""
+        try:
+            fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return "changed"
+        try:
+            return "created" if kernel.born_ns(fd) >= self.began_ns else "changed"
+        finally:
+            os.close(fd)
 
     def _take(self, data: bytes) -> None:
         place = 0
@@ -99,6 +129,13 @@ class Writes:
             else:
                 self.complete = False
         os.close(fd)
+
+
+def _names(places: list[str]) -> Names | None:
+    try:
+        return Names(places)
+    except OSError:
+        return None
 
 
 def _now_ns() -> int:

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from elevate.host import writes
-from elevate.host.report import _written
+from elevate.host.report import ALL, WRITES, _written
 from elevate.model import Written
 from elevate.tasks import Task
 from tests.unit.host.acting import Linux
@@ -29,7 +31,7 @@ def written(linux: Linux, script: str) -> tuple[Written, ...]:
     ended = linux.demanding(identity="root").sh(script).ended
     if not ended.watched:
         pytest.skip("this kernel can't watch mounts")
-    assert ended.watched == ("/",)
+    assert ended.watched[0] in {ALL, WRITES}
     return ended.written
 
 
@@ -88,6 +90,92 @@ def test_unprivileged_account(linux: Linux, place: Path) -> None:
 def test_broken_list_is_bounded() -> None:
     """More paths than the bound are left out, and the list says that it is not all."""
     fd = os.memfd_create("list")
-    os.write(fd, b"C/a\0M/b\0!")
-    assert _written(fd) == ((("/a", True), ("/b", False)), False)
-    assert _written(-1) == ((), False)
+    os.write(fd, b"cr/a\0ch/b\0re/c\0!")
+    assert _written(fd) == ((("/a", "created"), ("/b", "changed"), ("/c", "removed")), "")
+    assert _written(-1) == ((), "")
+
+
+def names(linux: Linux, script: str) -> dict[str, str]:
+    """Give what the receipt of a root task says of names: path to change."""
+    ended = linux.demanding(identity="root").sh(script).ended
+    if ended.watched != (ALL,):
+        pytest.skip("this kernel can't tell names on this file system")
+    return {item.path: item.change for item in ended.written}
+
+
+def test_removed_and_moved(linux: Linux, place: Path) -> None:
+    """What was there before and is gone is listed, under its old name; what came and went is not."""
+    for name in ("old", "gone", "target"):
+        (place / name).write_text("1")
+    found = names(linux, f"cd {place}; mv old new; rm gone; : > temp; mv temp temp2; rm temp2; mv -f new target")
+    assert found == {f"{place}/old": "removed", f"{place}/gone": "removed", f"{place}/target": "changed"}
+
+
+def test_folders_links_owners_and_modes(linux: Linux, place: Path) -> None:
+    """What no written file shows: folders, both kinds of links, and files given to others."""
+    (place / "file").write_text("1")
+    (place / "mode").write_text("1")
+    found = names(linux, f"cd {place}; mkdir sub; ln -s file soft; ln file hard; chmod u+s mode; mkdir -p a/b; rm -r a")
+    assert found == {f"{place}/{name}": "created" for name in ("sub", "soft", "hard")} | {f"{place}/mode": "changed"}
+    (place / "sub").rmdir()
+
+
+def test_whole_tree_removed(linux: Linux, place: Path) -> None:
+    """A folder with all in it: the folder is listed, and what is in it as far as it was seen in time."""
+    (place / "tree" / "deep").mkdir(parents=True)
+    (place / "tree" / "deep" / "file").write_text("1")
+    found = names(linux, f"rm -r {place}/tree")
+    assert found[f"{place}/tree"] == "removed"
+    assert set(found.values()) == {"removed"}
+    assert set(found) <= {f"{place}/tree", f"{place}/tree/deep", f"{place}/tree/deep/file"}
+
+
+def test_folder_moved_with_what_was_made_in_it(linux: Linux, place: Path) -> None:
+    """Made below one name and moved as a whole: told under its last name."""
+    found = names(linux, f"cd {place}; mkdir one; mkdir one/in; mv one two")
+    assert found == {f"{place}/two": "created", f"{place}/two/in": "created"}
+    (place / "two" / "in").rmdir()
+    (place / "two").rmdir()
+
+
+def test_removed_from_a_namespace_below(linux: Linux, place: Path) -> None:
+    """A process that took a PID namespace of its own is still the task's."""
+    (place / "gone").write_text("1")
+    admin = linux.demanding(identity="root", capabilities=("CAP_SYS_ADMIN",))
+    ended = admin.sh(f"unshare --pid --fork rm {place}/gone").ended
+    if ended.watched != (ALL,):
+        pytest.skip("this kernel can't tell names on this file system")
+    assert [(item.path, item.change) for item in ended.written] == [(f"{place}/gone", "removed")]
+
+
+def test_nobody_elses_removals(linux: Linux, place: Path) -> None:
+    """The file system tells everybody's; those of others are not the task's."""
+    (place / "mine").write_text("1")
+    inspection = linux.host.inspect(Task.run(["sleep", "1000"]), linux.requester)
+    running = linux.begin(inspection)
+    (place / "mine").rename(place / "other")
+    (place / "other").unlink()
+    running.cancel()
+    assert running.wait().written == ()
+    inspection.close()
+    for fd in (running.stdout, running.stderr):
+        os.close(fd)
+
+
+def test_a_kernel_that_tells_no_names(place: Path) -> None:
+    """The receipt says what is missing in it; what was written is told all the same."""
+    code = [sys.executable, "-c", NO_NAMES, str(place)]
+    done = subprocess.run(code, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert done.stdout == f"cr{place}/new|?"
+
+
+NO_NAMES = """
+import sys
+from elevate.host import kernel, writes
+kernel.FAN_REPORT_NAMES = 1 << 30
+watch = writes.Writes()
+with open(sys.argv[1] + "/new", "w") as file:
+    file.write("1")
+found = [part for part in watch.end().decode().split(chr(0)) if not part or sys.argv[1] in part or part in "?!"]
+sys.stdout.write("|".join(found))
+"""
