@@ -16,7 +16,8 @@ from elevate.ports import Running
 from elevate.server import auditing, helping, interface
 from elevate.server.asked import task_of
 from elevate.server.call import Call
-from elevate.server.connection import Connection, close_all, drop
+from elevate.server.closing import close_all
+from elevate.server.connection import Connection
 from elevate.server.interface import Parameters, Request, ServiceError
 from elevate.server.output import forward
 from elevate.server.surface import Grant, Surface
@@ -45,7 +46,7 @@ def run(broker: Surface, connection: Connection, request: Request, fds: list[int
         if not request.oneway:
             connection.send(interface.failure(error, getattr(error, "request", "")))
     finally:
-        drop(fds)
+        connection.drop(fds)
 
 
 def signal(connection: Connection, request: Request) -> None:

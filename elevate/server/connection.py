@@ -1,7 +1,6 @@
 """One client's connection: who it is, what is under way on it, and how it is answered."""
 
 import contextlib
-import os
 import socket
 import struct
 import threading
@@ -13,6 +12,7 @@ from elevate.canonical import Json
 from elevate.errors import BusyError, ProtocolError, TaskInvalidError
 from elevate.ports import Running
 from elevate.server import interface
+from elevate.server.closing import Closing
 from elevate.server.frames import Frames
 from elevate.server.peer import Credentials, Peer, unpack
 from elevate.server.surface import Grant, Redeemed
@@ -39,10 +39,11 @@ class Connection:
         deadline_ns: Monotonic time at which an unfinished frame is too slow; 0 where none is unfinished.
     """
 
-    def __init__(self, sock: socket.socket, peer: Peer) -> None:
+    def __init__(self, sock: socket.socket, peer: Peer, closing: Closing) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SEND_SECONDS, 0))
         self.socket = sock
         self.peer = peer
+        self._closing = closing
         self.frames = Frames()
         self.hangup = Cancellation()
         self.queue: deque[tuple[interface.Request, list[int]]] = deque()
@@ -71,11 +72,13 @@ class Connection:
         if flags & socket.MSG_CTRUNC or len(self._fds) > MAX_FDS:
             raise ProtocolError(f"more than {MAX_FDS} descriptors came at once")
         self.peer.check_sender(sender)
+        if self._fds and self._closing.overdue(self.peer.owner):
+            raise BusyError("descriptors of yours can't be closed", hint="see what keeps them: a slow file system, say")
         calls: list[tuple[interface.Request, list[int]]] = []
         try:
             calls += map(self._call, self.frames.feed(data))
         except ProtocolError:
-            drop(*(fds for _, fds in calls))
+            self.drop(*(fds for _, fds in calls))
             raise
         if not self.frames.unfinished:
             self._drop_fds()
@@ -97,7 +100,7 @@ class Connection:
         return request, taken
 
     def _drop_fds(self) -> None:
-        drop(self._fds)
+        self.drop(self._fds)
         self._fds = []
 
     def enqueue(self, request: interface.Request, fds: list[int]) -> None:
@@ -107,7 +110,7 @@ class Connection:
             BusyError: Too many wait already.
         """
         if len(self.queue) >= MAX_QUEUED:
-            drop(fds)
+            self.drop(fds)
             raise BusyError("too many calls wait on this connection")
         self.queue.append((request, fds))
 
@@ -206,6 +209,10 @@ class Connection:
         for one in carried:
             one.leave()
 
+    def drop(self, *groups: list[int]) -> None:
+        """Close descriptors that came from this client; nobody waits for it."""
+        self._closing.drop(self.peer.owner, *groups)
+
     def close(self) -> None:
         """Close everything, once no call is under way; unused grants are taken back."""
         for grant in self.grants.values():
@@ -213,26 +220,9 @@ class Connection:
             with contextlib.suppress(Exception):
                 grant.release()
         self.grants.clear()
-        drop(*(fds for _, fds in self.queue))
+        self.drop(*(fds for _, fds in self.queue))
         self.queue.clear()
         self._drop_fds()
         self.peer.close()
         self.hangup.close()
         self.socket.close()
-
-
-def close_all(fds: list[int]) -> None:
-    """Close descriptors of our own."""
-    for fd in fds:
-        with contextlib.suppress(OSError):
-            os.close(fd)
-
-
-def drop(*groups: list[int]) -> None:
-    """Close descriptors that came from a client, in a thread of their own.
-
-    SECURITY: closing can take as long as the client likes: a socket that lingers, a file of a FUSE system of its own.
-    """
-    fds = [fd for group in groups for fd in group]
-    if fds:
-        threading.Thread(target=close_all, args=(fds,), name="closing", daemon=True).start()

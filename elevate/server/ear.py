@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from elevate.errors import BusyError, ElevateError
 from elevate.ports import Clock
 from elevate.server import calls, interface
-from elevate.server.connection import Connection, drop
+from elevate.server.closing import Closing
+from elevate.server.connection import Connection
 from elevate.server.interface import Request, ServiceError
 from elevate.server.peer import Peer
 from elevate.server.surface import Surface
@@ -47,6 +48,7 @@ class Ear:
         self._per_uid: Counter[int] = Counter()
         self._workers = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="call")
         self._under_way = 0
+        self._closing = Closing()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._done: list[Connection] = []
         self._accepting = True
@@ -112,7 +114,7 @@ class Ear:
             sock.close()
             return
         connection.deadline_ns = self._clock.read().mono_ns + IDLE_SECONDS * 10**9
-        self._per_uid[connection.peer.uid] += 1
+        self._per_uid[connection.peer.owner] += 1
         # The pidfd as well: the process may end while a child of its still holds the connection.
         for fd in (sock.fileno(), connection.peer.pidfd):
             self._connections[fd] = connection
@@ -123,15 +125,15 @@ class Ear:
         if held >= MAX_CONNECTIONS:
             raise BusyError("too many connections", hint="try again in a moment")
         peer = Peer(sock)
-        # One person can have thousands of uids (subuid(5)): whoever looks after the broker still gets in.
+        # Many people can take many places: whoever looks after the broker still gets in.
         if held >= MAX_CONNECTIONS - KEPT_FOR_OWNER and peer.uid not in {0, os.getuid()}:
             peer.close()
             raise BusyError("too many connections", hint="try again in a moment")
-        if self._per_uid[peer.uid] >= MAX_PER_UID:
+        if self._per_uid[peer.owner] >= MAX_PER_UID or self._closing.overdue(peer.owner):
             peer.close()
-            raise BusyError(f"too many connections of uid {peer.uid}", hint="close one first")
+            raise BusyError(f"too many connections of uid {peer.owner}", hint="close one first")
         try:
-            return Connection(sock, peer)
+            return Connection(sock, peer, self._closing)
         except BaseException:
             peer.close()
             raise
@@ -159,7 +161,7 @@ class Ear:
         except (ElevateError, OSError) as error:
             connection.send_now(interface.failure(error))
             received = None
-            drop(*(fds for _, fds in waiting))
+            connection.drop(*(fds for _, fds in waiting))
         if received is None:
             self._end(connection)
         elif not connection.frames.unfinished:
@@ -169,7 +171,7 @@ class Ear:
 
     def _dispatch(self, connection: Connection, request: Request, fds: list[int]) -> None:
         if request.method == _SIGNAL and request.oneway:
-            drop(fds)
+            connection.drop(fds)
             with contextlib.suppress(ElevateError, ServiceError):
                 calls.signal(connection, request)
         elif connection.busy:
@@ -179,7 +181,7 @@ class Ear:
 
     def _start(self, connection: Connection, request: Request, fds: list[int]) -> None:
         if self._under_way >= MAX_CALLS or self._stopping:
-            drop(fds)
+            connection.drop(fds)
             busy = BusyError("the broker takes no more calls now", hint="try again in a moment")
             connection.send_now(interface.failure(busy))
             return
@@ -218,7 +220,7 @@ class Ear:
             self._close(connection)
 
     def _close(self, connection: Connection) -> None:
-        self._per_uid[connection.peer.uid] -= 1
+        self._per_uid[connection.peer.owner] -= 1
         connection.close()
 
     def _all(self) -> list[Connection]:

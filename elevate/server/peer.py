@@ -17,6 +17,7 @@ import struct
 from dataclasses import dataclass
 
 from elevate.errors import HostError, RefusedError
+from elevate.host.namespaces import answerable
 from elevate.host.processes import ProcessFacts, identify, read_process, start_time
 from elevate.model import ProcessIdentity
 
@@ -47,6 +48,7 @@ class Peer:
 
     Attributes:
         pidfd: Turns readable when it ends.
+        owner: The uid that answers for it; what is bounded for each user is counted there.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -63,6 +65,7 @@ class Peer:
         self.pidfd = _pidfd(connection, found.pid)
         try:
             self.start_time = start_time(found.pid)
+            self.owner = answerable(found.pid, found.uid)
             self.check_alive()
         except (HostError, RefusedError) as exc:
             self.close()

@@ -15,6 +15,7 @@ from elevate import canonical
 from elevate.broker import Ask
 from elevate.canonical import Json
 from elevate.errors import BusyError, StoreUnwritableError
+from elevate.server import closing
 from elevate.server import ear as ears
 from elevate.server.connection import MAX_QUEUED
 from tests.unit.server.conftest import Bench, ask, hear
@@ -176,3 +177,19 @@ def test_49_whoever_looks_after_the_broker_still_gets_in(bench: Bench, monkeypat
     with pytest.raises(BusyError, match="too many connections"):
         bench.ear._admit(bench.client())
     bench.ear._per_uid.clear()
+
+
+def test_36_who_sends_what_does_not_close_is_heard_no_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that answers to nothing keeps one thread, and so many descriptors; then that user must wait."""
+    release = threading.Event()
+    # A file system that hangs can't be had without a driver.
+    monkeypatch.setattr(closing, "close_soon", lambda fd: (release.wait(20), closing.close_all([fd])))
+    monkeypatch.setattr(closing, "MAX_WAITING", 4)
+    sock = bench.client()
+    with bench.turning(), Path("/dev/null").open() as file:
+        for expected in (b'"status"', b'"code":"busy"'):
+            send_with(sock, call("Status"), [file.fileno()] * 4)
+            assert expected in sock.recv(65_536)
+        assert ended(bench.client())
+        assert sum(thread.name == "closing" for thread in threading.enumerate()) == 1
+        release.set()
