@@ -13,6 +13,8 @@ from elevate.model import Fact, FactValue, FileFact, InspectedTask, Obligations
 from elevate.tasks import Task
 
 MAX_WINDOW = 0xFFFF
+MAX_TARGET_BYTES = 256 * 2**20
+"""Of a file that is there already and will be replaced."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,13 +99,13 @@ def target_fact(folder: Folder, name: str, path: str) -> FileFact:
     """Say what is at the place of a file that will be written; no hash where nothing is.
 
     Raises:
-        OSError: A link, a folder, a device, or a file with a second name.
+        OSError: A link, a folder, a device, a file with a second name, or one over `MAX_TARGET_BYTES`.
     """
     if not folder.exists(name):
         return FileFact(path=path, sha256="", size=0)
     fd = folder.open_file(name)
     try:
-        sha256, size = digest_of(fd)
+        sha256, size = digest_of(fd, max_bytes=MAX_TARGET_BYTES)
     finally:
         os.close(fd)
     return FileFact(path=path, sha256=sha256, size=size)

@@ -56,13 +56,14 @@ def furnish(order: Fields) -> int:
     kept = os.open(cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     uid, gid = int(order["uid"][0]), int(order["gid"][0])
     places = [place for place in PRIVATE if order["private"] and os.path.isdir(place)]
+    room = "16m" if order["small"] else "25%"
     for place in places:
-        _scratch(place, "mode=1777")
+        _scratch(place, "mode=1777", room)
     if order["private"] and os.path.isdir(_HIDDEN):
         _scratch(_HIDDEN, "mode=755")
     _close_the_brokers_own()
     home = os.fsdecode(order["home"][0])
-    _scratch(home, f"mode=700,uid={uid},gid={gid}")
+    _scratch(home, f"mode=700,uid={uid},gid={gid}", room)
     if cwd.startswith(tuple(f"{place}/" for place in places)):
         os.makedirs(cwd, 0o755, exist_ok=True)
         kernel.mount(f"/proc/self/fd/{kept}", cwd, "", kernel.MS_BIND)
@@ -93,7 +94,7 @@ def become(order: Fields) -> None:
     numbers = tuple(int(number) for number in order["capabilities"])
     if order["network"] != [b"1"]:
         kernel.unshare(kernel.CLONE_NEWNET)
-    limits.set_all()
+    limits.set_all(small=bool(order["small"]))
     for number in range(kernel.last_capability() + 1):
         if number not in numbers:
             kernel.prctl(kernel.PR_CAPBSET_DROP, number)
@@ -132,5 +133,5 @@ def numbers(names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(kernel.CAPABILITIES.index(name) for name in names)
 
 
-def _scratch(place: str, options: str) -> None:
-    kernel.mount("elevate", place, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"{options},size=25%")
+def _scratch(place: str, options: str, room: str = "25%") -> None:
+    kernel.mount("elevate", place, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"{options},size={room}")

@@ -1,4 +1,4 @@
-"""The resource limits of a task on host linux: the same for every task, whatever the broker was started with.
+"""The resource limits of a task on host linux: nearly the same for every task, whatever the broker was started with.
 
 What is bounded is bounded for good; a limit that the broker's own surroundings put lower, and that can't be raised here, stays
 as low as it is. Standard library only: the launcher program imports this.
@@ -22,10 +22,16 @@ LIMITS: dict[int, tuple[int, int]] = {
 }
 """Soft and hard. No dumps, which could hold secrets; descriptors as programs expect them; processes against a fork bomb."""
 
+SMALL: dict[int, tuple[int, int]] = {
+    resource.RLIMIT_AS: (512 * 2**20,) * 2,
+    resource.RLIMIT_FSIZE: (8 * 2**20,) * 2,
+}
+"""Of a program that reads what a stranger wrote, who may have written what takes up a machine when it is unpacked."""
 
-def set_all() -> None:
+
+def set_all(*, small: bool = False) -> None:
     """Set them for this process and all that it starts."""
-    for kind, (soft, hard) in LIMITS.items():
+    for kind, (soft, hard) in (LIMITS | (SMALL if small else {})).items():
         try:
             resource.setrlimit(kind, (soft, hard))
         except (ValueError, OSError):

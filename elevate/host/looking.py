@@ -191,7 +191,7 @@ def _describe(eyes: Eyes, package: int) -> dict[str, str]:
             env={"PATH": ":".join(SYSTEM_PATH), "LANG": "C.UTF-8"},
             fds={1: write, PACKAGE_FD: package},
             time_limit_seconds=_DESCRIBE_SECONDS,
-            jail=Jail(uid=NOBODY, gid=NOBODY, home=eyes.nowhere, network=False),
+            jail=Jail(uid=NOBODY, gid=NOBODY, home=eyes.nowhere, network=False, small=True),
         )
         launched = eyes.launcher.launch(order)
     except BaseException:

@@ -150,6 +150,10 @@ def take_program(path_fd: int, found_as: str, requester: Requester, budget: Budg
     Raises:
         CommandNotExecutableError: No execute permission, or no interpreter.
     """
+    # Before it is read: files that nobody executes may be very large.
+    if not os.fstat(path_fd).st_mode & 0o111:
+        os.close(path_fd)
+        raise CommandNotExecutableError("the file is not executable")
     opened = take_file(path_fd, requester, budget)
     try:
         interpreter = _interpreter(opened)
@@ -254,8 +258,6 @@ def _leads_to(link: str, path: str) -> bool:
 
 
 def _interpreter(program: Opened) -> str:
-    if not program.mode & 0o111:
-        raise CommandNotExecutableError("the file is not executable")
     line = os.pread(program.fd, _MAX_LINE, 0).split(b"\n")[0]
     if not line.startswith(b"#!"):
         return ""

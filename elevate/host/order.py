@@ -20,6 +20,7 @@ class Jail:
         writable: The only ones that it can write, beside its scratch folders; None: no such list.
         groups: Further groups besides ``gid``.
         watch: The report says which files were written.
+        small: It reads what a stranger wrote: little memory, and little room in its scratch folders.
         private: /tmp and its like are new and empty, and run-time folders hidden; False for programs of elevate's own only.
     """
 
@@ -33,6 +34,7 @@ class Jail:
     writable: tuple[str, ...] | None = None
     private: bool = True
     watch: bool = False
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ def _encode_jail(jail: Jail | None) -> dict[str, list[bytes]]:
         "capabilities": [str(number).encode() for number in jail.capabilities],
         "watch": [b"1"] if jail.watch else [],
         "private": [b"1"] if jail.private else [],
+        "small": [b"1"] if jail.small else [],
         "network": [b"1"] if jail.network else [],
         "read_only": [os.fsencode(path) for path in jail.read_only],
         "limited": [] if jail.writable is None else [b"1"],

@@ -1,5 +1,6 @@
 """Memory files that nobody can change any more: a task's input, and copies of programs that others could rewrite."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -12,6 +13,7 @@ from elevate.tasks import MAX_PAYLOAD_BYTES
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _MFD_EXEC = 0x10
 _CHUNK = 1 << 20
+MAX_HASHED_BYTES = 8 * 2**30
 
 
 def seal(data: bytes, name: str = "elevate-input") -> int:
@@ -63,18 +65,28 @@ def check_sealed(fd: int) -> Blob:
     return Blob(sha256=digest, size=size)
 
 
-def digest_of(fd: int) -> tuple[str, int]:
-    """Give the SHA-256, in hexadecimal, and the size of an open file, whatever its offset is."""
+def digest_of(fd: int, *, max_bytes: int = MAX_HASHED_BYTES) -> tuple[str, int]:
+    """Give the SHA-256, in hexadecimal, and the size of an open file, whatever its offset is.
+
+    Raises:
+        OSError: It is over ``max_bytes``, or grows beyond them while it is read.
+    """
     state, size = hashlib.sha256(), 0
     while chunk := os.pread(fd, _CHUNK, size):
         size += len(chunk)
+        # SECURITY: a sparse file, and one of the kernel's, is as long as its maker likes; nobody could stop the reading.
+        if size > max_bytes:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         state.update(chunk)
     return state.hexdigest(), size
 
 
 def reopen(fd: int) -> int:
     """Give a descriptor of the same file with its own offset, at 0, for reading only."""
-    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    # SECURITY: without O_NONBLOCK the opening waits, 45 seconds, for whoever holds a lease on the file (fcntl(2)).
+    opened = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    os.set_blocking(opened, True)
+    return opened
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """Descriptors that came from clients, and are closed: each user's in one thread, so that nobody's hold up anybody else's.
 
-SECURITY: closing can take as long as the client likes: a socket that lingers, a file of a FUSE system of its own. So it is never
-done by who answers, and a user whose descriptors do not close is heard no more: `MAX_WAITING` is what one user can keep open.
+SECURITY: closing can take as long as the client likes: a socket that lingers, a file of a FUSE system of its own. So who
+answers never does it, and a user whose descriptors do not close is heard no more: `MAX_WAITING` is all that one can keep.
 
 Source: attacks.md rows 36 and 49.
 """

@@ -3,15 +3,21 @@
 import array
 import contextlib
 import ctypes
+import fcntl
 import os
+import signal
 import socket
 import struct
+import tarfile
+import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from elevate import canonical
+from elevate.host.sealed import seal
 from elevate.server.closing import MAX_WAITING
 from elevate.server.ear import MAX_PER_UID
 from tests.attacks.real.arena import Arena, aside, become
@@ -124,3 +130,90 @@ def test_36_descriptors_whose_closing_waits(arena: Arena) -> None:
     """One thread for one user, however many come."""
     before, after = arena.act(floods, user="mallory")
     assert after <= before + 2
+
+
+def endless(path: str, *, kind: str = "file.write") -> list[object]:
+    """Name a file that takes for ever to be read; give what is answered, or None where nothing is in time."""
+    side = elevate()
+    side.wire.socket.settimeout(10)
+    if kind == "process.run":
+        return [side.ask([path]).refused.partition(":")[0]]
+    task = {"kind": kind, "params": {"path": path, "cwd": "/"}}
+    fds = (seal(b"x"),) if kind == "file.write" else ()
+    return [side.elevate(task, fds, **({"payload_fd": 0} if fds else {})).refused.partition(":")[0]]
+
+
+def test_36_file_that_never_ends_in_the_place_that_is_written(arena: Arena) -> None:
+    """A sparse one of the user's, and one of the kernel's: the broker does not read on, and can still be stopped."""
+
+    def sparse() -> list[object]:
+        path = Path(f"/dev/shm/elevate-{os.getpid()}")
+        with path.open("wb") as file:
+            file.truncate(2**62)
+        try:
+            return endless(str(path)) + endless("/proc/self/pagemap")
+        finally:
+            path.unlink()
+
+    assert arena.act(sparse, user="mallory") == ["task-invalid", "task-invalid"]
+
+
+def test_36_file_that_somebody_has_a_lease_on(arena: Arena) -> None:
+    """Opening it would wait until its owner lets go, or for 45 seconds."""
+
+    def leased() -> list[object]:
+        path = Path("leased")
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        with path.open("r+") as file:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            return endless(str(path.absolute()), kind="process.run")
+
+    assert arena.act(leased, user="mallory") == ["command-not-executable"]
+
+
+def bomb(path: Path, mebibytes: int) -> None:
+    """Write a package that is small, and large where its fields are unpacked."""
+    entry = tarfile.TarInfo("./control")
+    entry.size = mebibytes << 20
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    packed = packer.compress(entry.tobuf())
+    packed += b"".join(packer.compress(bytes(1 << 20)) for _ in range(mebibytes)) + packer.flush()
+    members = {"debian-binary": b"2.0\n", "control.tar.gz": packed + bytes(len(packed) % 2)}
+    heads = {name: f"{name:16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode() for name, data in members.items()}
+    path.write_bytes(b"!<arch>\n" + b"".join(heads[name] + data for name, data in members.items()))
+
+
+def unpacks() -> list[object]:
+    """Have such a package looked at; give the answer, and how many MiB of memory that took at most."""
+    path = Path("bomb.deb")
+    bomb(path, 600)
+    before, peak = shared_memory(), [0]
+    answered = threading.Event()
+
+    def watch() -> None:
+        while not answered.wait(0.01):
+            peak[0] = max(peak[0], shared_memory() - before)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    told = endless(str(path.absolute()), kind="package.install")
+    answered.set()
+    watching.join()
+    return [*told, peak[0]]
+
+
+def shared_memory() -> int:
+    text = Path("/proc/meminfo").read_text()
+    return int(text.partition("Shmem:")[2].split()[0]) >> 10
+
+
+@pytest.mark.service
+def test_36_package_that_is_large_when_it_is_unpacked(arena: Arena) -> None:
+    """Who reads it for the broker has little room."""
+    if not Path("/usr/bin/dpkg-deb").exists():
+        pytest.skip("this machine has no dpkg")
+    refused, peak = arena.act(unpacks, user="mallory")
+    assert refused == "task-invalid"
+    assert peak < 150

@@ -182,8 +182,12 @@ def test_49_whoever_looks_after_the_broker_still_gets_in(bench: Bench, monkeypat
 def test_36_who_sends_what_does_not_close_is_heard_no_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that answers to nothing keeps one thread, and so many descriptors; then that user must wait."""
     release = threading.Event()
-    # A file system that hangs can't be had without a driver.
-    monkeypatch.setattr(closing, "close_soon", lambda fd: (release.wait(20), closing.close_all([fd])))
+
+    def hang(fd: int) -> None:
+        release.wait(20)
+        closing.close_all([fd])
+
+    monkeypatch.setattr(closing, "close_soon", hang)  # a file system that hangs can't be had without a driver
     monkeypatch.setattr(closing, "MAX_WAITING", 4)
     sock = bench.client()
     with bench.turning(), Path("/dev/null").open() as file:
