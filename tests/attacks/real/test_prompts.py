@@ -4,8 +4,8 @@ import fcntl
 import os
 import re
 import termios
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -189,13 +189,21 @@ def knocks(connect: Connect) -> list[str]:
         side.pin = None
         return [side.call("debug_run", argv=ID, cwd="/")["out"]]
     methods = [*re.findall(r"^method (\w+)", DESCRIPTION, re.MULTILINE), "Start", "Mint", "Grant", "DebugRun", "Inject"]
-    assert isinstance(side, Elevate)
-    got = []
-    for method in methods:
-        for parameters in ({"task": TASK}, {"task": TASK, "request": "00" * 16, "redeem_id": "a" * 32}, {"jti": "x" * 22}, {}):
-            with suppress(ElevateError):
-                got += [str(one) for one in side.call(method, **parameters) if one.keys() & {"outcome", "grant", "enrolled"}]
-    return got
+    bodies = ({"task": TASK}, {"task": TASK, "request": "00" * 16, "redeem_id": "a" * 32}, {"jti": "x" * 22}, {})
+    told = [one for method in methods for body in bodies for one in replies(method, body)]
+    return [str(one) for one in told if one.keys() & {"outcome", "grant", "enrolled", "token", "token_fd", "data"}]
+
+
+def replies(method: str, parameters: dict[str, Any]) -> Iterator[dict[str, object]]:
+    """Call a method; give what comes until it ends, or is silent."""
+    with closing(elevate().wire) as wire:
+        wire.socket.settimeout(0.3)
+        more = True
+        with suppress(ElevateError):
+            wire.send(method, parameters, flag="more")
+            while more:
+                told, more = wire.receive()
+                yield told
 
 
 def test_40_no_gesture(arena: Arena) -> None:
