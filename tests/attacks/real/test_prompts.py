@@ -189,7 +189,12 @@ def knocks(connect: Connect) -> list[str]:
         side.pin = None
         return [side.call("debug_run", argv=ID, cwd="/")["out"]]
     methods = [*re.findall(r"^method (\w+)", DESCRIPTION, re.MULTILINE), "Start", "Mint", "Grant", "DebugRun", "Inject"]
-    bodies = ({"task": TASK}, {"task": TASK, "request": "00" * 16, "redeem_id": "a" * 32}, {"jti": "x" * 22}, {})
+    bodies: tuple[dict[str, Any], ...] = (
+        {"task": TASK},
+        {"task": TASK, "request": "00" * 16, "redeem_id": "a" * 32},
+        {"jti": "x" * 22},
+        {},
+    )
     told = [one for method in methods for body in bodies for one in replies(method, body)]
     return [str(one) for one in told if one.keys() & {"outcome", "grant", "enrolled", "token", "token_fd", "data"}]
 
