@@ -60,7 +60,7 @@ def test_24_no_agents_and_no_run_time_folder(linux: Linux, monkeypatch: pytest.M
     """The user's sockets are not there: /run/user is empty, and nothing points into it."""
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/user/1000/agent")
     there = Path("/run/user").is_dir()
-    done = linux.sh("env | grep -c -E 'SSH_|DBUS_|XDG_|KRB5' ; ls -A /run/user")
+    done = linux.sh("env | grep -c -E '^(SSH_|DBUS_|XDG_|KRB5)' ; ls -A /run/user")
     assert done.out == "0\n"
     assert there or "No such file" in done.err
 
