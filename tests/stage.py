@@ -11,8 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ import typer
 from elevate.broker import Broker
 from elevate.broker.home import Home
 from elevate.hello import Proof
+from elevate.host import cgroups
 from elevate.host.linux import LinuxHost
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,15 +92,18 @@ class Stage:
         folder: Root's, open to all; elevate's code, state and launcher are in it.
         user: An ordinary one, with a password equal to the PIN and a face that the scripted sensor sees.
         elevate: The launcher that ``install-service`` wrote.
+        log: What the daemon says on standard error.
     """
 
     def __init__(self, rules: str) -> None:
         self.daemon: subprocess.Popen[str] | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="elevate-stage-", dir="/var/lib"))
+        self.log = self.folder / "daemon.log"
         self.python = interpreter()
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, self.folder)
             self.folder.chmod(0o755)
+            stack.enter_context(_own_cgroup())
             self._make_private()
             self.user = self._make_user()
             self._install()
@@ -119,8 +123,6 @@ class Stage:
     @property
     def cgroup(self) -> Path:
         """The folder below which the daemon makes its tasks' cgroups; it may not be there."""
-        from elevate.host import cgroups
-
         return Path(cgroups.base() or "/nonexistent")
 
     def set_rules(self, rules: str, name: str = "rules.toml") -> None:
@@ -130,12 +132,15 @@ class Stage:
         (self.home.policy / name).write_text(rules)
         (self.home.policy / name).chmod(0o600)
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self, *, cwd: Path = Path("/"), env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         """Start root's daemon, and wait until it listens."""
         argv = [self.elevate, "serve", "--state", str(self.home.folder), "--socket", str(SOCKET)]
-        daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd="/", env={}, text=True)
+        with self.log.open("a") as log:
+            daemon = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=cwd, env=env or {}, text=True
+            )
         assert daemon.stdout is not None
-        assert "listening" in daemon.stdout.readline()
+        assert "listening" in daemon.stdout.readline(), self.log.read_text()
         self.daemon = daemon
         return daemon
 
@@ -235,6 +240,23 @@ class Stage:
             assert isinstance(broker.parts.host, LinuxHost)
             broker.hello.enrol_pin(NAME, bytearray(PIN), root=True)
             broker.hello.enrol(NAME, "face", Proof(gesture="pin", secret=bytearray(PIN)))
+
+
+@contextmanager
+def _own_cgroup() -> Iterator[None]:
+    """Let this process and what it starts be in a cgroup of its own, where there are any."""
+    above = Path(cgroups.base() or "/nonexistent").parent
+    if not above.is_dir():
+        yield
+        return
+    own = above / f"elevate-stage-{os.urandom(4).hex()}"
+    own.mkdir()
+    (own / "cgroup.procs").write_text("0")
+    try:
+        yield
+    finally:
+        (above / "cgroup.procs").write_text("0")
+        cgroups.end(str(own))
 
 
 def _run(*words: str) -> None:

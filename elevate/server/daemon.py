@@ -50,6 +50,9 @@ def serve(broker: Surface, path: Path, clock: Clock, *, say: Callable[[str], Non
         systemd.notify("STOPPING=1")
         say("stopped: no call is under way")
     finally:
+        # A second signal must not wake what is being closed.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         if given is None:
             place.remove(path, listener)
         listener.close()
