@@ -1,7 +1,7 @@
 """Many elevations in a row by an ordinary user against root's daemon: ``python -m tests.e2e.soaked COUNT``.
 
-It prints, as JSON, what there was before and after: descriptors of the daemon, processes, cgroups, mounts, files and accounts; and
-by how many bytes memory and ledger grew with each elevation, by the line of least squares through the second half.
+It prints, as JSON, what there was before and after: descriptors of the daemon, processes, cgroups, mounts, files and accounts;
+and by how many bytes memory and ledger grew with each elevation, by the line of least squares through the second half.
 """
 
 import json
