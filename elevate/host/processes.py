@@ -8,12 +8,12 @@ Source: proc(5); attacks.md rows 22, 23 and 39.
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from elevate.errors import HostError
+from elevate.host.reading import read
+from elevate.host.sessions import Step, is_remote
 from elevate.model import ProcessIdentity
 from elevate.text import escape
 
@@ -22,12 +22,10 @@ MAX_LOOKED = 4096
 """Parents that are looked at; a process below more of them counts as one of a session over a network."""
 MAX_HASHED_BYTES = 256 * 2**20
 _MAX_KEPT = 256
-_MAX_READ = 65_536
 _hashed: dict[tuple[int, ...], str] = {}
-_PARENT, _START = 1, 19
-"""Positions in /proc/PID/stat after the name: fields 4 and 22."""
+_PARENT, _TERMINAL, _START = 1, 4, 19
+"""Positions in /proc/PID/stat after the name: fields 4, 7 and 22."""
 _NO_SESSION = 2**32 - 1
-_SCOPE = re.compile(r"/session-([A-Za-z0-9]+)\.scope(?:/|$)", re.MULTILINE)
 ELSEWHERE = " (elsewhere)"
 """Stands after the path of a program that is another file for us; no rule can name it."""
 
@@ -58,6 +56,7 @@ class _Stat:
     name: str
     parent: int
     start_time: int
+    terminal: int
 
 
 def read_process(pid: int) -> ProcessFacts:
@@ -77,7 +76,7 @@ def read_process(pid: int) -> ProcessFacts:
         process=process,
         executable=executable,
         chain=(_shown(stat.name, pid), *names),
-        remote=over_network or _remote_session(pid, process.uid),
+        remote=over_network or is_remote(_descent(pid, process.uid)),
         audit_uid=_audit_uid(pid),
         executable_sha256=_executable_sha256(pid),
     )
@@ -105,7 +104,7 @@ def _unseen(pid: int, exc: Exception) -> HostError:
 
 def _audit_uid(pid: int) -> int:
     try:
-        uid = int(_read(f"/proc/{pid}/loginuid"))
+        uid = int(read(f"/proc/{pid}/loginuid"))
     except (OSError, ValueError):
         return -1
     return -1 if uid == _NO_SESSION else uid
@@ -155,31 +154,19 @@ def start_time(pid: int) -> int:
 @cache
 def boot_id() -> str:
     """Give the kernel's random id of this boot; it lasts as long as any process does."""
-    return _read("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
-
-
-def _read(path: str) -> bytes:
-    """Read a small file of the kernel's whole."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts = [os.read(fd, _MAX_READ)]
-        while parts[-1]:
-            parts.append(os.read(fd, _MAX_READ))
-        return b"".join(parts)
-    finally:
-        os.close(fd)
+    return read("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
 
 
 def _stat(pid: int) -> _Stat:
-    text = _read(f"/proc/{pid}/stat").decode("utf-8", "surrogateescape")
+    text = read(f"/proc/{pid}/stat").decode("utf-8", "surrogateescape")
     # The name may hold brackets and blanks; the last bracket ends it.
     head, _, tail = text.rpartition(")")
     fields = tail.split()
-    return _Stat(head.partition("(")[2], int(fields[_PARENT]), int(fields[_START]))
+    return _Stat(head.partition("(")[2], int(fields[_PARENT]), int(fields[_START]), int(fields[_TERMINAL]))
 
 
 def _effective_uid(pid: int) -> int:
-    for line in _read(f"/proc/{pid}/status").splitlines():
+    for line in read(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"Uid:"):
             return int(line.split()[2])
     message = "no uid"
@@ -207,40 +194,19 @@ def _parents(stat: _Stat) -> tuple[tuple[str, ...], bool]:
     return tuple(names[:MAX_CHAIN]), over_network or len(names) == MAX_LOOKED
 
 
-def _remote_session(pid: int, uid: int) -> bool:
-    try:
-        number = int(_read(f"/proc/{pid}/sessionid"))
-        cgroups = _read(f"/proc/{pid}/cgroup").decode("utf-8", "replace")
-    except (OSError, ValueError):
-        return False
-    scope = _SCOPE.search(cgroups)
-    names = [scope[1]] if scope else []
-    return remote_by_login(names if number == _NO_SESSION else [str(number), *names], uid)
-
-
-def remote_by_login(sessions: list[str], uid: int, login: Path = Path("/run/systemd")) -> bool:
-    """Ask what the login manager wrote of a process's session; of one that has none, of all the user's sessions.
-
-    SECURITY: what a session over a network has started elsewhere (the user's service manager, cron) has no session of its own;
-    then it is a doubt, and a doubt is remote.
-
-    Args:
-        sessions: Of the process: the audit session, which it can't leave, and the one of its control group.
-        uid: Its user.
-        login: Folder of the login manager.
-    """
-    known = [facts for name in sessions if "CLASS=user" in (facts := _login_facts(login / "sessions" / name))]
-    if not known:
-        listed = next((line for line in _login_facts(login / "users" / str(uid)) if line.startswith("SESSIONS=")), "")
-        known = [_login_facts(login / "sessions" / name) for name in listed.partition("=")[2].split() if name.isalnum()]
-    return any("REMOTE=1" in facts for facts in known)
-
-
-def _login_facts(place: Path) -> list[str]:
-    try:
-        return place.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+def _descent(pid: int, uid: int) -> list[Step]:
+    """Give a process and its ancestors, up to the first that is another user's."""
+    line: list[Step] = []
+    while pid > 0 and len(line) < MAX_LOOKED:
+        try:
+            stat, owner = _stat(pid), _effective_uid(pid)
+        except (OSError, ValueError, IndexError):
+            break
+        line.append(Step(pid=pid, uid=owner, parent=stat.parent, terminal=stat.terminal))
+        if owner != uid:
+            break
+        pid = stat.parent
+    return line or [Step(pid=pid, uid=uid, parent=-1, terminal=0)]
 
 
 def _shown(name: str, pid: int) -> str:

@@ -1,12 +1,18 @@
 """What the kernel says of a process: who it is below."""
 
+import os
+import select
+import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from elevate.host.processes import MAX_CHAIN, remote_by_login
+from elevate.host.processes import MAX_CHAIN, read_process
+from elevate.host.sessions import Step, origin_lost, remote_by_login, remote_by_records
+from tests.unit.host.acting import Linux
 
 BELOW = """
 import os, sys
@@ -52,4 +58,91 @@ def test_39_process_outside_of_every_session_is_not_local_by_that(tmp_path: Path
 
     assert remote_by_login(sessions, 1000, tmp_path) is remote
     assert remote_by_login([], 1001, tmp_path) is False
-    assert remote_by_login([], 1002, tmp_path) is False
+    assert remote_by_login([], 1002, tmp_path) is None
+
+
+def record(user: str, host: str, *, pid: int = 4711, kind: int = 7) -> bytes:
+    """Give a login record as utmp(5) has it."""
+    text = [part.encode() for part in ("pts/0", "0", user, host)]
+    return struct.pack("=hxxi32s4s32s256s52x", kind, pid, *text)
+
+
+@pytest.mark.parametrize(
+    ("records", "remote"),
+    [
+        ([("alice", "192.0.2.1")], True),
+        ([("alice", "")], False),
+        ([("alice", ":0"), ("alice", "tmux(12).%0"), ("bob", "192.0.2.1")], False),
+        ([("bob", ""), ("alice", "")], False),
+        ([("alice", ""), ("alice", "example.net")], True),
+    ],
+)
+def test_39_login_records_tell_who_came_from_afar(tmp_path: Path, records: list[tuple[str, str]], *, remote: bool) -> None:
+    """Where there is no login manager: a living record of the user that names another machine."""
+    (tmp_path / "4711").mkdir()
+    data = b"".join(record(user, host) for user, host in records)
+    assert remote_by_records("alice", data, alive=tmp_path) is remote
+    assert remote_by_records("alice", data, alive=tmp_path / "none") is False
+    assert remote_by_records("alice", b"".join(record(*one, kind=8) for one in records), alive=tmp_path) is False
+
+
+PTS, CONSOLE = 136 << 8, 4 << 8 | 1
+
+
+@pytest.mark.parametrize(
+    ("line", "groups", "lost"),
+    [
+        ([(9, 1000, 7, PTS), (7, 1000, 5, PTS), (5, 0, 1, 0)], "", False),
+        ([(9, 1000, 7, 0), (7, 1000, 1, 0), (1, 0, 0, 0)], "", True),
+        ([(9, 1000, 1, PTS), (1, 0, 0, 0)], "0::/user.slice/user-1000.slice/system.slice/x.service\n", True),
+        ([(9, 1000, 1, CONSOLE), (1, 0, 0, 0)], "", False),
+        ([(9, 1000, 7, CONSOLE), (7, 1000, 1, 0), (1, 0, 0, 0)], "", False),
+        ([(9, 1000, 1, 0), (1, 0, 0, 0)], "0::/system.slice/backup.service\n", False),
+        ([(9, 1000, 1, 0), (1, 0, 0, 0)], "1:name=systemd:/system.slice/a.slice/backup.service\n", False),
+        ([(9, 1000, 1, 0), (1, 1000, 0, 0)], "", False),
+        ([(9, 1000, -1, 0)], "", True),
+        ([(9, 0, 1, 0), (1, 0, 0, 0)], "", False),
+    ],
+)
+def test_39_who_was_left_to_init_has_no_origin(line: list[tuple[int, int, int, int]], groups: str, *, lost: bool) -> None:
+    """But for a system service, what has the machine's console, and root."""
+    steps = [Step(pid=pid, uid=uid, parent=parent, terminal=terminal) for pid, uid, parent, terminal in line]
+    assert origin_lost(steps, groups) is lost
+
+
+TWO_FORKS = """
+import os, sys, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+while os.getppid() != 1:
+    time.sleep(0.001)
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.root
+def test_39_two_forks_hide_no_network(linux: Linux) -> None:
+    """A program that left its session over a network by two forks is not local by that; one that did not is as before."""
+    if any(Path("/run/systemd/sessions").glob("*")):
+        pytest.skip("a login manager tells sessions here")
+    with subprocess.Popen(
+        ["/usr/bin/python3", "-c", TWO_FORKS], user=linux.uid, group=linux.uid_group, extra_groups=[], stdout=subprocess.PIPE
+    ) as started:
+        assert started.stdout
+        if not select.select([started.stdout], [], [], 10)[0]:
+            pytest.skip("orphans are left to somebody else than init here")
+        left = int(started.stdout.readline())
+        try:
+            assert read_process(left).remote
+        finally:
+            os.kill(left, signal.SIGKILL)
+    stays = subprocess.Popen(["/bin/sleep", "60"], user=linux.uid, group=linux.uid_group, extra_groups=[])
+    try:
+        assert not read_process(stays.pid).remote
+    finally:
+        stays.kill()
+        stays.wait()
