@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
@@ -13,7 +13,7 @@ from elevate import __version__, canonical
 from elevate.audit import body
 from elevate.audit.body import Body
 from elevate.broker import entries, recovery, windows
-from elevate.broker.cancel import Cancellation
+from elevate.broker.cancel import Cancellation, Joined
 from elevate.broker.desk import Desk
 from elevate.broker.elevation import Ask, Terms, elevate
 from elevate.broker.grant import Grant
@@ -150,18 +150,18 @@ class Broker(Reading):
             nonlocal request
             request = name
             if state is State.REQUESTED:
-                self._opened.open(name, uid, terms.cancel)
+                self._opened.open(name, uid, own)
             terms.listener(name, state)
 
-        with self._opened.admitted(uid):
+        with self._opened.admitted(uid), closing(Joined(terms.cancel)) as own:
             try:
-                grant = elevate(self.parts, ask, Terms(prompter=terms.prompter, cancel=terms.cancel, listener=listener))
+                grant = elevate(self.parts, ask, Terms(prompter=terms.prompter, cancel=own, listener=listener))
             except BaseException:
                 self._opened.forget(request)
                 if self.patience.refused(uid):
                     self._note("requests-limited", body.actor(ask.requester, brief=True))
                 raise
-            self._opened.granted(request, uid, terms.cancel, grant)
+            self._opened.granted(request, uid, own, grant)
         return grant
 
     def prompter(self, terminal: int | None) -> Prompter:

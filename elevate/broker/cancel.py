@@ -1,9 +1,11 @@
 """Telling a waiting step to stop."""
 
 import os
+import select
 import threading
 
 from elevate.audit.body import Body
+from elevate.ports import Cancel
 
 
 class Cancellation:
@@ -42,3 +44,31 @@ class Cancellation:
             if not self._closed:
                 self._closed = True
                 os.close(self._fd)
+
+
+class Joined(Cancellation):
+    """One request's switch, beside the one for all that its caller waits for: stopping one leaves the others alone.
+
+    Args:
+        other: Fires when the caller leaves.
+    """
+
+    def __init__(self, other: Cancel) -> None:
+        super().__init__()
+        self._other = other
+        self._either = select.epoll()
+        for fd in (super().fileno(), other.fileno()):
+            self._either.register(fd, select.EPOLLIN)
+
+    def cancelled(self) -> bool:
+        """Say whether either was thrown."""
+        return super().cancelled() or self._other.cancelled()
+
+    def fileno(self) -> int:
+        """Give a descriptor that turns readable when either is thrown."""
+        return self._either.fileno()
+
+    def close(self) -> None:
+        """Give the descriptors back; twice is the same as once."""
+        self._either.close()
+        super().close()

@@ -50,7 +50,20 @@ def report(
 
     with source(state) as log:
         found = make_report(log.stretch(" ".join(words or [A_WEEK])), heartbeat_us=HEARTBEAT_US)
-    sys.stdout.write(json_line(asdict(found)) if as_json(json=json) else report_text(found))
+    sys.stdout.write(json_line(report_json(found)) if as_json(json=json) else report_text(found))
+
+
+def report_json(found: "Report") -> dict[str, object]:
+    """Give a report as it is printed as JSON; the names of hours are texts."""
+    return {
+        "entries": found.entries,
+        "days": dict(found.days),
+        "users": dict(found.users),
+        "rules": dict(found.rules),
+        "outcomes": dict(found.outcomes),
+        "heat": {user: {str(hour): count for hour, count in hours.items()} for user, hours in found.heat.items()},
+        "anomalies": [asdict(one) for one in found.anomalies],
+    }
 
 
 def report_text(found: "Report") -> str:

@@ -127,3 +127,24 @@ def test_who_acts_on_a_request_does_not_become_its_requester(broker: Broker) -> 
         found = shown[event]["actor"]
         assert isinstance(found, dict)
         assert (found["pid"], found["user"]) == (pid, me(broker).user)
+
+
+def test_cancelling_one_request_leaves_the_callers_others_alone(broker: Broker) -> None:
+    """All requests of a connection share what tells that the caller has left; who stops one stops no other."""
+    cancel = Cancellation()
+    asked: list[str] = []
+    terms = Terms(
+        prompter=answering(broker, lambda: broker.cancel(asked[-1], root(broker))),
+        cancel=cancel,
+        listener=lambda request, _state: asked.append(request),
+    )
+    with pytest.raises(CancelledError):
+        broker.request(Ask(task=TRUE, requester=me(broker)), terms)
+    assert not cancel.cancelled()
+    grant = broker.request(Ask(task=TRUE, requester=me(broker)), replace(terms, prompter=lambda: broker.prompter(None)))
+    broker.cancel(grant.request, me(broker))
+    assert not cancel.cancelled()
+    cancel.cancel()
+    with pytest.raises(CancelledError):
+        broker.request(Ask(task=TRUE, requester=me(broker)), replace(terms, prompter=lambda: broker.prompter(None)))
+    cancel.close()
