@@ -5,12 +5,13 @@ import platform
 import shutil
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from elevate import wire
 from elevate.broker.home import Home
 from elevate.broker.settings import Settings
+from elevate.cli import installation, service
+from elevate.cli.installation import Finding
 from elevate.errors import ElevateError, NoBrokerError
 from elevate.host import facilities
 from elevate.library import connect
@@ -20,23 +21,20 @@ from elevate.server.peer import has_peer_pidfd
 from elevate.store.files import read_policy
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: ``ok``, ``note`` or ``wrong``."""
-
-    name: str
-    state: str
-    found: str
-
-
 def examine() -> list[Finding]:
     """Look at everything."""
-    return [*_machine(), *_host(), *_folder(), *_broker()]
+    return [*_machine(), *_host(), *installation.examine(), *_folder(), *_broker()]
+
+
+def _home() -> Home:
+    """Give the broker that is looked at: one's own, or, for root, the machine's where there is one."""
+    machine = Home(Path("/") / service.STATE)
+    return machine if os.geteuid() == 0 and machine.exists() else Home(default_state())
 
 
 def _host() -> list[Finding]:
     """Look at what host linux needs, where root's broker uses it or is not made yet."""
-    home = Home(default_state())
+    home = _home()
     if os.geteuid() != 0 or (home.exists() and not _uses_linux(home)):
         return []
     return [Finding(f"linux: {one.name}", one.state, one.found) for one in facilities.examine()]
@@ -75,7 +73,7 @@ def _found_in_path() -> tuple[str, str]:
 
 
 def _folder() -> list[Finding]:
-    home = Home(default_state())
+    home = _home()
     if not home.exists():
         return [Finding("broker's folder", "note", f"none at {home.folder}; make one: elevate init")]
     found = home.folder.stat()

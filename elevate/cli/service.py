@@ -112,6 +112,11 @@ def packages() -> list[Path]:
     return list(dict.fromkeys(Path(module).resolve().parents[1] for module in (elevate.__file__, typer.__file__)))
 
 
+def loaded() -> tuple[Path, ...]:
+    """Give what root's broker loads: the interpreter, its library, elevate and what that needs."""
+    return (Path(sys.executable).resolve(), Path(os.__file__).resolve().parent, *packages())
+
+
 def install(
     *, root: Root = Path("/"), policy: Annotated[str, typer.Option(help="Policy to start with.")] = DEFAULT_POLICY
 ) -> None:
@@ -159,7 +164,7 @@ def check_trusted() -> None:
     """
     if os.getuid() != 0:
         raise HostError("only root installs the machine's broker", hint="an own one needs no service: elevate init")
-    for start in (Path(sys.executable).resolve(), *packages(), Path(__file__).resolve(), Path(os.__file__).resolve()):
+    for start in loaded():
         for path in (start, *start.parents):
             found = path.stat()
             if found.st_uid != 0 or (found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from elevate.host import cgroups, confine, kernel, services
+from elevate.host import cgroups, confine, forking, kernel, paths, services
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,11 @@ def examine() -> tuple[Facility, ...]:
     """Look at everything; nothing is changed."""
     return (
         _needed("namespaces", _namespaces, "own mounts, IPC and processes for each task"),
-        _wanted("cgroup", cgroups.base, "no second net: the PID namespace alone ends a task's tree"),
+        _needed("pidfd", _pidfd, "who asks is known by it"),
+        _wanted("openat2", _openat2, "folders above a file are opened one by one instead"),
+        _wanted("cgroup", _cgroup, "no second net: the PID namespace alone ends a task's tree"),
+        _wanted("start in a cgroup", _clone3, "a launcher is moved there, which holds up the machine for some milliseconds"),
+        _wanted("user namespaces", _user_namespaces, "nobody but root makes namespaces; elevate needs none of these"),
         _wanted("fanotify", _fanotify, "receipts of programs do not list what was written"),
         _needed("memory files that can be executed", _memory, "programs that others could change run from sealed copies"),
         _wanted("filter", confine.filter_offered, "rules with read_only or writable are refused: no filter is known here"),
@@ -58,6 +62,34 @@ def _look(look: Callable[[], str]) -> str:
 def _namespaces() -> str:
     names = ("mnt", "ipc", "pid", "net")
     return ", ".join(names) if all(Path("/proc/self/ns", name).exists() for name in names) else ""
+
+
+def _pidfd() -> str:
+    os.close(os.pidfd_open(os.getpid()))
+    return "the kernel gives them"
+
+
+def _openat2() -> str:
+    os.close(paths.openat2(-100, "/", os.O_PATH, 0))
+    return "the kernel keeps links out"
+
+
+def _cgroup() -> str:
+    found = cgroups.base()
+    return f"version {_version(found)}: {found}" if found else ""
+
+
+def _clone3() -> str:
+    return "launchers are born in theirs" if _version(cgroups.base()) == 2 and forking.offered() else ""  # noqa: PLR2004
+
+
+def _version(folder: str) -> int:
+    return 2 if os.path.exists(f"{os.path.dirname(folder)}/cgroup.controllers") else 1
+
+
+def _user_namespaces() -> str:
+    path = Path("/proc/sys/user/max_user_namespaces")
+    return f"{path.read_text().strip()} for each user" if path.exists() and path.read_text().strip() != "0" else ""
 
 
 def _fanotify() -> str:

@@ -7,6 +7,7 @@ Source: clone3(2), CLONE_INTO_CGROUP, since Linux 5.7.
 """
 
 import ctypes
+import errno
 import os
 import signal
 import struct
@@ -41,6 +42,11 @@ def apart(cgroup: str) -> int:
         raise
     finally:
         os.close(folder)
+
+
+def offered() -> bool:
+    """Say whether the kernel knows the call; a machine's own filter may still refuse it."""
+    return bool(_libc.syscall(ctypes.c_long(_CLONE3), None, ctypes.c_long(0)) < 0 and ctypes.get_errno() == errno.EINVAL)
 
 
 def _clone(flags: int, cgroup: int) -> int:

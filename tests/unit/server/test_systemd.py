@@ -36,6 +36,18 @@ def test_units_verify(tmp_path: Path) -> None:
     assert (done.returncode, said) == (0, [])
 
 
+def test_unit_is_not_weaker_than_it_was(tmp_path: Path) -> None:
+    """What systemd's checker says offline: tasks inherit what is set, so little is; docs/host-linux.md says why."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not here")
+    service.install(root=tmp_path)
+    unit = tmp_path / "etc/systemd/system/elevate.service"
+    argv = [analyze, "security", "--offline=true", "--threshold=95", str(unit)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_install_and_uninstall_leave_nothing(tmp_path: Path) -> None:
     """Policy and log stay until --purge; the launcher is a program, the state private."""
     service.install(root=tmp_path)
