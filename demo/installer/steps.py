@@ -1,99 +1,125 @@
 #!/usr/bin/python3
-"""The elevated half of Contoso Notes' installer: does the steps that the prompt showed, in that order, or none of them.
+"""The elevated half of Contoso Notes' installer: the steps that elevate has no task for, and what undoes them all.
 
-It is started as ``steps.py install|remove STEP…`` and reads what to write from standard input: nothing that a user could
-change after the agreement counts, for the prompt's digest covers this program, its arguments and its input. Every step says how
-to undo itself before it acts; a failure undoes all, newest first. What it wrote, and for whom, it notes beside the program: the
-uninstaller goes by that, whoever runs it. Standard library only.
+It is started as ``steps.py files|service|commit|undo|remove`` and reads what to write from standard input: nothing that a user
+could change after the agreement counts, for the prompt's digest covers this program, its arguments and its input. The first
+step, ``files``, keeps what any step is about to change, those of elevate's own included; ``undo`` puts all of that back,
+whatever happened since; ``commit`` lets it go, and notes beside the program what was written and for whom: the uninstaller goes
+by that, whoever runs it. Standard library only.
 """
 
+import base64
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-Undo = Callable[[], object]
 SERVICE, SETTINGS = r"HKLM\SYSTEM\CurrentControlSet\Services\ContosoNotes", r"HKLM\SOFTWARE\Contoso\Notes"
+DRIVE = os.environ.get("ELEVATE_DRIVE_C")
+FOLDER = Path(DRIVE, "Program Files", "Contoso Notes") if DRIVE else Path("/opt/contoso-notes")
+KEPT = FOLDER.with_name(".contoso-notes.undo.json")
+NOTE = FOLDER / "installed.json"
+OTHERS = (
+    [Path(DRIVE, "ProgramData", "Microsoft", "Windows", "Start Menu", "Programs", "Contoso Notes.lnk")]
+    if DRIVE
+    else [
+        Path("/etc/systemd/system/contoso-notes.service"),
+        Path("/etc/contoso-notes.conf"),
+        Path("/usr/share/applications/contoso-notes.desktop"),
+    ]
+)
+FILES = [FOLDER / "notes", FOLDER / "readme.txt", NOTE, *OTHERS]
+KEYS = [SERVICE, SETTINGS] if DRIVE else []
 
 
-class Installation:
-    """What is written, and how to take it back."""
+def files(given: dict) -> None:
+    """Keep what is there, and write the program."""
+    if KEPT.exists():  # an earlier installation was cut off in the middle
+        undo({})
+    keep()
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in given["files"].items():
+        (FOLDER / name).write_text(text)
+    (FOLDER / "notes").chmod(0o755)
 
-    def __init__(self, plan: dict) -> None:
-        self.plan = plan
-        drive = os.environ.get("ELEVATE_DRIVE_C")
-        self.windows = drive is not None
-        self.folder = Path(drive, "Program Files", "Contoso Notes") if drive else Path("/opt/contoso-notes")
-        self.shortcut = (
-            Path(drive, "ProgramData", "Microsoft", "Windows", "Start Menu", "Programs", "Contoso Notes.lnk")
-            if drive
-            else Path("/usr/share/applications/contoso-notes.desktop")
-        )
-        self.undo: list[Undo] = []
-        self.written: list[str] = []
 
-    def files(self) -> None:
-        """The program itself."""
-        for name, text in self.plan["files"].items():
-            self._write(self.folder / name, text)
+def keep() -> None:
+    """Note every file and registry key of ours as it is now: whole or not at all."""
+    before = {
+        "files": {str(path): base64.b64encode(path.read_bytes()).decode() if path.is_file() else None for path in FILES},
+        "folder": FOLDER.is_dir(),
+        "keys": {key: values(key) for key in KEYS},
+    }
+    new = KEPT.with_name(KEPT.name + ".new")
+    with new.open("w") as file:
+        json.dump(before, file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(KEPT)
 
-    def service(self) -> None:
-        """The entry of a service that keeps notes in step."""
-        if self.windows:
-            self._registry(SERVICE, {"DisplayName": "Contoso Notes", "ImagePath": str(self.folder / "notes"), "Start": 3})
+
+def service(given: dict) -> None:
+    """The entry of a service that keeps notes in step."""
+    del given
+    for name, kind, data in (
+        ("DisplayName", "REG_SZ", "Contoso Notes"),
+        ("ImagePath", "REG_SZ", str(FOLDER / "notes")),
+        ("Start", "REG_DWORD", "3"),
+    ):
+        put(SERVICE, name, kind, data)
+
+
+def commit(given: dict) -> None:
+    """All is done: say beside the program what was written and in which account's name, and let go of what was kept."""
+    who = {name: os.environ.get(name, "") for name in ("ELEVATE_USER", "USERNAME", "HOME", "ELEVATE_SESSION")}
+    written = [str(path) for path in FILES if path != NOTE] + KEYS
+    NOTE.write_text(json.dumps({"version": given["version"], "written": written, "who": who}, indent=1))
+    KEPT.unlink()
+
+
+def undo(given: dict) -> None:
+    """Put everything back as it was kept; nothing where nothing was."""
+    del given
+    if not KEPT.exists():
+        return
+    before = json.loads(KEPT.read_text())
+    for path, data in before["files"].items():
+        if data is None:
+            remove_file(Path(path))
         else:
-            self._write(Path("/etc/systemd/system/contoso-notes.service"), f"[Service]\nExecStart={self.folder}/notes\n")
+            Path(path).write_bytes(base64.b64decode(data))
+    if not before["folder"] and FOLDER.is_dir():
+        FOLDER.rmdir()
+    for key, old in before["keys"].items():
+        if values(key):
+            reg("delete", key, "/f")
+        for name, kind, data in old:
+            put(key, name, kind, data)
+    KEPT.unlink()
 
-    def settings(self) -> None:
-        """Settings for everyone on the machine."""
-        if self.windows:
-            self._registry(SETTINGS, {"Version": self.plan["version"], "Folder": str(self.folder)})
+
+def remove(given: dict) -> None:
+    """Take away what the note names, in whosever name it was written."""
+    for place in [*json.loads(NOTE.read_text())["written"], *given.get("profile", []), str(NOTE)]:
+        print(f"removing {place}", flush=True)
+        if place.startswith("HKLM\\"):
+            reg("delete", place, "/f")
         else:
-            self._write(Path("/etc/contoso-notes.conf"), f"version = {self.plan['version']}\n")
+            Path(place).unlink(missing_ok=True)
+    FOLDER.rmdir()
 
-    def shortcut_for_all(self) -> None:
-        """A start menu entry for everyone: the installer's own account is nobody's."""
-        self._write(self.shortcut, f"{self.folder / 'notes'}\n")
 
-    def note(self) -> None:
-        """Say beside the program what was written and in which account's name."""
-        names = ("ELEVATE_USER", "USERNAME", "HOME", "ELEVATE_SESSION")
-        who = {name: os.environ.get(name, "") for name in names}
-        self._write(
-            self.folder / "installed.json",
-            json.dumps({"version": self.plan["version"], "written": sorted(set(self.written)), "who": who}, indent=1),
-        )
+def remove_file(path: Path) -> None:
+    """Remove a file; what else stands there is not ours."""
+    if path.is_file():
+        path.unlink()
 
-    def roll_back(self) -> None:
-        """Undo everything, newest first."""
-        for undo in reversed(self.undo):
-            undo()
 
-    def _write(self, path: Path, text: str) -> None:
-        self._folders(path.parent)
-        before = path.read_bytes() if path.exists() else None
-        self.undo.append(lambda: path.write_bytes(before) if before is not None else path.unlink(missing_ok=True))
-        path.write_text(text)
-        self.written.append(str(path))
-
-    def _folders(self, folder: Path) -> None:
-        if folder.is_dir():
-            return
-        self._folders(folder.parent)
-        self.undo.append(lambda: folder.rmdir() if folder.is_dir() else None)
-        folder.mkdir()
-
-    def _registry(self, key: str, values: dict) -> None:
-        for name, data in values.items():
-            before = reg("query", key, "/v", name, must=False)
-            old = before.rstrip("\n").split("\t", 2)[1:] if before else []
-            self.undo.append(
-                lambda key=key, name=name, old=old: put(key, name, *old) if old else reg("delete", key, "/v", name)
-            )
-            put(key, name, "REG_DWORD" if isinstance(data, int) else "REG_SZ", str(data))
-        self.written.append(key)
+def values(key: str) -> list:
+    """Give a key's values as name, kind and data; none where it is not there."""
+    lines = reg("query", key, must=False).splitlines()
+    return [line.strip("\t ").split("\t", 2) for line in lines if "\t" in line]
 
 
 def put(key: str, name: str, kind: str, data: str) -> None:
@@ -109,46 +135,13 @@ def reg(*words: str, must: bool = True) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-STEPS = {
-    "files": Installation.files,
-    "service": Installation.service,
-    "settings": Installation.settings,
-    "shortcut": Installation.shortcut_for_all,
-}
-
-
-def install(plan: dict, steps: list[str]) -> None:
-    """Do all steps, or none."""
-    work = Installation(plan)
-    try:
-        for number, name in enumerate(steps, 1):
-            print(f"step {number} of {len(steps)}: {name}", flush=True)
-            STEPS[name](work)
-        work.note()
-    except (OSError, KeyError) as error:
-        print(f"undoing: {error}", flush=True)
-        work.roll_back()
-        raise
-
-
-def remove(plan: dict, steps: list[str]) -> None:
-    """Take away what the note names, in whosever name it was written."""
-    work = Installation(plan)
-    note = json.loads((work.folder / "installed.json").read_text())
-    for place in [*note["written"], *plan.get("profile", []), str(work.folder / "installed.json")]:
-        print(f"removing {place}", flush=True)
-        if place.startswith("HKLM\\"):
-            reg("delete", place, "/f")
-        else:
-            Path(place).unlink(missing_ok=True)
-    work.folder.rmdir()
-    del steps
+VERBS = {"files": files, "service": service, "commit": commit, "undo": undo, "remove": remove}
 
 
 def main(words: list[str]) -> int:
-    """Do what the arguments say with what standard input holds."""
+    """Do what the argument says with what standard input holds."""
     try:
-        {"install": install, "remove": remove}[words[0]](json.load(sys.stdin), words[1:])
+        VERBS[words[0]](json.loads(sys.stdin.read() or "{}"))
     except (OSError, KeyError, ValueError) as error:
         print(f"notes: {error}", file=sys.stderr)
         return 1

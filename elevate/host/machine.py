@@ -34,7 +34,10 @@ GROUPS = ("Administrators", "Users")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DRIVE = re.compile(r"[Cc]:[\\/]")
 _OTHER_DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_FOLDERS = ("Windows", "Windows/System32", "Program Files", "ProgramData", "Users")
+_MENU = "ProgramData/Microsoft/Windows/Start Menu/Programs"
+"""Everyone's start menu; installers count on it."""
+_MENU_FOLDERS = tuple("/".join(_MENU.split("/")[:depth]) for depth in range(1, 6))
+_FOLDERS = ("Windows", "Windows/System32", "Program Files", *_MENU_FOLDERS, "Users")
 _SERVICES = {"Spooler": "Print Spooler", "W32Time": "Windows Time", "wuauserv": "Windows Update"}
 
 

@@ -5,12 +5,14 @@ standard input says, a list of tasks as JSON. It prints one JSON object for each
 """
 
 import base64
+import importlib.util
 import json
 import os
 import pwd
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from elevate.broker import Broker
@@ -19,6 +21,7 @@ from elevate.errors import ElevateError
 from elevate.hello import Proof
 from elevate.host.linux import LinuxHost
 from elevate.library import connect
+from elevate.resources import shipped
 from elevate.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +76,13 @@ effect = "allow"
 task = { kind = "file.write", directory = "/etc" }
 then = { prompt = "credential" }
 why = "Configuration."
+
+[[rule]]
+id = "menu"
+effect = "allow"
+task = { kind = "file.write", directory = "/usr/share/applications" }
+then = { prompt = "credential" }
+why = "Everyone's menu."
 """
 
 
@@ -91,13 +101,44 @@ def make_state(folder: Path, uid: int) -> None:
         broker.hello.enrol(user, "face", Proof(gesture="pin", secret=bytearray(b"274913")))
 
 
-def ask(task: dict[str, Any]) -> dict[str, Any]:
-    """Ask for one task as the user; run it twice."""
+def parse(task: dict[str, Any]) -> Task:
+    """Read a task of the test's, or several."""
+    if "steps" in task:
+        *steps, last = map(parse, task["steps"])
+        return Task.in_order(steps, undo=[last]) if task.get("undo") else Task.in_order([*steps, last])
     payload = base64.b64decode(task["payload"]) if "payload" in task else None
+    return Task.parse(task["kind"], task["params"], payload=payload)
+
+
+def use_installer(wanted: dict[str, Any], setup: ModuleType) -> dict[str, Any]:
+    """Install or remove the demo's product as the user; ``failing`` is where a step that fails is put between."""
+
+    class Product(setup.Setup):  # type: ignore[name-defined,misc]
+        def steps(self, version: str) -> list[Task]:
+            steps, at = super().steps(version), wanted.get("failing", -1)
+            return steps if at < 0 else [*steps[:at], Task.run(["/usr/bin/false"]), *steps[at:]]
+
+    with connect() as broker:
+        product = Product(broker, Path(wanted["state"]), helper=Path(wanted["helper"]))
+        try:
+            if wanted["installer"] == "plan":
+                return {"plan": [one.outcome for one in product.plan(wanted["version"])]}
+            receipt = product.install(wanted["version"]) if wanted["installer"] == "install" else product.uninstall()
+        except (ElevateError, setup.SetupError) as error:
+            return {"error": str(error), "progress": product.progress}
+        return {"progress": product.progress, "identity": receipt.identity, "as": [one.identity for one in receipt.steps]} | {
+            "written": [[one.step, one.path, one.change] for one in receipt.written]
+        }
+
+
+def ask(task: dict[str, Any], setup: ModuleType) -> dict[str, Any]:
+    """Ask for one task as the user; run it twice. Or use the demo's installer."""
+    if "installer" in task:
+        return use_installer(task, setup)
     try:
         with (
             connect() as broker,
-            broker.elevate(Task.parse(task["kind"], task["params"], payload=payload), interactive=False) as grant,
+            broker.elevate(parse(task), interactive=False) as grant,
         ):
             outcome = grant.run(capture=True)
             try:
@@ -141,14 +182,25 @@ def main(folder: Path, user: str) -> None:
                 host.accounts.remove(pair.user)
 
 
+def load_setup() -> ModuleType:
+    """Load the user's half of the demo's installer, where that may still be read."""
+    spec = importlib.util.spec_from_file_location("contoso_setup", shipped("demo/installer/setup.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def as_user(entry: pwd.struct_passwd, tasks: list[dict[str, Any]]) -> NoReturn:
     """Become the user for good, and ask."""
+    setup = load_setup()
     os.setgroups([])
     os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
     os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
     try:
         for task in tasks:
-            sys.stdout.write(json.dumps(ask(task)) + "\n")
+            sys.stdout.write(json.dumps(ask(task, setup)) + "\n")
             sys.stdout.flush()
     finally:
         os._exit(0)

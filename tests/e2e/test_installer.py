@@ -1,7 +1,7 @@
 """The demo's installer on host linux: an ordinary user plans, root applies, in several steps under one token."""
 
-import base64
 import json
+import os
 import pwd
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from elevate.resources import shipped
-from tests.e2e.test_linux import ask, place, user
+from tests.e2e.test_linux import ask, place, run, user, write
 
 __all__ = ["place", "user"]
 
@@ -19,56 +19,103 @@ pytestmark = pytest.mark.root
 APP, CONF = Path("/opt/contoso-notes"), Path("/etc/contoso-notes.conf")
 UNIT, ENTRY = Path("/etc/systemd/system/contoso-notes.service"), Path("/usr/share/applications/contoso-notes.desktop")
 FILES = (APP / "notes", APP / "readme.txt", APP / "installed.json", CONF, UNIT, ENTRY)
-STEPS = ("files", "service", "settings", "shortcut")
 
 
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     if any(path.exists() for path in (APP, CONF, UNIT, ENTRY)):
         pytest.skip("something of that name is on this machine")
+    made = [folder for folder in (UNIT.parent, ENTRY.parent) if not folder.is_dir()]
+    for folder in made:
+        folder.mkdir(parents=True)
     yield
     shutil.rmtree(APP, ignore_errors=True)
-    for path in (CONF, UNIT, ENTRY):
+    for path in (CONF, UNIT, ENTRY, APP.with_name(".contoso-notes.undo.json")):
         path.unlink(missing_ok=True)
+    for folder in made:
+        folder.rmdir()
 
 
 @pytest.fixture
-def helper(place: Path) -> Path:
-    """Put the elevated half where only root writes."""
-    target = place / "steps.py"
-    shutil.copyfile(shipped("demo/installer/steps.py"), target)
-    target.chmod(0o755)
-    return target
+def product(place: Path, user: pwd.struct_passwd) -> dict[str, str]:
+    """Put the elevated half where only root writes, and make the user a folder for receipts."""
+    helper, state = place / "steps.py", place / "receipts"
+    shutil.copyfile(shipped("demo/installer/steps.py"), helper)
+    helper.chmod(0o755)
+    state.mkdir()
+    os.chown(state, user.pw_uid, user.pw_gid)
+    return {"helper": str(helper), "state": str(state), "version": "1.0"}
 
 
-def task(helper: Path, *words: str, version: str = "1.0") -> dict[str, Any]:
-    files = {"notes": "#!/bin/sh\n", "readme.txt": f"Contoso Notes {version}\n"}
-    payload = base64.b64encode(json.dumps({"version": version, "files": files}).encode()).decode()
-    return {"kind": "process.run", "params": {"argv": [str(helper), *words], "cwd": "/"}, "payload": payload}
+def left() -> list[str]:
+    return [str(path) for path in (*FILES, APP, APP.with_name(".contoso-notes.undo.json")) if path.exists()]
 
 
-def test_28_install_upgrade_and_remove(tmp_path: Path, user: pwd.struct_passwd, helper: Path) -> None:
-    """Each is one token; the files are root's; nothing is left at the end."""
-    made, upgraded = ask(tmp_path / "a", user, task(helper, "install", *STEPS), task(helper, "install", *STEPS, version="2.0"))
+def test_28_plan_install_upgrade_and_remove(tmp_path: Path, user: pwd.struct_passwd, product: dict[str, str]) -> None:
+    """Each is one token; the files are root's; a failed upgrade changes nothing; nothing is left at the end."""
+    answers = ask(
+        tmp_path,
+        user,
+        product | {"installer": "plan"},
+        product | {"installer": "install"},
+        product | {"installer": "install", "version": "2.0"},
+        product | {"installer": "install", "version": "3.0", "failing": 4},
+        run("cat", str(APP / "readme.txt"), str(CONF), str(APP / "installed.json")),
+        product | {"installer": "remove"},
+    )
+    plan, made, upgraded, failed, shown, removed = answers
 
-    assert (made["status"], upgraded["status"], made["second"]) == (0, 0, "token-spent"), made
-    assert [path.stat().st_uid for path in FILES] == [0] * len(FILES)
-    assert CONF.read_text() == "version = 2.0\n"
-    assert json.loads((APP / "installed.json").read_text())["who"]["ELEVATE_USER"] == user.pw_name
+    assert plan["plan"] == ["credential"] * 5
+    assert [one.split(":")[0] for one in made["progress"]] == [f"step {number} of 5" for number in range(1, 6)]
+    assert (made["as"], made["identity"]) == (["root", "account", "account", "account", "root"], f"ADMIN_{user.pw_name}")
+    assert {path for _, path, _ in made["written"]} >= {str(path) for path in FILES}
+    assert [step for step, path, change in upgraded["written"] if path == str(CONF) and change == "changed"] == [3]
+    assert (failed["progress"][-1], failed["error"]) == ("undoing", "exit status 1")
+    assert shown["out"].startswith("Contoso Notes 2.0\nversion = 2.0\n")
+    assert user.pw_name in shown["out"]
+    assert "error" not in removed
+    assert left() == []
 
-    (removed,) = ask(tmp_path / "b", user, task(helper, "remove"))
-    assert removed["status"] == 0, removed
-    assert not any(path.exists() for path in (*FILES, APP))
+
+def test_a_failed_step_leaves_nothing(tmp_path: Path, user: pwd.struct_passwd, product: dict[str, str]) -> None:
+    """Whichever fails, up to the last, which lets go of what was kept."""
+    answers = ask(tmp_path, user, *[{**product, "installer": "install", "failing": at} for at in (0, 3, 4)])
+
+    assert [one["progress"][-1] for one in answers] == ["undoing"] * 3
+    assert left() == []
 
 
-def test_a_failed_step_leaves_nothing(tmp_path: Path, user: pwd.struct_passwd, helper: Path) -> None:
-    """The last step can't be done, so the others are undone."""
-    ENTRY.parent.mkdir(parents=True, exist_ok=True)
-    ENTRY.mkdir()
-    try:
-        (failed,) = ask(tmp_path, user, task(helper, "install", *STEPS))
-    finally:
-        ENTRY.rmdir()
+def test_every_step_has_its_own_rights(tmp_path: Path, user: pwd.struct_passwd) -> None:
+    """The step after one that was uid 0 is the hidden account again, and has no capability of another's."""
+    steps = [run("id", "-u"), run("whoami"), run("head", "-c", "5", "/etc/shadow"), run("tail", "-c", "5", "/etc/shadow")]
+    (told,) = ask(tmp_path, user, {"steps": steps})
 
-    assert failed["status"] == 1
-    assert not any(path.exists() for path in (*FILES, APP))
+    receipt: Any = told["receipt"]
+    assert told["out"] == f"0\nADMIN_{user.pw_name}\nroot:"
+    assert [one["as"] for one in receipt["steps"]] == ["root", "account", "account", "account"]
+    assert (told["status"], told["second"]) == (1, "token-spent")
+
+
+def test_a_step_denied_is_all_denied(tmp_path: Path, user: pwd.struct_passwd) -> None:
+    """Nothing of it is done, on a real machine either."""
+    (told,) = ask(tmp_path, user, {"steps": [write(str(CONF), b"x"), write("/srv/x", b"x")]})
+
+    assert told["error"] == "denied"
+    assert told["message"].startswith("step 2 (file.write /srv/x): ")
+    assert left() == []
+
+
+def test_48_a_file_that_the_step_before_writes_to_does_not_run(tmp_path: Path, user: pwd.struct_passwd, place: Path) -> None:
+    """Not even by root: in place it runs no more, and a new one in its place is not what was agreed to."""
+    inner, outer = place / "inner", place / "outer"
+    inner.write_text("#!/bin/sh\necho agreed\n")
+    outer.write_text(f"#!/bin/sh\necho '#!/bin/sh\necho swapped' > {inner}\n")
+    for path in (inner, outer):
+        path.chmod(0o755)
+    (told,) = ask(tmp_path, user, {"steps": [run(str(outer)), run(str(inner))]})
+
+    receipt: Any = told["receipt"]
+    assert (told["out"], told["status"]) == ("", 125)
+    assert receipt["steps"][1]["problem"] == "the file was changed after it was agreed to"
+    assert "swapped" in inner.read_text()
+    assert json.dumps(receipt["written"]).count(str(inner)) == 1
