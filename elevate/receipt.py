@@ -39,7 +39,7 @@ class StepReceipt:
     Attributes:
         step: Its number, from 1, in the order in which it was shown.
         task: Its display form.
-        identity: ``account`` for the hidden account, ``root`` for uid 0 in its name.
+        identity: ``account`` for the hidden account, ``root`` for uid 0 in its name, or the user that a rule let it run as.
         undo: It is one of those that undo.
         problem: Why it could not be started; empty where it was.
         exit_status: 0 to 255; None where a signal ended it.

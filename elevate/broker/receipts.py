@@ -6,7 +6,7 @@ from dataclasses import asdict
 from elevate import canonical
 from elevate.broker.undoing import undo_of
 from elevate.canonical import MAX_INTEGER, Json
-from elevate.model import AdminIdentity, Agreement, Ended, Written, run_as_of
+from elevate.model import AdminIdentity, Agreement, Allow, Ended, InspectedTask, Written, run_as_of
 from elevate.ports import Record
 from elevate.text import escape
 
@@ -37,7 +37,7 @@ def receipt_of(
         "timed_out": ended.timed_out,
         "duration_ms": ended.duration_ms,
         "watched": [escape(one) for one in ended.watched],
-        **({"steps": [_step(agreement, one, size_bytes) for one in ended.steps]} if ended.steps else {}),
+        **({"steps": [_step(record, agreement, one, size_bytes) for one in ended.steps]} if ended.steps else {}),
         "written": _listed(written, size_bytes),
         "written_count": len(written),
         "undo": _listed(undo, size_bytes),
@@ -45,13 +45,13 @@ def receipt_of(
     }
 
 
-def _step(agreement: Agreement, ended: Ended, size_bytes: int) -> Json:
+def _step(record: Record, agreement: Agreement, ended: Ended, size_bytes: int) -> Json:
     task, decided = agreement.steps[ended.step - 1]
     return {
         "step": ended.step,
         "task": _shown(task.task.display(), size_bytes),
         "kind": task.task.kind,
-        "as": str(dict(decided.obligations.extra).get("identity", "account")),
+        "as": _as_whom(task, decided, emulated=record.host.startswith("emulated:")),
         "undo": ended.step > len(agreement.steps) - agreement.task.task.undo,
         "problem": ended.problem,
         "exit_status": ended.exit_status,
@@ -60,6 +60,13 @@ def _step(agreement: Agreement, ended: Ended, size_bytes: int) -> Json:
         "duration_ms": ended.duration_ms,
         "written_count": len(ended.written),
     }
+
+
+def _as_whom(task: InspectedTask, decided: Allow, *, emulated: bool) -> str:
+    """Say whose rights a step had: ``account``, ``root``, or the user that a rule let it run as."""
+    # What a real machine does itself, a package or a file of its own, it does as uid 0.
+    default = "account" if emulated or task.task.kind == "process.run" else "root"
+    return str(dict(task.facts).get("run_as") or dict(decided.obligations.extra).get("identity", default))
 
 
 def _shown(text: str, size_bytes: int) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from elevate.broker.several import steps_of
-from elevate.errors import ElevateError, HostError
+from elevate.errors import ElevateError, HostError, StartUnknownError
 from elevate.model import AdminIdentity, Agreement, Allow, Ended, InspectedTask
 from elevate.outcome import Progress
 from elevate.ports import Host, Inspection, Running
@@ -184,6 +184,8 @@ class StepsRunning:
             self._what.note(number, self._ended[-1])
             self._tell(number)
             running = self._what.one(number, streams=self._streams)
+        except StartUnknownError:
+            raise  # nobody knows whether it runs: neither is it taken back, nor goes anything on
         except Exception as error:  # noqa: BLE001 - whatever it is, the step did not begin, and the row ends here
             return self._not_begun(number, error)
         return self._await(number, running)

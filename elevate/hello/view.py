@@ -123,7 +123,7 @@ def _texts(task: InspectedTask) -> tuple[str, ...]:
     """Give what a prompt shows of one step that can be long, escaped."""
     path = task.file.path if task.file else ""
     escaped = (escape(path), escape(task.cwd), _publisher(dict(task.facts)))
-    return (task.task.display(), shell_words(task.argv), environment_of(task), *escaped)
+    return (task.task.display(), shell_words(task.argv), environment_of(task), escape(run_as_of(task)), *escaped)
 
 
 def _class(task: InspectedTask) -> str:

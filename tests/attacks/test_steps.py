@@ -12,7 +12,15 @@ import pytest
 from elevate.audit import parse
 from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
 from elevate.broker.prompting import ScriptedPrompter
-from elevate.errors import DeniedError, StoreUnwritableError, TaskInvalidError, TokenError, TokenSpentError
+from elevate.errors import (
+    DeniedError,
+    HostError,
+    StartUnknownError,
+    StoreUnwritableError,
+    TaskInvalidError,
+    TokenError,
+    TokenSpentError,
+)
 from elevate.hello.render import lines
 from elevate.host.processes import read_process
 from elevate.outcome import Progress
@@ -204,3 +212,23 @@ def test_40_a_steps_rule_does_not_stretch_to_the_next(broker: Broker) -> None:
     wanted = [(task.task.kind, decided.obligations) for task, decided in grant.agreement.steps]
     assert started == wanted
     assert wanted[0][1] != wanted[1][1]
+
+
+def test_47_a_step_of_which_nobody_knows_whether_it_began(broker: Broker) -> None:
+    """It is neither tried again nor taken back, and nothing goes on: the outcome is not known, and the log says so."""
+    grant = broker.elevate(Task.in_order([sh("exit 0"), sh("exit 0"), sh("id > $HOME/late")], undo=[sh("id > $HOME/undo")]))
+    host, begin = grant.parts.host, grant.parts.host.start
+    begun: list[object] = []
+
+    def lost(*args: object, **members: object) -> object:
+        begun.append(members["session"])
+        if len(begun) > 1:
+            raise StartUnknownError("no answer")
+        return begin(*args, **members)  # type: ignore[arg-type]
+
+    host.start = lost  # type: ignore[method-assign,assignment]
+    with pytest.raises(HostError):
+        grant.run(capture=True)
+    assert len(begun) == 2
+    assert events(broker, grant.request)[-1] == "outcome-unknown"
+    assert not list(Path(grant.identity.home).glob("*undo")) + list(Path(grant.identity.home).glob("late"))

@@ -67,7 +67,7 @@ def test_28_plan_install_upgrade_and_remove(tmp_path: Path, user: pwd.struct_pas
 
     assert plan["plan"] == ["credential"] * 5
     assert [one.split(":")[0] for one in made["progress"]] == [f"step {number} of 5" for number in range(1, 6)]
-    assert (made["as"], made["identity"]) == (["root", "account", "account", "account", "root"], f"ADMIN_{user.pw_name}")
+    assert (made["as"], made["identity"]) == (["root"] * 5, f"ADMIN_{user.pw_name}")
     assert {path for _, path, _ in made["written"]} >= {str(path) for path in FILES}
     assert [step for step, path, change in upgraded["written"] if path == str(CONF) and change == "changed"] == [3]
     assert (failed["progress"][-1], failed["error"]) == ("undoing", "exit status 1")

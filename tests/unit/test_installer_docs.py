@@ -10,11 +10,11 @@ import pytest
 from elevate.resources import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
-PAIR = re.compile(r"```python\n(import elevate\n.*?)```\n\n```text\n(.*?)```", re.DOTALL)
+PAIR = re.compile(r"```python\n((?:import json\n)?import elevate\n.*?)```\n\n```text\n(.*?)```", re.DOTALL)
 EXAMPLES = PAIR.findall(shipped("docs/installers.md").read_text())
 
 
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", range(3))
 def test_an_example_prints_what_the_page_says(number: int) -> None:
     code, said = EXAMPLES[number]
 
@@ -24,4 +24,4 @@ def test_an_example_prints_what_the_page_says(number: int) -> None:
 
 
 def test_every_example_is_run() -> None:
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
