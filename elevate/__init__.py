@@ -12,6 +12,7 @@ __all__ = [
     "Connection",
     "Grant",
     "HandOver",
+    "KindSpec",
     "Outcome",
     "Progress",
     "Receipt",
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from elevate.aio import AsyncConnection, AsyncGrant, connect_async
     from elevate.broker import Broker
     from elevate.handover import HandOver
+    from elevate.kinds import KindSpec
     from elevate.library import Connection, Grant, connect, invoking_user, is_protected
     from elevate.outcome import Outcome, Progress
     from elevate.planning import plan
@@ -40,6 +42,7 @@ _HOMES = {
     "AsyncGrant": "elevate.aio",
     "Broker": "elevate.broker",
     "HandOver": "elevate.handover",
+    "KindSpec": "elevate.kinds",
     "Outcome": "elevate.outcome",
     "Progress": "elevate.outcome",
     "Receipt": "elevate.receipt",

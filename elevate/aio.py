@@ -18,10 +18,11 @@ import secrets
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Self, cast
 
-from elevate.asking import looked_at, outcome_of, question, step_of
+from elevate.asking import kinds_of, looked_at, outcome_of, question, step_of
 from elevate.canonical import Json
 from elevate.errors import BrokerError, ElevateError, TaskInvalidError
 from elevate.handover import HandOver
+from elevate.kinds import KindSpec
 from elevate.outcome import CHUNK_BYTES, MAX_CAPTURED_BYTES, MAX_LEFT_BYTES, Outcome, Progress, write_all
 from elevate.streams import AsyncWire, readable
 from elevate.tasks import Task, as_one
@@ -102,6 +103,10 @@ class AsyncConnection:
         with contextlib.ExitStack() as stack:
             return await self._call("Explain", *looked_at(as_one(task), stack), member="explanation")
 
+    async def kinds(self) -> dict[str, KindSpec]:
+        """Give the kinds of task that the machine has, its own among them, for `elevate.Task.of`."""
+        return kinds_of(await self._call("Kinds", {}))
+
     async def status(self) -> dict[str, Json]:
         """Say how the broker is."""
         return await self._call("Status", {}, member="status")
@@ -139,7 +144,7 @@ class AsyncConnection:
             told, _ = await wire.receive()
         finally:
             wire.close()
-        return cast("dict[str, Json]", told.get(member, {}))
+        return cast("dict[str, Json]", told.get(member, {}) if member else told)
 
 
 class AsyncGrant:

@@ -9,6 +9,7 @@ from typing import cast
 from elevate import rows
 from elevate.canonical import Json
 from elevate.errors import ElevateError
+from elevate.kinds import KindSpec
 from elevate.outcome import Outcome, Progress
 from elevate.tasks import Task
 from elevate.wire import Wire
@@ -115,6 +116,12 @@ class Replies:
             self._last = told
         elif (progress := step_of(told)) is not None:
             self._on_progress(progress)
+
+
+def kinds_of(told: Mapping[str, Json]) -> dict[str, KindSpec]:
+    """Read the kinds that the broker named."""
+    specs = (KindSpec.from_json(one) for one in cast("list[dict[str, Json]]", told["kinds"]))
+    return {spec.name: spec for spec in specs}
 
 
 def outcome_of(told: Mapping[str, object], captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:

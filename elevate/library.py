@@ -16,10 +16,11 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self, cast
 
-from elevate.asking import Replies, looked_at, outcome_of, question
+from elevate.asking import Replies, kinds_of, looked_at, outcome_of, question
 from elevate.canonical import Json
 from elevate.errors import BrokerError, NoBrokerError, TaskInvalidError
 from elevate.handover import HandOver
+from elevate.kinds import KindSpec
 from elevate.logs import Logs
 from elevate.outcome import Outcome, Progress, drain
 from elevate.tasks import Task, as_one
@@ -190,6 +191,10 @@ class Connection(Logs):
         """Say what policy makes of a task, or of several under one token; nobody is asked."""
         with contextlib.ExitStack() as stack:
             return self._call("Explain", *looked_at(as_one(task), stack), member="explanation")
+
+    def kinds(self) -> dict[str, KindSpec]:
+        """Give the kinds of task that the machine has, its own among them, for `elevate.Task.of`."""
+        return kinds_of(self._call("Kinds", {}))
 
     def status(self) -> dict[str, Json]:
         """Say how the broker is."""

@@ -156,7 +156,10 @@ class InspectedTask:
     def canonical(self) -> dict[str, object]:
         """Give the form that is hashed; fields are only ever appended."""
         several = {"steps": [step.digest for step in self.steps], "undo": self.task.undo} if self.steps else {}
-        return several | {
+        titled = {"title": self.task.title} if self.task.own else {}
+        return {
+            **several,
+            **titled,
             "v": 1,
             "kind": self.task.kind,
             "params": dict(self.task.params),

@@ -33,6 +33,10 @@ class ParamType(StrEnum):
     ENV = "env"
     SECONDS = "seconds"
     MODE = "mode"
+    NUMBER = "number"
+
+
+_BOUNDS = {ParamType.SECONDS: (1, MAX_TIME_LIMIT_SECONDS), ParamType.MODE: (0, MAX_MODE)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +47,16 @@ class ParamSpec:
         pattern: What a `TEXT` must match as a whole.
         default: Value where the caller gives none; None makes the parameter required.
         optional: Where the caller gives none, the task has no such parameter.
+        least: Of a `NUMBER`.
+        most: Of a `NUMBER`.
     """
 
     type: ParamType
     default: Value | None = None
     pattern: str = r"[^\x00-\x1f\x7f]{1,4096}"
     optional: bool = False
+    least: int = 0
+    most: int = 0
 
 
 def freeze(value: object) -> Value:
@@ -94,12 +102,16 @@ def check(name: str, value: object, spec: ParamSpec) -> Value:
             return _check_argv(value)
         case ParamType.ENV, tuple():
             return _check_env(value)
-        case ParamType.SECONDS, int() if type(value) is int and 1 <= value <= MAX_TIME_LIMIT_SECONDS:
-            return value
-        case ParamType.MODE, int() if type(value) is int and 0 <= value <= MAX_MODE:
+        case ParamType.SECONDS | ParamType.MODE | ParamType.NUMBER, int() if _is_within(value, spec):
             return value
         case _:
             raise TaskInvalidError(f"the parameter {name} is not a {spec.type} within its bounds")
+
+
+def _is_within(value: int, spec: ParamSpec) -> bool:
+    least, most = _BOUNDS.get(spec.type, (spec.least, spec.most))
+    # By exact type: a bool is an int for Python, and is not one here.
+    return type(value) is int and least <= value <= most
 
 
 def _check_text(name: str, value: str, pattern: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from elevate.canonical import Json
 from elevate.errors import TaskInvalidError
+from elevate.kinds import KINDS, KindSpec
 from elevate.tasks import MAX_STEPS, MAX_STEPS_INPUT_BYTES, STEPS, Task
 
 _MEMBERS = frozenset({"kind", "params", "steps", "undo"})
@@ -32,12 +33,13 @@ def input_of(task: Task) -> bytes | None:
     return b"".join(inputs) if inputs else None
 
 
-def parse(given: Mapping[str, Json], beside: bytes) -> Task:
+def parse(given: Mapping[str, Json], beside: bytes, kinds: Mapping[str, KindSpec] = KINDS) -> Task:
     """Read several tasks that came as JSON.
 
     Args:
         given: What `to_json` gives.
         beside: What `input_of` gives; empty where nothing came.
+        kinds: The machine's own, beside those that every machine has.
 
     Raises:
         TaskInvalidError: Not several tasks, or the bytes beside are not theirs, to the last.
@@ -53,7 +55,7 @@ def parse(given: Mapping[str, Json], beside: bytes) -> Task:
         raise TaskInvalidError("the input of the steps is not as long as they say")
     found, place = [], 0
     for step, size in zip(steps, sizes, strict=True):
-        found.append(_step(step, None if size is None else beside[place : place + size]))
+        found.append(_step(step, None if size is None else beside[place : place + size], kinds))
         place += size or 0
     return Task(kind=STEPS, params=(), steps=tuple(found), undo=undo)
 
@@ -65,7 +67,7 @@ def _size(step: Json) -> int | None:
     return size
 
 
-def _step(step: Json, payload: bytes | None) -> Task:
+def _step(step: Json, payload: bytes | None, kinds: Mapping[str, KindSpec]) -> Task:
     if not isinstance(step, dict) or step.keys() - _STEP or step.get("kind") == STEPS:
         raise TaskInvalidError("a step is a kind, its parameters, and the size of its input")
-    return Task.parse(step.get("kind"), step.get("params"), payload=payload)
+    return Task.parse(step.get("kind"), step.get("params"), payload=payload, kinds=kinds)

@@ -7,11 +7,11 @@ token are a task, too, of the kind `STEPS`, which no rule and no machine can nam
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Self
 
 from elevate.canonical import Json
 from elevate.errors import TaskInvalidError, TaskKindUnknownError
+from elevate.kinds import KINDS, TIME, KindSpec
 from elevate.params import (
     DEFAULT_TIME_LIMIT_SECONDS,
     MAX_PAYLOAD_BYTES,
@@ -50,89 +50,6 @@ STEPS = "steps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KindSpec:
-    """One kind of task: its display name, its parameters, and whether bytes travel beside it."""
-
-    name: str
-    display_name: str
-    params: Mapping[str, ParamSpec]
-    payload: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse a kind that a prompt could not name (Windows: a COM class without a display name never elevates)."""
-        if not self.name or not self.display_name.strip():
-            raise TaskInvalidError("a task kind has a name and a display name", hint="give both")
-
-
-_CWD = ParamSpec(type=ParamType.PATH)
-_RUN_AS = ParamSpec(type=ParamType.TEXT, pattern=r"[^\x00-\x1f\x7f:]{1,256}", optional=True)
-_TIME = ParamSpec(type=ParamType.SECONDS, default=DEFAULT_TIME_LIMIT_SECONDS)
-
-KINDS: Mapping[str, KindSpec] = MappingProxyType(
-    {
-        spec.name: spec
-        for spec in (
-            KindSpec(
-                name="process.run",
-                display_name="Run a program",
-                params={
-                    "argv": ParamSpec(type=ParamType.ARGV),
-                    "cwd": _CWD,
-                    "env": ParamSpec(type=ParamType.ENV, default=()),
-                    "time_limit_seconds": _TIME,
-                    "run_as": _RUN_AS,
-                    "run_as_group": _RUN_AS,
-                },
-                payload=True,
-            ),
-            KindSpec(
-                name="package.install",
-                display_name="Install a package",
-                params={"path": ParamSpec(type=ParamType.PATH), "cwd": _CWD, "time_limit_seconds": _TIME},
-            ),
-            KindSpec(
-                name="package.remove",
-                display_name="Remove a package",
-                params={
-                    "package": ParamSpec(type=ParamType.TEXT, pattern=r"[A-Za-z0-9][A-Za-z0-9+._-]{0,99}"),
-                    "time_limit_seconds": _TIME,
-                },
-            ),
-            KindSpec(
-                name="setting.change",
-                display_name="Change a setting of the machine",
-                params={
-                    "key": ParamSpec(type=ParamType.TEXT, pattern=r"HKLM\\[ -~]{1,255}"),
-                    "name": ParamSpec(type=ParamType.TEXT, pattern=r"[ -\[\]-~]{1,255}"),
-                    "value": ParamSpec(type=ParamType.TEXT, pattern=r"[^\x00-\x1f\x7f]{0,4096}"),
-                    "type": ParamSpec(type=ParamType.TEXT, default="text", pattern="text|number"),
-                },
-            ),
-            KindSpec(
-                name="service.control",
-                display_name="Control a service",
-                params={
-                    "service": ParamSpec(type=ParamType.TEXT, pattern=r"[A-Za-z0-9][A-Za-z0-9@:._-]{0,127}"),
-                    "action": ParamSpec(type=ParamType.TEXT, pattern="start|stop|restart|reload|enable|disable"),
-                },
-            ),
-            KindSpec(
-                name="file.write",
-                display_name="Write a file",
-                params={
-                    "path": ParamSpec(type=ParamType.PATH),
-                    "cwd": _CWD,
-                    "mode": ParamSpec(type=ParamType.MODE, default=0o644),
-                },
-                payload=True,
-            ),
-        )
-    }
-)
-"""The kinds that every machine has, by name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What was asked: a kind, its parameters, and the bytes that travel beside it.
 
@@ -149,15 +66,17 @@ class Task:
     payload: bytes | None = field(default=None, repr=False)
     steps: tuple["Task", ...] = ()
     undo: int = 0
+    spec: KindSpec | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what is not of its kind."""
         if self.kind == STEPS or self.steps or self.undo:
             _check_steps(self)
             return
-        spec = KINDS.get(self.kind)
-        if spec is None:
+        spec = KINDS.get(self.kind, self.spec)
+        if spec is None or spec.name != self.kind:
             raise TaskKindUnknownError(f"unknown task kind {quote(self.kind)}")
+        object.__setattr__(self, "spec", spec)
         given = dict(self.params)
         if len(given) != len(self.params):
             raise TaskInvalidError("a parameter is given twice")
@@ -167,6 +86,9 @@ class Task:
         wanted = {name: param for name, param in spec.params.items() if name in given or not param.optional}
         checked = ((name, check(name, given.get(name, param.default), param)) for name, param in wanted.items())
         object.__setattr__(self, "params", tuple(sorted(checked)))
+        # SECURITY: no value becomes an option of the program (attacks.md row 17).
+        if self.own and any(isinstance(value, str) and value.startswith("-") for _, value in self.params):
+            raise TaskInvalidError("a parameter of this kind can't begin with a dash")
         _check_payload(self.payload, spec)
 
     def __getitem__(self, name: str) -> Value:
@@ -178,8 +100,16 @@ class Task:
         return dict(self.params)[name]
 
     @classmethod
-    def parse(cls, kind: object, params: object, *, payload: bytes | None = None) -> Self:
+    def parse(
+        cls, kind: object, params: object, *, payload: bytes | None = None, kinds: Mapping[str, KindSpec] = KINDS
+    ) -> Self:
         """Read a task that came as JSON: lists become tuples, an object becomes pairs.
+
+        Args:
+            kind: Its name.
+            params: Its parameters.
+            payload: The bytes beside it.
+            kinds: What the machine brings itself, beside those that every machine has.
 
         Raises:
             TaskInvalidError: A parameter is not as its kind wants it.
@@ -188,7 +118,21 @@ class Task:
         if not isinstance(kind, str) or not isinstance(params, Mapping):
             raise TaskInvalidError("a task is a kind and an object of parameters")
         pairs = tuple((str(name), freeze(value)) for name, value in params.items())
-        return cls(kind=kind, params=pairs, payload=payload)
+        return cls(kind=kind, params=pairs, payload=payload, spec=kinds.get(kind))
+
+    @classmethod
+    def of(cls, kind: str, kinds: Mapping[str, KindSpec] = KINDS, /, **params: object) -> Self:
+        """Do what one of the machine's own kinds says, with these parameters.
+
+        Args:
+            kind: Its name, as ``acme.flush-cache``.
+            kinds: What the machine brings, as `elevate.Connection.kinds` gives it.
+            **params: By name.
+
+        Raises:
+            TaskError: No such kind, or the parameters are not of it.
+        """
+        return cls.parse(kind, params, kinds=kinds)
 
     @classmethod
     def run(
@@ -252,10 +196,28 @@ class Task:
         """Give the kind and the parameters as `parse` reads them; payload and steps travel beside them."""
         return {"kind": self.kind, "params": {name: thaw(value) for name, value in self.params}}
 
+    @property
+    def own(self) -> bool:
+        """Whether its kind is one that the machine brings itself."""
+        return self.spec is not None and bool(self.spec.argv)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What is run, as it was asked: the words of a program; empty where the machine does it itself."""
+        if self.spec is not None and self.own:
+            return self.spec.command(dict(self.params))
+        argv = dict(self.params).get("argv", ())
+        return tuple(map(str, argv)) if isinstance(argv, tuple) else ()
+
+    @property
+    def title(self) -> str:
+        """What a prompt calls it."""
+        return self.spec.display_name if self.spec is not None else "Several steps"
+
     def display(self) -> str:
         """Give the one-line form that prompt and log show; control characters are escaped."""
         if not self.steps:
-            return shell_words(words(self.kind, dict(self.params)))
+            return shell_words(_words(self))
         # As in a shell; neither sign stands outside of quotes in a step's own form.
         done, undone = (
             " && ".join(step.display() for step in part) for part in (self.forward, self.steps[len(self.forward) :])
@@ -277,6 +239,12 @@ def as_one(task: Task | Sequence[Task]) -> Task:
     if isinstance(task, Task):
         return task
     return task[0] if len(task) == 1 else Task.in_order(task)
+
+
+def _words(task: Task) -> tuple[str, ...]:
+    if not task.own:
+        return words(task.kind, dict(task.params))
+    return (task.kind, *(f"{name}={value}" for name, value in task.params if name != TIME))
 
 
 def _check_steps(task: Task) -> None:

@@ -7,7 +7,7 @@ from elevate.broker.audience import audience_of
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
 from elevate.canonical import Json
-from elevate.errors import DeniedError
+from elevate.errors import DeniedError, PolicyChangedError
 from elevate.lifecycle import State
 from elevate.model import Agreement, Allow, Deny, Outcome
 from elevate.policy import Policy, Question, missing_tickets, narrowest, questions_of, record_of, unkept
@@ -21,10 +21,12 @@ def decide(parts: Parts, question: Question, journal: Journal, *, audience: str 
 
     Raises:
         DeniedError: They say no, to the task or to one of its steps.
+        PolicyChangedError: A kind of the machine's own is described otherwise by now.
     """
     for step in questions_of(question):
         parts.settings.check(question.requester, step.task)
     policy = parts.policy.current
+    _check_kinds(policy, question)
     decision = policy.decide(question)
     match decision:
         case Deny():
@@ -44,6 +46,14 @@ def decide(parts: Parts, question: Question, journal: Journal, *, audience: str 
                 policy_digest=policy.digest,
                 nonce=parts.entropy.token_bytes(NONCE_BYTES),
             )
+
+
+def _check_kinds(policy: Policy, question: Question) -> None:
+    """Refuse a task whose kind the machine describes otherwise by now."""
+    for step in questions_of(question):
+        task = step.task.task
+        if task.own and policy.kinds.get(task.kind) != task.spec:
+            raise PolicyChangedError("the kind of this task has changed since it was asked for")
 
 
 def asked_of(agreement: Agreement, now: Instant) -> dict[str, Json]:

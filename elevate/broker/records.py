@@ -2,12 +2,14 @@
 
 import hmac
 import os
+from collections.abc import Mapping
 
 from elevate.audit import body
 from elevate.audit import parse as parse_entry
 from elevate.broker.parts import Parts
 from elevate.canonical import Json
 from elevate.errors import TaskInvalidError, TokenSpentError
+from elevate.kinds import KINDS, KindSpec
 from elevate.lifecycle import State
 from elevate.model import Requester
 from elevate.ports import Draft, Record, Step
@@ -30,6 +32,10 @@ class Records:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+
+    def kinds(self) -> Mapping[str, KindSpec]:
+        """Give the kinds of task that this machine has, its own among them, for `elevate.Task.of`."""
+        return {**KINDS, **self.parts.policy.current.kinds}
 
     def revoke(self, jti: str, requester: Requester) -> None:
         """Take a token back that was not used yet.

@@ -68,7 +68,7 @@ class Settings:
         if not self.admits(requester):
             hint = "the owner of the broker can set remote or remote_listed"
             raise DeniedError("a remote session is not elevated here", hint=hint)
-        runs_code = task.task.kind in {"process.run", "package.install"}
+        runs_code = task.task.own or task.task.kind in {"process.run", "package.install"}
         signer = dict(task.facts).get("signer", Fact.UNDETERMINED)
         if self.windows["ValidateAdminCodeSignatures"] and runs_code and isinstance(signer, Fact):
             hint = "the owner of the broker set ValidateAdminCodeSignatures"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from elevate import __version__
-from elevate.cli import account, apply, audit, broker, hello, lab, policy, registry, setup, token
+from elevate.cli import account, apply, audit, broker, hello, lab, policy, registry, setup, task, token
 from elevate.cli.running import run
 from elevate.server.main import USAGE as SERVE_USAGE
 from elevate.words import USAGE as RUN_USAGE
@@ -41,6 +41,7 @@ app.command("serve", help="Run the broker in the foreground.")(lambda: _usage(SE
 setup.register(app)
 broker.register(app)
 apply.register(app)
+app.add_typer(task.app, name="task")
 app.add_typer(token.app, name="token")
 app.add_typer(hello.app, name="hello")
 policy.app.command("reload")(broker.reload)

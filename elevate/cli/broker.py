@@ -1,15 +1,13 @@
 """The commands that ask a running broker."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from elevate.canonical import Json
 from elevate.cli.show import AsJson, print_json, print_members
-from elevate.errors import TaskInvalidError
+from elevate.cli.task import spec_of, task_of
+from elevate.kinds import KINDS
 from elevate.library import connect
-from elevate.tasks import KINDS, ParamType, Task
 
 receipts = typer.Typer(help="What ended tasks left behind.", no_args_is_help=True)
 Kind = Annotated[str, typer.Option("--kind", help="Kind of task; its parameters follow as NAME=VALUE.")]
@@ -27,8 +25,8 @@ def register(app: typer.Typer) -> None:
 
 def explain(words: Words = None, *, kind: Kind = "process.run", as_json: AsJson = False) -> None:
     """Say which rules decide about a task, and which nearly would; nobody is asked."""
-    task = task_of(kind, words or [])
     with connect() as broker:
+        task = task_of(spec_of(KINDS if kind in KINDS else broker.kinds(), kind), words or [])
         found = broker.explain(task)
     text = str(found.pop("text", ""))
     if as_json:
@@ -71,41 +69,3 @@ def receipt_show(request: Request, *, as_json: AsJson = False) -> None:
     for one in written if isinstance(written, list) else []:
         if isinstance(one, dict):
             typer.echo(f"  {one.get('change', ''):8} {one.get('path', '')}")
-
-
-def task_of(kind: str, words: list[str]) -> Task:
-    """Make the task that a command line means.
-
-    Raises:
-        TaskKindUnknownError: No such kind.
-        TaskInvalidError: The parameters are not of that kind.
-    """
-    cwd = str(Path.cwd())
-    if kind == "process.run":
-        return Task.run(words, cwd=cwd)
-    spec = KINDS.get(kind)
-    params: dict[str, Json] = {"cwd": cwd} if spec and "cwd" in spec.params else {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise TaskInvalidError("a parameter is NAME=VALUE", hint=f"as: elevate explain --kind {kind} NAME=VALUE")
-        params[name] = _typed(kind, name, value)
-    return Task.parse(kind, params)
-
-
-def _typed(kind: str, name: str, value: str) -> Json:
-    spec = KINDS[kind].params.get(name) if kind in KINDS else None
-    match spec.type if spec else None:
-        case ParamType.MODE:
-            return _number(name, value, 8)
-        case ParamType.SECONDS:
-            return _number(name, value, 10)
-        case _:
-            return value
-
-
-def _number(name: str, value: str, base: int) -> int:
-    try:
-        return int(value, base)
-    except ValueError as exc:
-        raise TaskInvalidError(f"the parameter {name} is not a number") from exc

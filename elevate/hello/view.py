@@ -24,7 +24,6 @@ from elevate.model import (
     run_as_of,
 )
 from elevate.ports import Offer
-from elevate.tasks import KINDS
 from elevate.text import escape, shell_words
 
 _CLASSES = ("grey", "yellow", "red")
@@ -141,7 +140,7 @@ def _steps(task: InspectedTask) -> dict[str, Json]:
 def _task(task: InspectedTask) -> dict[str, Json]:
     facts = dict(task.facts)
     return {
-        "title": "Several steps" if task.steps else KINDS[task.task.kind].display_name,
+        "title": task.task.title,
         "kind": task.task.kind,
         "display": _cut_escaped(task.task.display()),
         "path": _cut(task.file.path) if task.file else "",

@@ -72,7 +72,7 @@ def jail_for(task: InspectedTask, account: Account, obligations: Obligations) ->
         read_only=read_only,
         writable=writable,
         private=kind != "file.write",
-        watch=kind in {"process.run", "package.install"},
+        watch=task.task.own or kind in {"process.run", "package.install"},
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from elevate import canonical
 from elevate.errors import CommandNotFoundError, HostError, RefusedError, TaskInvalidError
 from elevate.host.environment import SYSTEM_PATH, check_additions
-from elevate.host.inspection import HostInspection, additions_of, file_facts, in_order, take_payload, target_fact, words_of
+from elevate.host.inspection import HostInspection, additions_of, check_own, file_facts, in_order, take_payload, target_fact
 from elevate.host.launcher import Launcher, Order
 from elevate.host.machine import SMAA_PREFIX, Machine
 from elevate.host.opening import Opened, find_command, open_directory, take_file, take_program
@@ -67,7 +67,7 @@ def inspect(machine: Machine, looking: Looking, task: Task, requester: Requester
     found = EmulatedInspection(machine=machine, task=empty, user=requester.user, cwd=cwd)
     try:
         take_payload(found, task, payload)
-        _KINDS[task.kind](found, task, requester, looking)
+        (_run if task.own else _KINDS[task.kind])(found, task, requester, looking)
     except BaseException:
         found.close()
         raise
@@ -77,12 +77,13 @@ def inspect(machine: Machine, looking: Looking, task: Task, requester: Requester
 def _run(found: EmulatedInspection, task: Task, requester: Requester, looking: Looking) -> None:
     if {"run_as", "run_as_group"} & dict(task.params).keys():
         raise RefusedError("this machine runs tasks as the admin account only", hint="leave the user out")
-    words = words_of(task)
+    words = task.command
     found.additions = check_additions(additions_of(task))
     system = f"{found.machine.drive.path}/Windows/System32"
     fd, found_as = find_command(found.machine.to_real(words[0]), (system, *SYSTEM_PATH), found.cwd)
     program = found.program = take_program(fd, found_as, requester)
     _protect(found.machine, program)
+    check_own(task, program)
     facts: dict[str, FactValue] = {
         **file_facts(program),
         "path": found.machine.rule_path(program.name),

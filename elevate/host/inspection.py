@@ -83,16 +83,22 @@ def take_payload(found: HostInspection, task: Task, payload: int | None) -> None
     found.task = replace(found.task, payload=check_sealed(found.payload))
 
 
-def words_of(task: Task) -> tuple[str, ...]:
-    """Give the command of a `process.run`."""
-    words = task["argv"]
-    return tuple(map(str, words)) if isinstance(words, tuple) else ()
-
-
 def additions_of(task: Task) -> list[tuple[str, str]]:
-    """Give the environment additions of a `process.run`."""
-    pairs = task["env"]
+    """Give the environment additions of a `process.run`; no other kind has any."""
+    pairs = dict(task.params).get("env", ())
     return [(pair[0], pair[1]) for pair in pairs] if isinstance(pairs, tuple) else []
+
+
+def check_own(task: Task, program: Opened) -> None:
+    """Check the program that a kind of the machine's own runs.
+
+    SECURITY: its description says by its path which it is, and nobody but root may say what lies there (attacks.md row 9).
+
+    Raises:
+        TaskInvalidError: The requester could have written it.
+    """
+    if task.own and program.writable:
+        raise TaskInvalidError("the program of this kind can be changed by others", hint="tell whoever looks after the machine")
 
 
 def target_fact(folder: Folder, name: str, path: str) -> FileFact:

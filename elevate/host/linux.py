@@ -224,7 +224,7 @@ def _order(plan: _Plan, env: Mapping[str, str], jail: Jail, limit: int, out: int
 
 def _plan(inspection: LinuxInspection, stdin: list[int]) -> _Plan:
     task = inspection.task
-    match task.task.kind:
+    match "process.run" if task.task.own else task.task.kind:
         case "process.run" if inspection.program is not None:
             fds = dict(enumerate(stdin))
             return _Plan(argv=task.argv, fds=fds, exec_fd=inspection.program.fd, cwd=task.cwd, cwd_fd=inspection.cwd)

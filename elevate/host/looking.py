@@ -12,7 +12,7 @@ from elevate.host.budget import Budget
 from elevate.host.dpkg import PackageIndex
 from elevate.host.environment import SYSTEM_PATH, check_additions
 from elevate.host.folders import Folder
-from elevate.host.inspection import HostInspection, additions_of, file_facts, in_order, take_payload, target_fact, words_of
+from elevate.host.inspection import HostInspection, additions_of, check_own, file_facts, in_order, take_payload, target_fact
 from elevate.host.jail import PRIVATE
 from elevate.host.launcher import Jail, Launcher, Order
 from elevate.host.opening import find_command, may_change, may_reach, open_directory, take_file, take_program
@@ -72,7 +72,7 @@ def inspect(eyes: Eyes, task: Task, requester: Requester, payload: int | None) -
     found = LinuxInspection(task=empty, user=requester.user, cwd=cwd)
     try:
         take_payload(found, task, payload)
-        _KINDS[task.kind](found, task, requester, eyes)
+        (_run if task.own else _KINDS[task.kind])(found, task, requester, eyes)
     except BaseException:
         found.close()
         raise
@@ -86,13 +86,14 @@ def _run(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /
             f"a task can't start in {found.task.cwd}: it gets one of its own",
             hint="change to another folder",
         )
-    words = words_of(task)
+    words = task.command
     found.additions = check_additions(additions_of(task))
     found.run_as = find_target(task, requester.user)
     fd, found_as = find_command(words[0], SYSTEM_PATH, found.cwd)
     if "/" in words[0]:
         _must_reach(fd, requester)
     program = found.program = take_program(fd, found_as, requester, eyes.budget)
+    check_own(task, program)
     facts: dict[str, FactValue] = {
         **file_facts(program),
         "path": program.name,

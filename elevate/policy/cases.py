@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from elevate.canonical import Json
 from elevate.errors import TaskError
+from elevate.kinds import KindSpec, is_own
 from elevate.model import Blob, Fact, FactValue, FileFact, InspectedTask, Outcome, ProcessIdentity, Requester
 from elevate.policy.fields import kind_of
 from elevate.policy.problems import Path, RefusedValue, similar
@@ -107,7 +108,7 @@ def _task(value: object) -> InspectedTask:
     path = _text(table, "path", ("task", "path"))
     sha256 = _text(table, "sha256", ("task", "sha256"))
     words = _arguments(table)
-    argv = (path, *words) if kind == "process.run" else ()
+    argv = (path, *words) if kind == "process.run" or is_own(kind) else ()
     has_input = _flag(table, "input", ("task", "input"))
     return InspectedTask(
         task=_asked(kind, path, argv, table),
@@ -168,6 +169,10 @@ def _asked(kind: str, path: str, argv: tuple[str, ...], table: Mapping[str, obje
             case "setting.change":
                 key, _, name = _text(table, "setting", ("task", "setting")).rpartition("\\")
                 return Task.parse(kind, {"key": key, "name": name, "value": ""})
+            case _ if is_own(kind):
+                # What the machine's description of it says does not matter here: this is what came of it.
+                spec = KindSpec(name=kind, display_name=kind, params={}, argv=(path or "/",))
+                return Task.parse(kind, {}, kinds={kind: spec})
             case _:
                 names = [name for name in ("service", "action", "package") if name in table and name in _params(kind)]
                 return Task.parse(kind, {name: table[name] for name in names})

@@ -8,8 +8,10 @@ stops a deny or a require.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TypeAlias
 
+from elevate.kinds import KindSpec
 from elevate.model import Allow, Decision, Deny, Obligations, Outcome
 from elevate.policy import several
 from elevate.policy.conditions import selector_of
@@ -56,6 +58,7 @@ class Policy:
 
     Attributes:
         digest: SHA-256 over the files, by name, and the settings; hexadecimal.
+        kinds: The machine's own kinds of task, by name.
     """
 
     def __init__(self, parsed: Parsed, digest: str) -> None:
@@ -63,6 +66,7 @@ class Policy:
         self._rules = tuple(parsed.rules)
         self._services = tuple(parsed.services)
         self._tests = tuple(parsed.tests)
+        self.kinds: Mapping[str, KindSpec] = MappingProxyType(dict(parsed.kinds))
         self._kinds: Mapping[str, KindIndex] = build(self._rules)
         self._merged: Merged = {}
         self._decided: dict[tuple[Rule, ...], Decision] = {}

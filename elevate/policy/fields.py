@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from elevate.canonical import Json
+from elevate.kinds import NAME, is_own
 from elevate.policy.arguments import MAX_PATTERN_CHARS, Arguments, parse_arguments
 from elevate.policy.problems import RefusedValue, similar
 from elevate.policy.versions import Range, parse_range
@@ -98,6 +99,38 @@ class Choice:
     def schema(self) -> dict[str, Json]:
         """Give the JSON Schema of the value."""
         return {"type": "string", "enum": list(self.values)}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a command, in order."""
+
+    def read(self, value: object) -> tuple[str, ...]:
+        """Give them."""
+        if not isinstance(value, list) or not value or not all(isinstance(word, str) and word for word in value):
+            raise RefusedValue("argv is a list of words", 'write ["/usr/lib/acme/flush", "--zone={zone}"]')
+        return tuple(value)
+
+    def schema(self) -> dict[str, Json]:
+        """Give the JSON Schema of the value."""
+        return {"type": "array", "minItems": 1, "items": {"type": "string"}}
+
+
+@dataclass(frozen=True, slots=True)
+class KindName:
+    """A kind of task: one that every machine has, or the name of one of the machine's own."""
+
+    values: tuple[str, ...]
+
+    def read(self, value: object) -> str:
+        """Give the name; whether the machine has such a kind is for the reader to say."""
+        if isinstance(value, str) and is_own(value):
+            return value
+        return Choice(self.values).read(value)
+
+    def schema(self) -> dict[str, Json]:
+        """Give the JSON Schema of the value."""
+        return {"anyOf": [{"type": "string", "enum": list(self.values)}, {"type": "string", "pattern": f"^{NAME}$"}]}
 
 
 @dataclass(frozen=True, slots=True)

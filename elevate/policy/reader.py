@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
+from elevate.kinds import KindSpec
 from elevate.policy.as_whom import as_whom, misplaced
 from elevate.policy.conditions import (
     ArgumentsAre,
@@ -14,7 +15,7 @@ from elevate.policy.conditions import (
     NotWritable,
 )
 from elevate.policy.parts import SELECTORS, condition_of, has_selector, names_in, plain_value, unknown_fix
-from elevate.policy.problems import Path, RefusedValue
+from elevate.policy.problems import Path, RefusedValue, similar
 from elevate.policy.rule import By, Condition, Effect, Rule, ServiceIdentity, Settings, Value, Who
 from elevate.policy.schema import ALL_KINDS, RULE, SERVICE, TABLES, TASK, THEN, Key
 from elevate.policy.windows import read_when
@@ -47,10 +48,12 @@ class Reader:
 
     Attributes:
         say: Takes the path of what is wrong, the message and the fix.
+        kinds: The machine's own; all of them, before the first rule is read.
     """
 
     say: Say
     settings: Settings
+    kinds: Mapping[str, KindSpec] = field(default_factory=dict)
     _shared: dict[str, object] = field(default_factory=dict)
     _joins: dict[tuple[int, ...], tuple[object, tuple[Condition, ...]]] = field(default_factory=dict)
     _envs: dict[int, tuple[object, tuple[Condition, ...]]] = field(default_factory=dict)
@@ -204,10 +207,14 @@ class Reader:
         found = self._shared.get(known)
         if isinstance(found, tuple):
             return found
-        kinds = (str(kind),) if kind is not None else ALL_KINDS
+        kinds = (str(kind),) if kind is not None else (*ALL_KINDS, *sorted(self.kinds))
+        if kind is not None and kind not in ALL_KINDS and kind not in self.kinds:
+            self._bad((*path, "kind"), f"kind: {kind!r} is not known here", similar(str(kind), (*ALL_KINDS, *self.kinds)))
+            return ()
         first = "kind"
         for name in values:
-            left = tuple(one for one in kinds if one in TASK[name].kinds)
+            # One of the machine's own runs a program, and has all that is known of one.
+            left = tuple(one for one in kinds if ("process.run" if one in self.kinds else one) in TASK[name].kinds)
             if not left:
                 what = f"{kind} has no {name}" if kind is not None else f"no kind of task has both {first} and {name}"
                 self._bad((*path, name), what, f"{name} goes with {', '.join(TASK[name].kinds)}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from elevate.canonical import Json
 from elevate.policy.rule import Effect
-from elevate.policy.schema import ALL_KINDS, RULE, SERVICE, TABLES, Key
+from elevate.policy.schema import ALL_KINDS, KIND, PARAM, RULE, SERVICE, TABLES, Key
 
 _ABOUT = {
     "who": "For whom the rule is. Every key that is given must hold; of a list any one. Left out, the rule is for everyone.",
@@ -14,6 +14,11 @@ _ABOUT = {
     "then": "What is demanded. A `deny` has none.",
 }
 
+_KIND = (
+    "A kind of task that this machine has besides those that every machine has: one program, with parameters that are typed "
+    "and bounded. Rules for any kind of task that have the keys of `process.run` are for these kinds, too."
+)
+
 
 def reference() -> str:
     """Give the reference."""
@@ -21,6 +26,7 @@ def reference() -> str:
     for name, table in TABLES.items():
         parts += ["", f"### `{name}`", "", _ABOUT[name], "", _table(table)]
     parts += ["", "### `[[service]]`", "", _table(SERVICE)]
+    parts += ["", "### `[[kind]]`", "", _KIND, "", _table(KIND), "", "### `[kind.params.NAME]`", "", _table(PARAM)]
     return "\n".join(parts) + "\n"
 
 

@@ -8,11 +8,26 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from elevate.canonical import Json
-from elevate.policy.fields import ArgumentsField, Choice, Field, Flag, Many, Name, PathText, Text, VersionRange, Whole
+from elevate.kinds import KINDS
+from elevate.kinds import NAME as KIND_NAME
+from elevate.params import MAX_TIME_LIMIT_SECONDS
+from elevate.policy.fields import (
+    ArgumentsField,
+    Choice,
+    Field,
+    Flag,
+    KindName,
+    Many,
+    Name,
+    PathText,
+    Text,
+    VersionRange,
+    Whole,
+    Words,
+)
 from elevate.policy.obligations import CHILDREN, IDENTITIES, OUTCOMES, STRENGTHS
 from elevate.policy.rule import Effect
 from elevate.policy.times import DAYS
-from elevate.tasks import KINDS, MAX_TIME_LIMIT_SECONDS
 
 ALL_KINDS = tuple(KINDS)
 RUN = ("process.run",)
@@ -58,7 +73,7 @@ WHO = _table(
 )
 
 TASK = _table(
-    kind=Key(Choice(ALL_KINDS), "The kind of task. Left out, the rule is for every kind that has the other keys."),
+    kind=Key(KindName(ALL_KINDS), "The kind of task. Left out, the rule is for every kind that has the other keys."),
     sha256=Key(Many(_SHA), "SHA-256 of the program or package.", _SOFTWARE),
     signer=Key(Many(Name("a signer")), "Who signed the program or package; `unsigned` for none.", _SOFTWARE),
     product=Key(Many(Name("a product")), "The product's name in the signed file; needs `signer`.", _SOFTWARE),
@@ -175,13 +190,36 @@ SERVICE = _table(
     sha256=Key(_SHA, "SHA-256 of that program, to pin its content too."),
 )
 
+KIND = _table(
+    name=Key(Text("a kind's name", KIND_NAME, "acme.flush-cache"), "Its name, as rules and programs use it."),
+    display_name=Key(Text("a display name", r"[^\x00-\x1f\x7f]{1,80}"), "What the prompt calls it; without one it is refused."),
+    argv=Key(
+        Words(),
+        "What it runs: the program's whole path, and words in which `{name}` stands for a parameter, at most one in each. "
+        "There is no shell.",
+    ),
+    time_limit_seconds=Key(Whole(1, MAX_TIME_LIMIT_SECONDS), "The task is ended after this, unless less is asked for; 3600."),
+)
+
+PARAM = _table(
+    type=Key(Choice(("text", "choice", "number")), "What it is."),
+    pattern=Key(
+        Text("a pattern", r"[ -~]{1,256}", "[a-z]{1,16}"),
+        "Of a text: what it must match as a whole. Characters, `[…]`, `?`, `{n}` and at most two `{m,n}`; nothing unbounded.",
+    ),
+    values=Key(Many(Text("a value", r"[^\x00-\x1f\x7f-][^\x00-\x1f\x7f]{0,127}")), "Of a choice: the values that it can have."),
+    least=Key(Whole(0, 2**31 - 1), "Of a number: the least."),
+    most=Key(Whole(0, 2**31 - 1), "Of a number: the most."),
+    doc=Key(Text("a sentence"), "What it is for."),
+)
+
 TABLES: Mapping[str, Mapping[str, Key]] = MappingProxyType({"who": WHO, "task": TASK, "when": WHEN, "then": THEN})
 
 
 def json_schema() -> dict[str, Json]:
     """Give the JSON Schema of a rule file in TOML, for editors."""
     rule: dict[str, Json] = {name: _described(key) for name, key in RULE.items()}
-    rule |= {name: _object(table) for name, table in TABLES.items()}
+    rule |= {name: _part(table) for name, table in TABLES.items()}
     service: dict[str, Json] = {name: _described(key) for name, key in SERVICE.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -192,6 +230,7 @@ def json_schema() -> dict[str, Json]:
             "format": {"const": FORMAT},
             "rule": _array(rule, ["id", "effect", "task"]),
             "service": _array(service, ["name", "uid", "executable"]),
+            "kind": _kind(),
             "test": {"type": "array", "items": _test()},
         },
     }
@@ -201,7 +240,7 @@ def _described(key: Key) -> Json:
     return {**key.type.schema(), "description": key.doc}
 
 
-def _object(table: Mapping[str, Key]) -> Json:
+def _part(table: Mapping[str, Key]) -> dict[str, Json]:
     members: dict[str, Json] = {name: _described(key) for name, key in table.items()}
     return {"type": "object", "additionalProperties": False, "properties": members}
 
@@ -210,6 +249,13 @@ def _array(members: dict[str, Json], required: list[str]) -> Json:
     needed: list[Json] = list(required)
     items: dict[str, Json] = {"type": "object", "additionalProperties": False, "required": needed, "properties": members}
     return {"type": "array", "items": items}
+
+
+def _kind() -> Json:
+    param: Json = {**_part(PARAM), "required": ["type"]}
+    params: Json = {"type": "object", "additionalProperties": param}
+    members = {name: _described(key) for name, key in KIND.items()}
+    return _array(members | {"params": params}, ["name", "display_name", "argv"])
 
 
 def _test() -> Json:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from elevate.kinds import KindSpec
 from elevate.policy.cases import read_test
+from elevate.policy.kinds import MAX_KINDS, has_kinds, read_kind
 from elevate.policy.places import Places, parse
 from elevate.policy.problems import Path, Problem, RefusedValue, Report, similar
 from elevate.policy.reader import Reader
@@ -21,7 +23,7 @@ MAX_JSONL_BYTES = 256 * 2**20
 MAX_LINE_BYTES = 65_536
 MAX_RULES = 1_000_000
 
-_TOP = ("format", "rule", "service", "test")
+_TOP = ("format", "rule", "service", "kind", "test")
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class Parsed:
     rules: list[Rule] = field(default_factory=list)
     services: list[ServiceIdentity] = field(default_factory=list)
     tests: list[PolicyTest] = field(default_factory=list)
+    kinds: dict[str, KindSpec] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
 
     @property
@@ -42,7 +45,10 @@ class Parsed:
 def parse_sources(sources: Iterable[Source], settings: Settings) -> Parsed:
     """Read rule files in name order, which never changes a decision."""
     reading = _Reading(settings)
-    for source in sorted(sources, key=lambda source: source.name):
+    files = sorted(sources, key=lambda source: source.name)
+    for source in files:
+        reading.kinds(source)
+    for source in files:
         reading.source(source)
     reading.finish()
     return reading.parsed
@@ -53,11 +59,26 @@ class _Reading:
         self.parsed = Parsed()
         self._settings = settings
         self._places = Places("", "")
-        self._reader = Reader(say=self._say, settings=settings)
+        self._reader = Reader(say=self._say, settings=settings, kinds=self.parsed.kinds)
         self._ids: dict[str, Rule] = {}
         self._full = False
+        self._has_kinds = False
         self._services: set[str] = set()
         self._unpinned: list[tuple[Rule, Problem]] = []
+
+    def kinds(self, source: Source) -> None:
+        """Read the kinds that a file describes: all of them come before the first rule."""
+        if not has_kinds(source.data) or not source.name.endswith(".toml") or len(source.data) > MAX_TOML_BYTES:
+            return
+        document, self._places = parse(source.name, source.data.decode("utf-8", "replace").replace("\r\n", "\n"), Report())
+        for path, table in _items(document, "kind"):
+            spec = read_kind(table, path, self._say)
+            if spec is not None and (spec.name in self.parsed.kinds or len(self.parsed.kinds) >= MAX_KINDS):
+                self._say(
+                    (*path, "name"), f"a second kind {spec.name!r}, or over {MAX_KINDS} kinds", "give this one another name"
+                )
+            elif spec is not None:
+                self.parsed.kinds[spec.name] = spec
 
     def source(self, source: Source) -> None:
         if source.name.endswith(".jsonl"):
@@ -90,6 +111,7 @@ class _Reading:
         if text is None:
             return
         document, self._places = parse(source.name, text, self.parsed.report)
+        self._has_kinds = has_kinds(source.data)
         self._check_top(document)
         for path, table in _items(document, "rule"):
             self._add(self._reader.rule(table, path, source.name, self._places.position(path)[0]), path)
@@ -123,6 +145,8 @@ class _Reading:
                 self._say(
                     (name,), f"format {str(value)[:20]} is not known to this version", f"this version reads format {FORMAT}"
                 )
+            elif name == "kind" and not self._has_kinds:
+                self._say((name,), "kinds are written as [[kind]]", "begin each with [[kind]]")
             elif name != "format" and not isinstance(value, list):
                 self._say((name,), f"{name} is a list of tables", f"begin each with [[{name}]]")
 

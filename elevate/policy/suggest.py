@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from elevate.canonical import Json
+from elevate.kinds import is_own
 from elevate.policy.cases import DENIED, given
 from elevate.policy.rule import By, Effect, Question
 from elevate.policy.toml import rule_toml
@@ -27,9 +28,9 @@ def narrowest(question: Question) -> str:
     kind = str(task.get("kind", ""))
     said: dict[str, object] = {"kind": kind}
     by_content = kind in {"process.run", "package.install"} and _SHA.fullmatch(str(task.get("sha256", "")))
-    names = ("sha256",) if by_content else _NAMED.get(kind, ("path",))
+    names = ("sha256",) if by_content else _NAMED.get(kind, () if is_own(kind) else ("path",))
     said |= {name: task[name] for name in names if name in task}
-    if kind == "process.run":
+    if kind == "process.run" or is_own(kind):
         said["arguments"] = task.get("arguments", [])
         said |= {name: task[name] for name in ("run_as", "run_as_group") if name in task}
     then: dict[str, object] = {"prompt": "credential"}

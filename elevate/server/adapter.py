@@ -7,6 +7,7 @@ from elevate.broker import Ask, Broker, Cancellation, Grant, Terms, enrolling
 from elevate.broker.desk import Redeemed
 from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
+from elevate.kinds import KindSpec
 from elevate.lifecycle import State
 from elevate.model import ProcessIdentity, Requester
 from elevate.outcome import Outcome, Progress
@@ -115,6 +116,10 @@ class BrokerSurface:
         """Say what policy makes of a task."""
         found = self._broker.explain(task, requester, payload=payload)
         return found.json() | {"text": found.text()}
+
+    def kinds(self) -> Mapping[str, KindSpec]:
+        """Give the kinds of task that this machine has."""
+        return self._broker.kinds()
 
     def rules(self, requester: Requester) -> list[Json]:
         """Give the rules that are for the requester, the order of their ids."""

@@ -23,13 +23,14 @@ def task_of(call: Call) -> tuple[Task, int | None]:
     given = call.parameters.members("task")
     payload = call.descriptor("payload_fd")
     several = "steps" in given
+    kinds = call.broker.kinds()
     if not several and given.keys() != {"kind", "params"}:
         raise ServiceError("InvalidParameter", "parameter", "task")
     if payload is not None:
         _check_payload(payload)
     if several:
-        return rows.parse(given, b"" if payload is None else _read(payload)), None
-    return Task.parse(given["kind"], given["params"]), payload
+        return rows.parse(given, b"" if payload is None else _read(payload), kinds), None
+    return Task.parse(given["kind"], given["params"], kinds=kinds), payload
 
 
 def _check_payload(fd: int) -> None:

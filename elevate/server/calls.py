@@ -167,6 +167,11 @@ def _explain(call: Call) -> None:
     call.answer({"explanation": dict(call.broker.explain(task, call.requester(), payload=payload))})
 
 
+def _kinds(call: Call) -> None:
+    call.parameters.end()
+    call.answer({"kinds": [spec.to_json() for _, spec in sorted(call.broker.kinds().items())]})
+
+
 def _rules(call: Call) -> None:
     call.parameters.end()
     call.answer({"rules": call.broker.rules(call.requester())})
@@ -263,6 +268,7 @@ _METHODS: Mapping[str, Callable[[Call], None]] = {
             "Run": _run,
             "Signal": _signal,
             "Explain": _explain,
+            "Kinds": _kinds,
             "ListRules": _rules,
             "Cancel": _cancel,
             "Revoke": _revoke,

@@ -109,6 +109,9 @@ method Signal(request: string, signal: int) -> ()
 # Say what policy makes of a task; nobody is asked.
 method Explain(task: Task, payload_fd: ?int) -> (explanation: object)
 
+# The kinds of task that this machine has: name, display_name, params, and what one of its own runs.
+method Kinds() -> (kinds: []object)
+
 # The rules that are for the caller.
 method ListRules() -> (rules: []object)
 

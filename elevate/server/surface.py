@@ -7,6 +7,7 @@ from elevate.broker import Ask, Cancellation
 from elevate.broker.asking import Asked
 from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
+from elevate.kinds import KindSpec
 from elevate.lifecycle import State
 from elevate.model import ProcessIdentity, Requester
 from elevate.outcome import Progress
@@ -139,6 +140,9 @@ class Surface(Protocol):
 
     def explain(self, task: Task, requester: Requester, *, payload: int | None = None) -> Mapping[str, Json]:
         """Say what policy makes of a task; ``payload`` is a descriptor of its input."""
+
+    def kinds(self) -> Mapping[str, KindSpec]:
+        """Give the kinds of task that this machine has."""
 
     def rules(self, requester: Requester) -> list[Json]:
         """Give the rules that are for the requester."""

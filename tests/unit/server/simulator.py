@@ -11,6 +11,7 @@ from elevate.broker.asking import Asked
 from elevate.canonical import Json
 from elevate.errors import CancelledError, TaskInvalidError, TokenSpentError
 from elevate.host.processes import ProcessFacts
+from elevate.kinds import KINDS, KindSpec
 from elevate.lifecycle import State
 from elevate.model import Ended, ProcessIdentity, Requester
 from elevate.outcome import Progress
@@ -225,6 +226,9 @@ class SimulatedBroker:
     def explain(self, task: Task, requester: Requester, *, payload: int | None = None) -> Mapping[str, Json]:
         size = {} if payload is None else {"input_bytes": os.fstat(payload).st_size}
         return {"task": task.display(), "user": requester.user} | size
+
+    def kinds(self) -> Mapping[str, KindSpec]:
+        return KINDS
 
     def rules(self, requester: Requester) -> list[Json]:
         return [{"id": "one", "effect": "allow", "why": f"for {requester.user}"}]
