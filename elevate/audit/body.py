@@ -47,6 +47,8 @@ PUBLIC: Mapping[str, frozenset[str]] = {
     "access": frozenset({"kind", "entries", "complete", "began"}),
     "pruning": frozenset({"before", "entries"}),
     "clock": frozenset({"status", "drift_us"}),
+    "lockout": frozenset({"layer", "wait_seconds"}),
+    "settings": frozenset({"plain", "changed", "before", "after"}),
 }
 """Members of each part that no person can be guessed from."""
 
@@ -187,6 +189,11 @@ def clock(status: str, drift_us: int) -> Body:
 def setting(name: str, digest: str) -> Body:
     """Name a policy or setting that changed, by the digest of its new content."""
     return {"setting": {"name": name, "digest": digest}}
+
+
+def lockout(user: str, layer: str, wait_seconds: int) -> Body:
+    """Say who is shut out for how long, and why: ``failures`` or ``restart`` of the PIN, or ``prompts`` that were refused."""
+    return {"lockout": {"layer": layer, "wait_seconds": wait_seconds, "user": user}}
 
 
 def access(

@@ -5,14 +5,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
-from elevate import __version__, canonical
+from elevate import __version__
 from elevate.audit import body
-from elevate.audit.body import Body
-from elevate.broker import entries, recovery, windows
+from elevate.broker import recovery, windows
 from elevate.broker.cancel import Cancellation, Joined
 from elevate.broker.desk import Desk
 from elevate.broker.elevation import Ask, Terms, elevate
@@ -23,24 +21,24 @@ from elevate.broker.opening import open_parts
 from elevate.broker.parts import Parts
 from elevate.broker.patience import Patience
 from elevate.broker.prompting import SensorPrompter, TerminalPrompter
-from elevate.broker.reading import Reading
 from elevate.broker.records import concerns
+from elevate.broker.ruled import Ruled
 from elevate.broker.several import inspect
 from elevate.canonical import Json
-from elevate.errors import ElevateError, NotEnrolledError, PolicyError, TaskInvalidError
+from elevate.errors import ElevateError, NotEnrolledError, TaskInvalidError
 from elevate.hello import Proof, SoftwareHello
 from elevate.host.launcher import Launcher
 from elevate.host.processes import read_process
 from elevate.lifecycle import State
 from elevate.model import Requester
 from elevate.policy import Explanation, Explanations, Question
-from elevate.ports import Cancel, Clock, Draft, Entropy, Prompter
+from elevate.ports import Cancel, Clock, Entropy, Prompter
 from elevate.tasks import Task, as_one
 
 MAX_PROBLEM_CHARS = 4096
 
 
-class Broker(Reading):
+class Broker(Ruled):
     """One running broker. Make it with `open` or `embedded`; close it when done.
 
     Attributes:
@@ -52,8 +50,7 @@ class Broker(Reading):
     """
 
     def __init__(self, parts: Parts, *, home: Home, hello: SoftwareHello, launcher: Launcher, cleanup: ExitStack) -> None:
-        super().__init__(parts, ledger=home.ledger)
-        self.home = home
+        super().__init__(parts, home=home, hello=hello)
         self.hello = hello
         self.launcher = launcher
         self._cleanup = cleanup
@@ -61,13 +58,7 @@ class Broker(Reading):
         self._opened = OpenRequests(self.patience)
         self.desk = Desk(parts, self._opened)
         self._default_prompter: Callable[[], Prompter] | None = None
-        recovery.tidy(parts)
-        settings = canonical.digest(asdict(parts.settings))  # they count from a start on, so a change shows in its entry
-        started: Body = {"broker": {"version": __version__, "epoch": parts.epoch, "key": parts.key.kid, "settings": settings}}
-        self._note("broker-started", started | body.setting("policy", parts.policy.current.digest))
-        if parts.policy.problem:
-            refused = body.reason("policy-invalid", parts.policy.problem[:MAX_PROBLEM_CHARS])
-            self._note("policy-refused", refused | body.setting("policy", parts.policy.current.digest))
+        self._start()
 
     @classmethod
     def open(cls, folder: Path, *, clock: Clock | None = None, entropy: Entropy | None = None, keyring: bool = False) -> Self:
@@ -249,29 +240,6 @@ class Broker(Reading):
             "pid": os.getpid(),
         }
 
-    def reload_policy(self) -> dict[str, Json]:
-        """Read the policy folder again.
-
-        Raises:
-            PolicyError: The new policy is bad; the one in force stays, and the log says so.
-        """
-        with self.parts.policy.changing:
-            before = self.parts.policy.current.digest
-            try:
-                candidate = self.parts.policy.read()
-            except PolicyError as error:
-                self._note("policy-refused", entries.failed(error) | body.setting("policy", before))
-                raise
-            self.parts.policy.announce(candidate)
-            try:
-                # INVARIANT: no log, no right. A policy gives rights only once the log has it.
-                self._note("policy-changed", body.setting("policy", candidate.digest))
-            except BaseException:
-                self.parts.policy.take(None)
-                raise
-            self.parts.policy.take(candidate)
-        return {"before": before, "policy": candidate.digest, "rules": len(candidate.rules)}
-
     def close(self) -> None:
         """Cancel what is open, take back what is unused, and close; twice is the same as once."""
         if self._opened.close():
@@ -285,6 +253,3 @@ class Broker(Reading):
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-    def _note(self, event: str, members: Body) -> None:
-        self.parts.store.append(Draft(event=event, request="", at=self.parts.clock.read(), body=members))

@@ -7,7 +7,7 @@ Source: attacks.md rows 35 and 49; fidelity.md row 27.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -33,10 +33,15 @@ class _Person:
 
 
 class Turns:
-    """The queue in front of each user's prompt."""
+    """The queue in front of each user's prompt.
+
+    Attributes:
+        on_pause: Told when a user's next prompt has to wait, and for how many seconds.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.on_pause: Callable[[str, int], object] = lambda _user, _seconds: None
         self._people: dict[str, _Person] = {}
         self._changed = threading.Condition()
 
@@ -80,9 +85,11 @@ class Turns:
             person.refusals += not left
             person.leaves += left
             over = person.leaves - FREE_LEAVES if left else person.refusals - FREE_REFUSALS
+            pause = min(FIRST_PAUSE_SECONDS * 2 ** max(0, min(over, 10)), MAX_PAUSE_SECONDS)
             if over >= 0:
-                pause = min(FIRST_PAUSE_SECONDS * 2 ** min(over, 10), MAX_PAUSE_SECONDS)
                 person.not_before_ns = self._clock.read().mono_ns + pause * 1_000_000_000
+        if over >= 0:
+            self.on_pause(user, pause)
 
     def answered(self, user: str) -> None:
         """Forget the count: the person agreed to one."""

@@ -19,6 +19,7 @@ from elevate.hello import container as box
 from elevate.hello import private
 from elevate.hello.container import PIN, Container, Protector
 from elevate.hello.keystore import KeyStore, SoftwareStore
+from elevate.hello.lockout import Standing
 from elevate.hello.pace import Pace
 from elevate.hello.pins import wipe
 from elevate.hello.secrets import DeviceSecrets
@@ -63,6 +64,7 @@ class Vault:
         secrets: Where device secrets are kept.
         settings: The machine's.
         store: Where keys are made and used; in software where not given.
+        on_lock: An attribute; told of the wrong PIN that locks it: whose it is, and how it stands.
     """
 
     def __init__(  # noqa: PLR0913 - its parts
@@ -84,6 +86,7 @@ class Vault:
         self._folder, self._clock, self._entropy, self._settings = folder / "users", clock, entropy, settings
         self._one_kdf = threading.Lock()
         self._pace = Pace(clock, settings.lockout.wrong_per_minute)
+        self.on_lock: Callable[[str, Standing], object] = lambda _user, _standing: None
 
     def counter(self, owner: str) -> Counter:
         """Give a container's counter."""
@@ -233,6 +236,8 @@ class Vault:
             key = self._open_any(held, proof)
             if key is None:
                 self._pace.wrong(held.owner)
+                if charged is not None and charged.standing.locked:
+                    self.on_lock(held.user, charged.standing)
                 raise wrong_gesture(charged)
             yield Unlocked(key=key, charged=charged)
         finally:

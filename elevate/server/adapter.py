@@ -155,9 +155,9 @@ class BrokerSurface:
         """Say how the broker is."""
         return self._broker.status()
 
-    def reload_policy(self) -> Mapping[str, Json]:
+    def reload_policy(self, requester: Requester | None = None) -> Mapping[str, Json]:
         """Load the policy again."""
-        return self._broker.reload_policy()
+        return self._broker.reload_policy(requester)
 
     def keys(self) -> Mapping[str, Json]:
         """Give what a helper verifies tokens with."""

@@ -224,7 +224,7 @@ def _reload(call: Call) -> None:
     call.parameters.end()
     if call.connection.peer.uid not in {0, os.getuid()}:
         raise DeniedError("only root and the broker's own user may reload the policy", hint="ask an administrator")
-    call.answer({"policy": dict(call.broker.reload_policy())})
+    call.answer({"policy": dict(call.broker.reload_policy(call.requester()))})
 
 
 def _hello(method: str) -> Callable[[Call], None]:

@@ -170,7 +170,7 @@ class Surface(Protocol):
     def status(self) -> Mapping[str, Json]:
         """Say how the broker is."""
 
-    def reload_policy(self) -> Mapping[str, Json]:
+    def reload_policy(self, requester: Requester | None = None) -> Mapping[str, Json]:
         """Load the policy again."""
 
     def keys(self) -> Mapping[str, Json]:

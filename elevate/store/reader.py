@@ -22,6 +22,10 @@ _OPENED = (
     " WHERE e.seq > ? AND e.seq < ? ORDER BY e.seq LIMIT ?"
 )
 _DAMAGED = "keep a copy, and go back to one that verifies"
+_LAST = (
+    "SELECT e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq"
+    " WHERE e.seq > ? AND instr(e.data, CAST(? AS BLOB)) ORDER BY e.seq DESC LIMIT 1"
+)
 PAGE_ENTRIES = 2048
 MIN_PREFIX = 6
 
@@ -89,6 +93,13 @@ class LedgerReader:
         """Give one request's entries in order with their openings, as stored; archived ones are left out."""
         found = (self.rows(_OPENED, position - 1, position + 1, 1) for position in positions_of(self.connection, request))
         return [(as_bytes(data), as_bytes(openings)) for rows in found for _, data, openings in rows]
+
+    def last_of(self, event: str = "", *, after: int = -1) -> Entry | None:
+        """Give the last entry of an event, opened; of any where none is named; None where there is none after that position."""
+        mark = f'"event":"{event}"' if event else '"event":'
+        for data, openings in self.rows(_LAST, after, mark):
+            return opened(as_bytes(data), as_bytes(openings))
+        return None
 
     def note(self) -> str:
         """Give the last checkpoint that the broker signed.

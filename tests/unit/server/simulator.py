@@ -257,7 +257,8 @@ class SimulatedBroker:
     def status(self) -> Mapping[str, Json]:
         return {"emulated": True}
 
-    def reload_policy(self) -> Mapping[str, Json]:
+    def reload_policy(self, requester: Requester | None = None) -> Mapping[str, Json]:
+        del requester
         return {"digest": "0" * 64}
 
     def keys(self) -> Mapping[str, Json]:
