@@ -57,6 +57,7 @@ def furnish(order: Fields) -> None:
         mounts.attach(tree, place)
         mounts.change(tree, mounts.NO_DEVICES)
     _own_devices(devices)
+    _pin(read_only)
     for path in (*_KERNELS, *read_only):
         if path != "/":
             mounts.cover_read_only(path)
@@ -122,6 +123,29 @@ def landlock_offered() -> str:
 def filter_offered() -> str:
     """Say whether a filter is known for this machine; empty where none is: then no task is confined."""
     return "read_only and writable can be kept" if seccomp.known() else ""
+
+
+def _pin(paths: list[str]) -> None:
+    """Mount every folder above these over itself, as it is.
+
+    SECURITY: what is a mount can't be renamed; else a task moves the folder above away, and another one has the name.
+    """
+    above: set[str] = set()
+    for path in paths:
+        place = open_place(path)
+        above |= set(_folders_above(os.readlink(f"/proc/self/fd/{place}")))
+        os.close(place)
+    for folder in sorted(above):
+        place = open_place(folder)
+        tree = mounts.clone(place)
+        mounts.attach(tree, place)
+        os.close(tree)
+        os.close(place)
+
+
+def _folders_above(path: str) -> list[str]:
+    steps = path.split("/")[1:-1]
+    return ["/" + "/".join(steps[: number + 1]) for number in range(len(steps))]
 
 
 def _change_all(flags: int) -> None:

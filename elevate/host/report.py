@@ -12,8 +12,7 @@ MAX_WRITTEN_BYTES = 32 * 2**20
 _FD = struct.Struct("=i")
 _CHANGES = {b"cr": "created", b"ch": "changed", b"re": "removed"}
 ALL = "/"
-WRITES = "/ (not what was removed, moved or given to others)"
-_REACH = {b"": ALL, b"?": WRITES, b"!": ""}
+_MISSING = {b"~": "what is on other machines", b"?": "what was removed, moved or given to others"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +24,7 @@ class Report:
         signal: Its number; None where it exited.
         leftover: Processes that could not be ended; at least 1 where the launcher itself was killed.
         written: Paths, each with ``created``, ``changed`` or ``removed``; in path order.
-        watched: How far ``written`` is all: empty, `WRITES` or `ALL`.
+        watched: `ALL` where ``written`` is all; the same with what it lacks; empty where anything may be missing.
     """
 
     exit_status: int | None
@@ -91,4 +90,10 @@ def _written(listed: int) -> tuple[tuple[tuple[str, str], ...], str]:
         *parts, last = os.pread(listed, MAX_WRITTEN_BYTES, 0).split(b"\0")
     finally:
         os.close(listed)
-    return tuple((os.fsdecode(part[2:]), _CHANGES[part[:2]]) for part in parts), _REACH[last]
+    return tuple((os.fsdecode(part[2:]), _CHANGES[part[:2]]) for part in parts), _reach(last)
+
+
+def _reach(missing: bytes) -> str:
+    """Put into words how far a list is all."""
+    notes = [text for sign, text in _MISSING.items() if sign in missing]
+    return "" if b"!" in missing else f"{ALL} (not {', nor '.join(notes)})" if notes else ALL

@@ -39,6 +39,8 @@ _PSEUDO = frozenset(
         *("configfs", "fusectl", "hugetlbfs", "binfmt_misc", "autofs", "efivarfs", "nsfs", "rpc_pipefs", "ramfs"),
     }
 )
+_MOUNTS = "/proc/self/mountinfo"
+_DISTANT = ("fuse.", "nfs", "cifs", "smb", "ceph", "afs", "lustre", "gfs", "ocfs")
 _DELETED = b" (deleted)"
 
 
@@ -51,7 +53,7 @@ class Writes:
         self._kept: dict[tuple[int, int], int] = {}
         self._named: dict[bytes, bool] = {}
         self._fd = kernel.fanotify_init()
-        places = _places()
+        places, self._all_places = _places()
         for place in places:
             # A file system that can't be watched is left out, and the report says so.
             try:
@@ -72,7 +74,8 @@ class Writes:
     def end(self) -> bytes:
         """Give the paths, each after the first letter of its change and before a NUL.
 
-        A last ``!`` says that not all are there, ``?`` that only what was removed, moved or given to others may be missing.
+        What follows says what may be missing: ``!`` anything, ``~`` what is on other machines, ``?`` what was removed, moved or
+        given to others.
         """
         self.read()
         for fd in self._kept.values():
@@ -83,7 +86,7 @@ class Writes:
         changes |= self._of_names()
         parts = [change[:2].encode() + path + b"\0" for path, change in sorted(changes.items())[:MAX_PATHS]]
         named = self._names is not None and self._names.complete and len(changes) <= MAX_PATHS
-        return b"".join(parts) + (b"!" if not self.complete else b"" if named else b"?")
+        return b"".join(parts) + b"!" * (not self.complete) + b"~" * (not self._all_places) + b"?" * (not named)
 
     def _of_names(self) -> dict[bytes, str]:
         """Give the changes of names that no written file has told already."""
@@ -147,12 +150,24 @@ def _now_ns() -> int:
         os.close(fd)
 
 
-def _places() -> list[str]:
-    """Give the mounts on which a task can leave something: no scratch, no pseudo file system."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+def _places() -> tuple[list[str], bool]:
+    """Give the mounts on which a task can leave something, and whether they are all that can be looked at.
+
+    No scratch and no pseudo file system. SECURITY: a file system behind which a program or a network stands may hang whoever
+    looks at it, so nobody does.
+    """
+    with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
         lines = [line.partition(" - ") for line in file]
-    found = [(before.split()[4], after.split()[:2]) for before, _, after in lines]
-    return [_plain(place) for place, (kind, source) in found if kind not in _PSEUDO and source != "elevate"]
+    found = [(_plain(before.split()[4]), *after.split()[:3]) for before, _, after in lines]
+    real = [one for one in found if one[1] not in _PSEUDO and one[2] != "elevate" and not _closed_to_all(*one)]
+    local = [place for place, kind, *_ in real if kind != "fuse" and not kind.startswith(_DISTANT)]
+    return local, len(local) == len(real)
+
+
+def _closed_to_all(place: str, kind: str, _source: str, options: str) -> bool:
+    """Say whether no task gets there: a hidden folder, or a user's own program that lets nobody else in."""
+    own = kind.startswith("fuse") and "allow_other" not in options.split(",")
+    return own or place.startswith("/run/user/")
 
 
 def _plain(place: str) -> str:

@@ -31,7 +31,7 @@ def place(linux: Linux) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["/bin/rm", "-rf", str(folder)], check=True)
+        subprocess.run(["/bin/rm", "-rf", str(folder), f"{folder}.gone"], check=True)
 
 
 def read_only(linux: Linux, *places: Path | str) -> Linux:
@@ -164,6 +164,47 @@ def test_mounts_can_not_be_taken_off(linux: Linux, place: Path) -> None:
     assert "Read-only" in read_only(linux, place).sh(command).err
     read_only(linux, place).sh(f"unshare -Urm sh -c '{command}'")
     assert not (place / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "mv {0}/sub {0}/gone && mkdir {0}/sub",
+        "mv {0} {0}.gone && mkdir -p {0}/sub",
+        'mv --exchange {0} /srv/other || python3 -c \'import os, sys; os.rename("{0}", "{0}.gone")\'',
+        "rm -rf {0}",
+    ],
+)
+def test_no_folder_above_is_moved_away(linux: Linux, place: Path, script: str) -> None:
+    """Else another folder would have its name: whoever reads the path later would read what the task made."""
+    (place / "sub" / "conf").write_text("kept")
+    read_only(linux, place / "sub").sh(script.format(place) + f"; echo changed > {place}/sub/conf")
+    assert (place / "sub" / "conf").read_text() == "kept"
+    inside = linux.demanding(identity="root", writable=(str(place.parent),), read_only=(str(place / "sub"),))
+    inside.sh(script.format(place) + f"; echo changed > {place}/sub/conf")
+    assert (place / "sub" / "conf").read_text() == "kept"
+
+
+def test_file_that_is_read_only_is_not_replaced(linux: Linux, place: Path) -> None:
+    """Neither by another file of its name nor through another name of the same."""
+    done = read_only(linux, place / "file").sh(
+        f"cd {place}; echo x > new; mv -f new file; ln file hard; rm -f file; echo x > file"
+    )
+    assert ((place / "file").read_text(), (place / "hard").exists(), "busy" in done.err) == ("kept", False, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("proc", "sys/kernel/core_pattern"), ("proc", "sysrq-trigger"), ("sysfs", "kernel/uevent_helper")]
+)
+def test_no_new_view_of_the_kernel_s_switches(linux: Linux, place: Path, kind: str, path: str) -> None:
+    """A user namespace gives the right to mount /proc and /sys anew; then they are read-only, too, or can't be mounted."""
+    flag = "p" if kind == "proc" else "n"
+    script = f"mkdir /tmp/k; unshare -Urm{flag} --fork sh -c 'mount -t {kind} k /tmp/k && : >> /tmp/k/{path} && echo written'"
+    for confined in (read_only(linux, place), writable(linux)):
+        done = confined.sh(script)
+        assert (done.out, bool(done.err)) == ("", True)
+    if linux.demanding(identity="root").sh(script).out != "written\n":
+        pytest.skip("a user namespace gives no such right here")
 
 
 @pytest.mark.parametrize("name", ["CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE"])
