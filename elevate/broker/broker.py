@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Self
 
-from elevate import __version__
+from elevate import __version__, canonical
 from elevate.audit import body
 from elevate.broker import recovery, windows
 from elevate.broker.cancel import Cancellation, Joined
@@ -149,7 +149,7 @@ class Broker(Ruled):
                 grant = elevate(self.parts, ask, Terms(prompter=terms.prompter, cancel=own, listener=listener))
             except BaseException:
                 self._opened.forget(request)
-                if self.patience.refused(uid):
+                if self.patience.refused(uid, size_bytes=len(canonical.encode(ask.task.display()))):
                     self._note("requests-limited", body.actor(ask.requester, brief=True))
                 raise
             self._opened.granted(request, uid, own, grant)

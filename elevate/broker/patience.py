@@ -1,7 +1,7 @@
 """How many refusals one user may bring about: each costs entries in a log that never forgets, on a disk that others need too.
 
-A bucket for each uid: `BURST` refusals at once, and one more each `SECONDS_EACH`. The broker's own user and root are not
-bounded: it is their disk. Source: attacks.md rows 36, 41 and 49.
+A bucket for each uid: `BURST` refusals at once, and one more each `SECONDS_EACH`; what is long counts once more for each
+`EACH_BYTES`. The broker's own user and root are not bounded: it is their disk. Source: attacks.md rows 36, 41 and 49.
 """
 
 import os
@@ -13,6 +13,7 @@ from elevate.ports import Clock
 
 BURST = 256
 SECONDS_EACH = 0.5
+EACH_BYTES = 2048
 MAX_UIDS = 4096
 _NS = 1_000_000_000
 
@@ -57,11 +58,16 @@ class Patience:
             if uid not in {0, os.getuid()} and self._filled(uid).left < 1:
                 raise BusyError(self._why, hint="ask again in a moment")
 
-    def refused(self, uid: int) -> bool:
-        """Count a refusal; True where it is the last one for now, and the log should say so."""
+    def refused(self, uid: int, *, size_bytes: int = 0) -> bool:
+        """Count a refusal; True where it is the last one for now, and the log should say so.
+
+        Args:
+            uid: Whose.
+            size_bytes: Of what stands in its entries; a long one counts as several.
+        """
         with self._lock:
             bucket = self._filled(uid)
-            bucket.left -= 1
+            bucket.left -= 1 + size_bytes // EACH_BYTES
             last, bucket.told = bucket.left < 1 and not bucket.told, bucket.left < 1
             return last
 

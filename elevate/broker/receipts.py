@@ -21,7 +21,7 @@ def receipt_of(
 ) -> dict[str, Json]:
     """Say what ran, as whom, how it ended, what it wrote, and what would take it back.
 
-    The lists are cut at ``size_bytes`` each, the counts are whole.
+    The lists are cut at half of ``size_bytes`` each, the counts are whole.
     """
     written, undo = _written(ended), list(undo_of(agreement, ended))
     return {
@@ -38,9 +38,9 @@ def receipt_of(
         "duration_ms": ended.duration_ms,
         "watched": [escape(one) for one in ended.watched],
         **({"steps": [_step(record, agreement, one, size_bytes) for one in ended.steps]} if ended.steps else {}),
-        "written": _listed(written, size_bytes),
+        "written": _listed(written, size_bytes // 2),
         "written_count": len(written),
-        "undo": _listed(undo, size_bytes),
+        "undo": _listed(undo, size_bytes // 2),
         "undo_count": len(undo),
     }
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from elevate.host.reading import read
 
 _NO_SESSION = 2**32 - 1
-_SCOPE = re.compile(r"/session-([A-Za-z0-9]+)\.scope(?:/|$)", re.MULTILINE)
+_SCOPE = re.compile(r":/user\.slice/user-[0-9]+\.slice/session-([A-Za-z0-9]+)\.scope(?:/|$)", re.MULTILINE)
+"""The login manager's own place for a session. SECURITY: below user@UID.service a user makes groups of any name."""
 _SERVICE = re.compile(r"^[0-9]+:(?:name=systemd)?:/system\.slice/(?:[^\n]*/)?[^/\n]+\.service(?:/|$)", re.MULTILINE)
 _RECORD = struct.Struct("=hxxi32s4s32s256s52x")
 _USER_PROCESS = 7
@@ -74,9 +75,14 @@ def sessions_of(pid: int) -> tuple[list[str], str]:
     """Give the names of a process's sessions, and its control groups as the kernel tells them."""
     number = _number(f"/proc/{pid}/sessionid")
     groups = _text(f"/proc/{pid}/cgroup")
-    scope = _SCOPE.search(groups)
-    names = [scope[1]] if scope else []
+    names = scopes_in(groups)
     return names if number == _NO_SESSION else [str(number), *names], groups
+
+
+def scopes_in(groups: str) -> list[str]:
+    """Give the login manager's session in whose control group a process is, at most one."""
+    scope = _SCOPE.search(groups)
+    return [scope[1]] if scope else []
 
 
 def remote_by_records(user: str, records: bytes, *, alive: Path = Path("/proc")) -> bool:

@@ -11,7 +11,15 @@ from elevate import canonical
 from elevate.audit import parse
 from elevate.broker import Ask, Broker, Cancellation, Terms, enrolling, patience
 from elevate.broker.receipts import MAX_BYTES, receipt_of
-from elevate.errors import BusyError, CancelledError, DeniedError, PolicyError, TaskInvalidError, TokenSpentError
+from elevate.errors import (
+    BusyError,
+    CancelledError,
+    CommandNotFoundError,
+    DeniedError,
+    PolicyError,
+    TaskInvalidError,
+    TokenSpentError,
+)
 from elevate.host.processes import read_process
 from elevate.model import Ended, Requester, Written
 from elevate.tasks import Task
@@ -68,6 +76,15 @@ def test_49_refusals_of_one_user_do_not_fill_the_disk_of_all(
     clock.advance(1)
     with pytest.raises(DeniedError):
         ask()
+
+
+def test_49_long_refusals_fill_it_no_faster(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command of thirty thousand characters counts as fifteen."""
+    monkeypatch.setattr(patience, "BURST", 20)  # as above
+    ask = asking(broker, Task.run(["no-such-command", "x" * 30_000]), me(broker, 12_345))
+    for expected in (CommandNotFoundError, CommandNotFoundError, BusyError):
+        with pytest.raises(expected):
+            ask()
 
 
 def test_41_misuse_of_one_token_fills_no_disk(broker: Broker) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from elevate.host.processes import MAX_CHAIN, read_process
-from elevate.host.sessions import Step, origin_lost, remote_by_login, remote_by_records
+from elevate.host.sessions import Step, origin_lost, remote_by_login, remote_by_records, scopes_in
 from tests.unit.host.acting import Linux
 
 BELOW = """
@@ -108,6 +108,26 @@ def test_39_who_was_left_to_init_has_no_origin(line: list[tuple[int, int, int, i
     """But for a system service, what has the machine's console, and root."""
     steps = [Step(pid=pid, uid=uid, parent=parent, terminal=terminal) for pid, uid, parent, terminal in line]
     assert origin_lost(steps, groups) is lost
+
+
+@pytest.mark.parametrize(
+    ("groups", "sessions"),
+    [
+        ("0::/user.slice/user-1000.slice/session-7.scope\n", ["7"]),
+        ("0::/user.slice/user-1000.slice/session-c2.scope/inner\n", ["c2"]),
+        (
+            "4:pids:/user.slice/user-1000.slice/session-7.scope\n1:name=systemd:/user.slice/user-1000.slice/session-7.scope\n",
+            ["7"],
+        ),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/run.service\n", []),
+        ("0::/user.slice/user-1000.slice/user@1000.service/session-2.scope\n", []),
+        ("0::/user.slice/user-1000.slice/user@1000.service/user.slice/user-1000.slice/session-2.scope\n", []),
+        ("0::/session-2.scope\n", []),
+    ],
+)
+def test_39_a_session_is_the_login_managers_and_no_group_of_that_name(groups: str, sessions: list[str]) -> None:
+    """Below the user's own service manager anybody makes a group that is called like a local session."""
+    assert scopes_in(groups) == sessions
 
 
 TWO_FORKS = """
