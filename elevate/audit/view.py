@@ -94,7 +94,7 @@ def _who(entry: Entry) -> str:
 
 
 def _what(entry: Entry) -> str:
-    parts = [_task(entry), _decision(entry), _proof(entry), _token(entry), _process(entry), _reason(entry)]
+    parts = [_task(entry), _decision(entry), _proof(entry), _token(entry), _step(entry), _process(entry), _reason(entry)]
     return ", ".join(part for part in parts if part)
 
 
@@ -124,6 +124,13 @@ def _proof(entry: Entry) -> str:
 def _token(entry: Entry) -> str:
     jti = member(entry.body, "token", "jti")
     return escape(f"token {jti}") if jti else ""
+
+
+def _step(entry: Entry) -> str:
+    number, of, undo = (member(entry.body, "step", name) for name in ("number", "of", "undo"))
+    if number is None:
+        return ""
+    return escape(f"step {number}, which undoes" if undo is True else f"step {number} of {of}")
 
 
 def _process(entry: Entry) -> str:

@@ -3,10 +3,13 @@
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from elevate.errors import TaskInvalidError
 from elevate.hello import check_steps
 from elevate.model import InspectedTask, Requester
 from elevate.ports import Host, Inspection
 from elevate.tasks import Task
+
+MAX_FILES_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +43,14 @@ def inspect(host: Host, task: Task, requester: Requester, payload: int | None = 
         return host.inspect(task, requester, payload)
     with ExitStack() as stack:
         found: list[Inspection] = []
+        size = 0
         for step in task.steps:
             found.append(host.inspect(step, requester))
             stack.callback(found[-1].close)
+            size += found[-1].task.file.size if found[-1].task.file else 0
+            # What others could change is copied: one request takes no more memory than that of one large file, and a little.
+            if size > MAX_FILES_BYTES:
+                raise TaskInvalidError(f"the steps' files are over {MAX_FILES_BYTES} bytes", hint="ask for the large one alone")
         steps = tuple(one.task for one in found)
         bare = replace(task, steps=tuple(step.task for step in steps))
         whole = InspectedTask(task=bare, argv=(), cwd="/", steps=steps)

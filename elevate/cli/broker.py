@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 
+from elevate.canonical import Json
 from elevate.cli.show import AsJson, print_json, print_members
 from elevate.cli.task import spec_of, task_of
 from elevate.kinds import KINDS
 from elevate.library import connect
+from elevate.text import escape
 
 receipts = typer.Typer(help="What ended tasks left behind.", no_args_is_help=True)
 Kind = Annotated[str, typer.Option("--kind", help="Kind of task; its parameters follow as NAME=VALUE.")]
@@ -64,8 +66,17 @@ def receipt_show(request: Request, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
         return
-    written = found.pop("written", [])
+    steps, written, undo = (_tables(found.pop(name, [])) for name in ("steps", "written", "undo"))
     print_members(found)
-    for one in written if isinstance(written, list) else []:
-        if isinstance(one, dict):
-            typer.echo(f"  {one.get('change', ''):8} {one.get('path', '')}")
+    for one in steps:
+        ended = one["problem"] or (f"exit {one['exit_status']}" if one["signal"] is None else f"signal {one['signal']}")
+        typer.echo(f"  {one['step']:>2}. {escape(str(ended)):8} as {one['as']}: {one['task']}")
+    for one in written:
+        typer.echo(f"  {one['change']:8} {escape(str(one['path']))}")
+    for one in undo:
+        what = next((str(one[name]) for name in ("display", "path", "setting", "package") if name in one), "")
+        typer.echo(f"  to undo: {one['do']} {what if 'display' in one else escape(what)}")
+
+
+def _tables(value: Json) -> list[dict[str, Json]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -18,6 +18,7 @@ from elevate.audit.chain import Anchor
 from elevate.broker import Broker, Grant
 from elevate.broker.home import create
 from elevate.canonical import Json
+from elevate.cli import demo_installer
 from elevate.cli.demo_view import Screen
 from elevate.errors import DeniedError, HostError, NotEnrolledError, TokenSpentError
 from elevate.ports import Assertion, Cancel, Prompter
@@ -61,6 +62,8 @@ def run_demo(*, interactive: bool = False, write: Callable[[str], object] = prin
         good = _install(grant, screen)
         good &= _second_use(grant, screen)
         good &= _denied(broker, folder, screen)
+        if not interactive:  # whoever types has typed enough
+            good &= demo_installer.play(broker, folder, screen)
         screen.life([parse(entry) for entry in broker.parts.store.entries_of(grant.request)])
         good &= _verify(broker, screen)
     screen.end(good=good)

@@ -9,6 +9,7 @@ from elevate.errors import ElevateError
 from elevate.outcome import Outcome
 from elevate.token import Claims
 
+MAX_SHOWN = 100
 MAX_FILES = 8
 _MICRO = 1_000_000
 
@@ -46,11 +47,14 @@ class Screen:
         """Show the prompt as the broker composed it."""
         requester = view["requester"]
         user = requester["user"] if isinstance(requester, dict) else ""
+        steps = [step for step in _list(view.get("steps")) if isinstance(step, dict)]
+        what = [
+            ("undo" if step["undo"] else f"{number}.", str(step["display"])[:MAX_SHOWN]) for number, step in enumerate(steps, 1)
+        ]
+        file = [("file", view["path"]), ("sha256", view["sha256"]), ("publisher", view["publisher"])]
         rows = (
             ("", f"{view['title']}  [{view['class']}]  {view['host_note']}"),
-            ("file", view["path"]),
-            ("sha256", view["sha256"]),
-            ("publisher", view["publisher"]),
+            *(what or file),
             ("for", user),
             ("reason", view["reason"]),
             ("rule", ", ".join(str(rule) for rule in _list(view["rules"]))),

@@ -3,13 +3,15 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from elevate.canonical import Json
 from elevate.kinds import is_own
+from elevate.model import Allow
 from elevate.policy.cases import DENIED, given
 from elevate.policy.rule import By, Effect, Question
+from elevate.policy.several import questions_of
 from elevate.policy.toml import rule_toml
 
 if TYPE_CHECKING:
@@ -84,11 +86,22 @@ class Suggestion:
         return f"# {said} {times}: {shown}\n{self.rule}\n"
 
 
+def _steps_of(record: "Recorded", policy: "Policy") -> "Iterable[Recorded]":
+    """Give what was made of each step of a record; of several as the policy decides about them now."""
+    if not record.question.task.steps:
+        yield record
+        return
+    for question in questions_of(record.question):
+        decision = policy.decide(question)
+        outcome = decision.outcome.value if isinstance(decision, Allow) else DENIED
+        yield replace(record, question=question, outcome=outcome, rules=decision.rules)
+
+
 def suggest(records: "Iterable[Recorded]", policy: "Policy") -> list[Suggestion]:
     """Give rules for what was denied by default and for what only a broad rule allowed; most evidence first."""
     broad = {rule.id for rule in policy.rules if rule.effect is Effect.ALLOW and rule.by in {By.ANY, By.DIRECTORY}}
     found: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for one in records:
+    for one in (step for record in records for step in _steps_of(record, policy)):
         replaces = tuple(name for name in one.rules if name in broad)
         if one.outcome == DENIED and not one.rules:
             found.setdefault((narrowest(one.question), DENIED, ()), []).append(one.request)

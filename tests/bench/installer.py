@@ -12,6 +12,7 @@ from tests.bench.figure import Figure, median
 from tests.e2e.daemon import Daemon
 
 RUNS = 41
+STEPS = 8
 STEP = ("/bin/cp", "/etc/services", "/dev/null")
 
 
@@ -22,6 +23,22 @@ def installer_step() -> Figure:
         whole = median(lambda: _elevated(broker), runs=RUNS)
     own = median(_alone, runs=RUNS)
     return Figure(name="installer_step", value=whole - own, unit="ms", peer="the step alone", peer_value=own)
+
+
+def installer_steps() -> Figure:
+    """The same with many steps under one token: what each of them costs, less the same step alone."""
+    with tempfile.TemporaryDirectory() as folder, Daemon(Path(folder)) as daemon, daemon.connect() as broker:
+        median(lambda: _in_steps(broker), runs=3)
+        whole = median(lambda: _in_steps(broker), runs=RUNS // 4)
+    own = median(_alone, runs=RUNS)
+    return Figure(name="installer_steps", value=whole - own, unit="ms", peer="the step alone", peer_value=own)
+
+
+def _in_steps(broker: Connection) -> float:
+    start = time.perf_counter()
+    with broker.elevate([Task.run(STEP)] * STEPS, interactive=False) as grant:
+        assert grant.run(capture=True).exit_status == 0
+    return (time.perf_counter() - start) * 1000 / STEPS
 
 
 def _elevated(broker: Connection) -> float:
@@ -37,4 +54,4 @@ def _alone() -> float:
     return (time.perf_counter() - start) * 1000
 
 
-FIGURES: Mapping[str, Callable[[], Figure]] = {"installer_step": installer_step}
+FIGURES: Mapping[str, Callable[[], Figure]] = {"installer_step": installer_step, "installer_steps": installer_steps}

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from elevate.audit import opened
-from elevate.broker import Broker
+from elevate.audit import opened, parse
+from elevate.audit.view import line
+from elevate.broker import Broker, several
 from elevate.broker.prompting import ScriptedPrompter
 from elevate.errors import CommandNotFoundError, DeniedError, TaskInvalidError, TokenSpentError
 from elevate.host.processes import read_process
 from elevate.outcome import Progress
+from elevate.policy.replay import recorded, replay
+from elevate.policy.suggest import suggest
 from elevate.tasks import Task
 from tests.unit.broker.conftest import events
 
@@ -222,3 +225,34 @@ def test_explain_says_each_step(broker: Broker) -> None:
     assert told["outcome"] == "denied"
     assert [one["outcome"] for one in told["steps"]] == ["credential", "denied"]
     assert found.text().startswith("denied: step 2 (/usr/bin/su): ")
+
+
+def test_files_that_are_too_large_together_are_refused(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is held open, and copied where others could change it, until its step has run."""
+    monkeypatch.setattr(several, "MAX_FILES_BYTES", Path("/usr/bin/env").stat().st_size)
+    broker.elevate([Task.run(["/usr/bin/env"]), THEME]).release()
+    with pytest.raises(TaskInvalidError, match="the steps' files are over"):
+        broker.elevate([Task.run(["/usr/bin/env"]), Task.run(["/usr/bin/id"])])
+
+
+def test_the_log_keeps_the_question_of_every_step(broker: Broker) -> None:
+    """It can be asked again of another policy, and rules are suggested for each step, never for the row."""
+    grant = broker.elevate([sh("exit 0"), THEME])
+    grant.run(capture=True)
+    store, policy = broker.parts.store, broker.parts.policy.current
+    entries = [opened(*pair) for pair in zip(store.entries_of(grant.request), store.openings_of(grant.request), strict=True)]
+    record = next(found for entry in entries if (found := recorded(grant.request, entry.body)))
+
+    assert [step.task.kind for step in record.question.task.steps] == ["process.run", "setting.change"]
+    assert list(replay(policy, [record])) == []
+    rules = [one.rule for one in suggest([record], policy)]
+    assert rules
+    assert not any('"steps"' in rule for rule in rules)
+
+
+def test_a_timeline_names_the_steps(broker: Broker) -> None:
+    grant = broker.elevate(Task.in_order([sh("exit 0"), sh("exit 1")], undo=[sh("exit 0")]))
+    grant.run(capture=True)
+    told = [line(parse(entry), proven=None).what for entry in broker.parts.store.entries_of(grant.request)]
+    assert "step 2 of 2" in told
+    assert "step 3, which undoes" in told
