@@ -28,15 +28,21 @@ from pathlib import Path
 from typing import Any
 
 from elevate.errors import TaskError, TaskInvalidError
-from elevate.tasks import KINDS, MAX_STEPS, MAX_STEPS_INPUT_BYTES, ParamType, Task
+from elevate.kinds import KINDS, KindSpec
+from elevate.params import ParamType
+from elevate.tasks import MAX_STEPS, MAX_STEPS_INPUT_BYTES, Task
 
 MAX_FILE_BYTES = 2**20
 _INPUT = {"process.run": "input", "file.write": "content"}
 _HINT = "see: elevate apply --help"
 
 
-def read(path: Path) -> Task:
+def read(path: Path, kinds: Mapping[str, KindSpec] = KINDS) -> Task:
     """Read the steps of a file.
+
+    Args:
+        path: Of the file.
+        kinds: What the machine brings itself, beside those that every machine has.
 
     Raises:
         TaskError: It can't be read, or is not steps; the message names file and step.
@@ -44,7 +50,7 @@ def read(path: Path) -> Task:
     tables = _parsed(path)
     if unknown := tables.keys() - {"step", "undo"}:
         raise TaskInvalidError(f"{path.name}: unknown table {min(unknown)!r}", hint=_HINT)
-    steps, undo = (_tasks(path, tables.get(name, []), name) for name in ("step", "undo"))
+    steps, undo = (_tasks(path, tables.get(name, []), name, kinds) for name in ("step", "undo"))
     try:
         return Task.in_order(steps, undo=undo)
     except TaskInvalidError as exc:
@@ -63,25 +69,25 @@ def _parsed(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _tasks(path: Path, tables: object, name: str) -> list[Task]:
+def _tasks(path: Path, tables: object, name: str, kinds: Mapping[str, KindSpec]) -> list[Task]:
     if not isinstance(tables, list) or len(tables) > MAX_STEPS:
         raise TaskInvalidError(f"{path.name}: [[{name}]] is a list of at most {MAX_STEPS} tables", hint=_HINT)
     found = []
     for number, table in enumerate(tables, 1):
         try:
-            found.append(_task(path.resolve().parent, table))
+            found.append(_task(path.resolve().parent, table, kinds))
         except TaskError as exc:
             raise type(exc)(f"{path.name}: {name} {number}: {exc.message}", hint=exc.hint) from exc
     return found
 
 
-def _task(folder: Path, table: object) -> Task:
+def _task(folder: Path, table: object, kinds: Mapping[str, KindSpec]) -> Task:
     if not isinstance(table, dict):
         raise TaskInvalidError("it is no table", hint=_HINT)
     given = dict(table)
     kind = str(given.pop("kind", ""))
     payload = _payload(folder, given, _INPUT.get(kind, ""))
-    spec = KINDS.get(kind)
+    spec = KINDS.get(kind) or kinds.get(kind)
     params = (
         {name: _value(spec.params[name].type, value) if name in spec.params else value for name, value in given.items()}
         if spec
@@ -91,7 +97,7 @@ def _task(folder: Path, table: object) -> Task:
         params = {"cwd": str(folder), **params}
     if kind == "setting.change" and type(params.get("value")) is int:
         params |= {"value": str(params["value"]), "type": "number"}
-    return Task.parse(kind, params, payload=payload)
+    return Task.parse(kind, params, payload=payload, kinds=kinds)
 
 
 def _value(kind: ParamType, value: object) -> object:

@@ -40,8 +40,8 @@ def apply(
     as_json: AsJson = False,
 ) -> int:
     """Do several tasks from a file with admin rights, in order, after one agreement to all of them."""
-    task = read(file)
     with connect() as broker:
+        task = read(file, broker.kinds())
         if plan_only:
             return _plan(broker, task, as_json=as_json)
         with broker.elevate(task, reason=reason, interactive=not non_interactive) as grant:
