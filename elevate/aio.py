@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Self, cast
 
 from elevate.asking import kinds_of, looked_at, outcome_of, question, step_of
+from elevate.async_logs import AsyncLogs
 from elevate.canonical import Json
 from elevate.errors import BrokerError, ElevateError, TaskInvalidError
 from elevate.handover import HandOver
@@ -41,11 +42,8 @@ def connect_async(path: str | os.PathLike[str] | None = None) -> "AsyncConnectio
     return AsyncConnection(where, uid)
 
 
-class AsyncConnection:
+class AsyncConnection(AsyncLogs):
     """A way to the broker, for one event loop."""
-
-    def __init__(self, path: str, uid: int) -> None:
-        self._place = (path, uid)
 
     async def __aenter__(self) -> Self:
         """Make sure that the broker is there.
@@ -134,17 +132,6 @@ class AsyncConnection:
     async def reload_policy(self) -> dict[str, Json]:
         """Load the policy again; the last good one stays where the new one is bad."""
         return await self._call("ReloadPolicy", {}, member="policy")
-
-    async def _call(
-        self, method: str, parameters: dict[str, object], fds: tuple[int, ...] = (), *, member: str = ""
-    ) -> dict[str, Json]:
-        wire = await AsyncWire.open(*self._place)
-        try:
-            await wire.send(method, parameters, fds=fds)
-            told, _ = await wire.receive()
-        finally:
-            wire.close()
-        return cast("dict[str, Json]", told.get(member, {}) if member else told)
 
 
 class AsyncGrant:

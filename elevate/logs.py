@@ -17,6 +17,23 @@ from elevate.wire import Wire
 Told = dict[str, Json]
 
 
+@contextlib.contextmanager
+def new_archive(path: str | os.PathLike[str]) -> Iterator[int]:
+    """Make the file that entries are moved to.
+
+    Raises:
+        StoreUnwritableError: It is there already, or can't be made.
+    """
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise StoreUnwritableError(f"the archive can't be written: {exc.strerror}: {os.fspath(path)}") from exc
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 class Wired:
     """What has a connection to a broker."""
 
@@ -143,14 +160,8 @@ class Logs(Wired):
         Raises:
             StoreUnwritableError: The file is there already, or can't be written.
         """
-        try:
-            fd = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            raise StoreUnwritableError(f"the archive can't be written: {exc.strerror}: {os.fspath(archive)}") from exc
-        try:
+        with new_archive(archive) as fd:
             return self._call("AuditPrune", {"before": before, "archive_fd": 0}, (fd,))
-        finally:
-            os.close(fd)
 
     def rotate_log_key(self) -> str:
         """Hand over to a new log key; give it. For root and the broker's own user."""

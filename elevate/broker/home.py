@@ -18,6 +18,8 @@ _SETTINGS = """\
 host = "emulated"
 # A scripted sensor may satisfy rules: {note}
 allow_simulated_gestures = {simulated}
+# Members of these groups may read the whole log; everybody else sees the entries of own requests.
+log_readers = []
 
 [windows]
 TypeOfAdminApprovalMode = 2              # 1 legacy Admin Approval Mode, 2 Administrator protection

@@ -12,8 +12,8 @@ from elevate.broker.logbook import Logbook
 from elevate.broker.parts import Parts
 from elevate.broker.records import Records
 from elevate.canonical import Json
-from elevate.errors import StoreUnwritableError
 from elevate.host.processes import ProcessFacts, read_process
+from elevate.logs import new_archive
 from elevate.model import Requester
 from elevate.ports import Cancel
 
@@ -109,14 +109,8 @@ class Reading(Records):
 
     def prune(self, before: int, archive: Path) -> dict[str, Json]:
         """Move entries below a position to a new file; see `elevate.broker.care.Care.prune`."""
-        try:
-            descriptor = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            raise StoreUnwritableError(f"the archive can't be written: {exc.strerror}: {archive}") from exc
-        try:
+        with new_archive(archive) as descriptor:
             return self.care.prune(before, descriptor, self._me())
-        finally:
-            os.close(descriptor)
 
     def rotate_log_key(self) -> str:
         """Hand over to a new log key; give it."""

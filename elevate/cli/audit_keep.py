@@ -18,6 +18,7 @@ from elevate.audit.witness import Conflict, request_body, with_cosignature
 from elevate.cli.audit_common import State, ledger_path
 from elevate.cli.audit_source import running
 from elevate.errors import AuditError, StoreUnwritableError
+from elevate.logs import new_archive
 from elevate.store.reader import LedgerReader
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def prune(
     state: State = None,
 ) -> None:
     """Move old entries to an archive. Their hashes stay, so that the archive still proves."""
+    from elevate.store.archive import write_archive
+
     broker = running(state)
     if broker is not None:
         with broker:
@@ -61,7 +64,8 @@ def prune(
     else:
         with owned(state) as store:
             stop = store.prunable(before)
-            archive_entries(archive, store.entries(0, stop))
+            with new_archive(archive) as descriptor:
+                write_archive(descriptor, store.entries(0, stop))
             began = store.prune(stop, _now(), _me())
     sys.stdout.write(f"the log begins at entry {began}; those before it are in {archive}\n")
 
@@ -158,24 +162,6 @@ def _me() -> "Body":
             executable_sha256=facts.executable_sha256,
         )
     )
-
-
-def archive_entries(path: Path, entries: Iterator[bytes]) -> None:
-    """Write entries to a new file, synced before anything is taken out of the log.
-
-    Raises:
-        StoreUnwritableError: It is there already, or can't be written.
-    """
-    from elevate.store.archive import write_archive
-
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise StoreUnwritableError(f"the archive can't be written: {exc.strerror}: {path}") from exc
-    try:
-        write_archive(descriptor, entries)
-    finally:
-        os.close(descriptor)
 
 
 def _post(url: str, body: bytes) -> str:

@@ -143,7 +143,7 @@ def _done(step: dict[str, Any]) -> dict[str, Any]:
 def main(folder: Path, group: str) -> None:
     """Serve as root, act as the users."""
     home = create(folder / "state", simulated=True)
-    home.settings.write_text(f'log_readers = ["{group}"]\n' + home.settings.read_text())
+    home.settings.write_text(home.settings.read_text().replace("log_readers = []", f'log_readers = ["{group}"]'))
     steps = json.load(sys.stdin)
     argv = [sys.executable, "-m", "elevate", "serve", "--state", str(home.folder), "--socket", "/run/elevate/broker.sock"]
     daemon = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)

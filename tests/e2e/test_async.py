@@ -10,6 +10,7 @@ import pytest
 
 import elevate
 from elevate.errors import (
+    AuditError,
     BrokerError,
     BrokerUntrustedError,
     DeniedError,
@@ -66,6 +67,16 @@ def test_the_same_surface(daemon: Daemon) -> None:
             assert (await broker.explain(TRUE))["outcome"] == "credential"
             assert len(Keys(await broker.keys(), "elevate:x").public) == 1
             assert "policy" in await broker.reload_policy()
+            found = [entry["event"] async for entry in broker.search(f"{grant.request} event:issued")]
+            assert found == ["issued"]
+            assert (await broker.show(grant.request))["request"] == grant.request
+            async for entry in broker.follow(position=0):
+                assert entry["event"] == "broker-started"
+                break
+            assert (await broker.rotate_log_key()).startswith("elevate.log/")
+            assert await broker.prune(0, daemon.state.parent / "archive") == {"began": 0}
+            with pytest.raises(AuditError):
+                await broker.erase("nobody-of-that-name")
             assert grant.claims["aud"] == (await broker.status())["host"]
 
     asyncio.run(main())

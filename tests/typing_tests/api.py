@@ -1,6 +1,6 @@
 """The public API as a type checker of somebody else's sees it; nothing here is run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import assert_type
 
 import elevate
@@ -30,6 +30,7 @@ def over_the_socket() -> int | None:
         assert_type(elevate.plan(broker, tasks()), tuple[Planned, ...])
         with broker.elevate(elevate.Task.run(["true"]), reason="INC-4711") as grant:
             outcome = grant.run(capture=True)
+        assert_type(broker.search("user:alice since:24h"), Iterator[dict[str, Json]])
     assert_type(outcome, elevate.Outcome)
     assert_type(outcome.receipt, Mapping[str, Json])
     assert_type(outcome.stdout, bytes)
