@@ -18,6 +18,8 @@ from elevate.errors import ElevateError, StoreError, StoreUnwritableError
 from elevate.lifecycle import TRANSITIONS
 from elevate.ports import Draft, Entropy, Instant, Record, Step, Stepped
 from elevate.store import keeping, rows
+from elevate.store.eraser import Eraser
+from elevate.store.erasing import Erased, unfinished
 from elevate.store.proving import positions_of, prove
 from elevate.store.reader import LedgerReader
 from elevate.store.searching import search
@@ -54,9 +56,13 @@ class SqliteStore:
         except BaseException:
             self._file.close()
             raise
-        self._mover = connect(self._file.path, write=True)
+        self._mover, self._moving = connect(self._file.path, write=True), threading.Lock()
+        broken_off = unfinished(self._ledger)
         self._writer = Writer(self._ledger, self._file, self._checkpoint)
         self._closed = False
+        self._eraser = Eraser(self._file.path, self._writer.submit, self._checkpoint)
+        if broken_off is not None:
+            self._eraser.resume(broken_off)
 
     @property
     def generation(self) -> str:
@@ -158,8 +164,10 @@ class SqliteStore:
         seed = self._entropy.token_bytes(keeping.SEED_BYTES)
         return self._writer.submit(lambda ledger: keeping.rotate_key(ledger, at, seed, by or {}), settles=True).result()
 
-    def erase(self, subject: str, at: Instant, by: Body | None = None) -> keeping.Erased:
+    def erase(self, subject: str, at: Instant, by: Body | None = None) -> Erased:
         """Delete what opens a person's entries, by user name or SID; no file of the ledger holds it afterwards.
+
+        It is done in steps, and others are served in between. What a crash breaks off goes on at the next start.
 
         Args:
             subject: Of whom nothing is to stay.
@@ -167,9 +175,9 @@ class SqliteStore:
             by: Who does it, as `elevate.audit.body.actor` gives it.
 
         Raises:
-            AuditError: Nobody of that name is in the log, or a request of theirs has not ended.
+            AuditError: Nobody of that name is in the log, a request of theirs has not ended, or another erasure goes on.
         """
-        return self._writer.submit(lambda ledger: keeping.erase(ledger, subject, at, by or {}), settles=True).result()
+        return self._eraser.erase(subject, at, by or {})
 
     def prunable(self, before: int) -> int:
         """Give how far `prune` would go."""
@@ -177,7 +185,9 @@ class SqliteStore:
 
     def prune(self, before: int, at: Instant, by: Body | None = None) -> int:
         """Take out entries that were archived; give the position at which the log now begins. ``by`` as for `erase`."""
-        return self._writer.submit(lambda ledger: keeping.prune(ledger, before, at, by or {}), settles=True).result()
+        began = self._writer.submit(lambda ledger: keeping.prune(ledger, before, at, by or {})).result()
+        self._eraser.empty_wal()
+        return began
 
     def prove(self, position: int) -> str:
         """Give a proof, as a C2SP tlog-proof, that an entry is in the log, with all that it still opens.
@@ -199,6 +209,7 @@ class SqliteStore:
             if self._closed:
                 return
             self._closed = True
+        self._eraser.stop()
         self._writer.close()
         for connection in (*self._readers, self._mover):
             connection.close()
@@ -207,7 +218,8 @@ class SqliteStore:
 
     def _checkpoint(self) -> None:
         try:
-            self._mover.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            with self._moving:
+                self._mover.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error:
             return  # The pages stay in the write-ahead log, whose room the ledger watches; the next one tries again.
 

@@ -24,17 +24,22 @@ STATE_FORMAT = 2
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
-PERSONAL_SCHEMA = """
-CREATE TABLE openings(seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE requests(
+PERSONAL_TABLES = {
+    "openings": ("CREATE TABLE {table}(seq INTEGER PRIMARY KEY, data BLOB NOT NULL);", "seq"),
+    "requests": (
+        """
+CREATE TABLE {table}(
     n INTEGER PRIMARY KEY, request TEXT NOT NULL UNIQUE, state TEXT NOT NULL, user TEXT NOT NULL, uid INTEGER NOT NULL,
     session TEXT NOT NULL, host TEXT NOT NULL, epoch TEXT NOT NULL, request_digest TEXT NOT NULL, jti TEXT NOT NULL,
     expires_at INTEGER NOT NULL, deadline_ns INTEGER NOT NULL, redeem_id TEXT NOT NULL, position INTEGER NOT NULL,
     result TEXT NOT NULL, positions TEXT NOT NULL, last INTEGER NOT NULL);
-CREATE INDEX requests_user ON requests(user, n);
-CREATE UNIQUE INDEX requests_jti ON requests(jti) WHERE jti <> '';
-"""
-"""The tables that hold what a person could be guessed from; an erasure builds them anew."""
+CREATE INDEX requests_user{mark} ON {table}(user, n);
+CREATE UNIQUE INDEX requests_jti{mark} ON {table}(jti) WHERE jti <> '';
+""",
+        "n",
+    ),
+}
+"""The tables that hold what a person could be guessed from, and their keys; an erasure builds them anew."""
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries(seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -165,7 +170,9 @@ def _make(path: Path, entropy: Entropy) -> None:
         connection = apsw.Connection(str(draft))
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={STATE_FORMAT}")
         with connection:
-            connection.execute(_SCHEMA + PERSONAL_SCHEMA)
+            connection.execute(_SCHEMA)
+            for table, (schema, _) in PERSONAL_TABLES.items():
+                connection.execute(schema.format(table=table, mark=""))
             values = [("generation", generation), ("first_key", str(signer.verifier)), ("key", str(signer.verifier))]
             connection.executemany("INSERT INTO meta VALUES(?, ?)", values)
         connection.execute("PRAGMA journal_mode=WAL")

@@ -29,6 +29,8 @@ OPERATION_BYTES = 96 * 1024
 """More than one operation can write: an entry of 64 KiB and the pages of row and indexes."""
 GENERAL_BYTES = 2 * 2**20
 """Kept for requests and denials when the disk is full."""
+BUSY_MS, TRUNCATE_MS = 10_000, 20
+"""How long a lock is waited for; while readers are waited for, nobody else is served."""
 LONE_ENDS = 256
 """So many ends are counted as if each were committed alone; the ends of more come in groups."""
 END_BYTES, GROUPED_END_BYTES = 32 * 1024, 4 * 1024
@@ -112,17 +114,21 @@ class Ledger:
         A key that was rotated is taken up; of what was erased nothing stays in the write-ahead log.
 
         Raises:
-            StoreError: A reader holds the write-ahead log; it is emptied when the ledger is next opened.
+            apsw.BusyError: A reader holds the write-ahead log; the next call tries again, and so does the next start.
         """
         key = self.meta("key")
         if key != str(self.log.signer.verifier):
             logkey.settle(self.path)
             self.log.signer = logkey.load(self.path, key)
         if self.empty_wal:
-            self.empty_wal = False
             # SECURITY: after the commit, or a search that runs meanwhile makes an index of what is being erased.
             remove_index(self.path)
-            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self.connection.set_busy_timeout(TRUNCATE_MS)
+            try:
+                self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            finally:
+                self.connection.set_busy_timeout(BUSY_MS)
+            self.empty_wal = False
             self.wal_pages = self._allocated = 0
 
     def move_pages(self) -> None:
@@ -235,7 +241,7 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
     """Connect to a ledger, with every commit synced."""
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     connection = apsw.Connection(str(path), flags=flags | apsw.SQLITE_OPEN_NOFOLLOW)
-    connection.set_busy_timeout(10_000)
+    connection.set_busy_timeout(BUSY_MS)
     for pragma in ("synchronous=FULL", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     connection.execute("SELECT count(*) FROM meta").fetchall()

@@ -1,0 +1,129 @@
+"""Drives an erasure (`elevate.store.erasing`) step by step through the writer, which serves everybody else in between."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from elevate.audit.body import Body
+from elevate.errors import ElevateError, StoreError, StoreUnwritableError
+from elevate.ports import Instant
+from elevate.store import erasing
+from elevate.store.erasing import Erased, Erasure, Named
+from elevate.store.reader import LedgerReader
+from elevate.store.sqlite_ledger import Ledger
+
+MANY_PAGES = 256
+"""With more in the write-ahead log an erasure waits until they have been moved to the file."""
+PAUSE_SECONDS, PAUSES = 0.05, 200
+"""How long, and how often, a reader that holds the write-ahead log is waited for."""
+
+MIN_ROWS, MAX_ROWS = 32, 1024
+SHORT_SECONDS, LONG_SECONDS = 0.003, 0.008
+"""Steps that take less become larger, steps that take more smaller: an elevation may have to wait for two of them."""
+
+T = TypeVar("T")
+
+
+class Submit(Protocol):
+    """Hands work to the writer."""
+
+    def __call__(self, work: Callable[[Ledger], T], /, *, settles: bool = False) -> "Future[T]":
+        """Give what will be its result."""
+
+
+class Eraser:
+    """Erases, one person at a time.
+
+    Args:
+        path: The ledger.
+        submit: Hands work to the writer.
+        move: Moves pages from the write-ahead log to the file, in the caller's thread.
+    """
+
+    def __init__(self, path: Path, submit: Submit, move: Callable[[], None]) -> None:
+        self._path = path
+        self._submit = submit
+        self._move = move
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def erase(self, subject: str, at: Instant, by: Body) -> Erased:
+        """Erase a person.
+
+        Raises:
+            AuditError: Nobody of that name is in the log, a request of theirs has not ended, or another erasure goes on.
+            StoreUnwritableError: The ledger was closed meanwhile; the next start goes on.
+        """
+        with LedgerReader(self._path) as reader:
+            size, last = reader.size(), int(reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0])
+            named = erasing.look(reader, subject, size=size, last=last)
+        erasure = Erasure(subject=subject, at=at, by=by, size=size, last=last)
+        self._submit(lambda ledger: erasing.begin(ledger, erasure, named)).result()
+        return self._go_on(named)
+
+    def resume(self, erasure: Erasure) -> None:
+        """Go on with what a crash broke off, beside everything else."""
+        self._thread = threading.Thread(target=self._resume, args=(erasure,), name="ledger-eraser", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the step that is being done."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def empty_wal(self) -> None:
+        """Empty the write-ahead log of what was deleted.
+
+        Raises:
+            StoreError: A reader holds it.
+        """
+        for pause in range(PAUSES):
+            self._move()
+            try:
+                return self._submit(lambda _: None, settles=True).result()
+            except StoreUnwritableError:
+                raise
+            except StoreError:
+                if pause == PAUSES - 1 or self._stopped.wait(PAUSE_SECONDS):
+                    raise
+        return None
+
+    def _resume(self, erasure: Erasure) -> None:
+        try:
+            with LedgerReader(self._path) as reader:
+                named = erasing.look(reader, erasure.subject, size=erasure.size, last=erasure.last)
+            self._go_on(named)
+        except ElevateError:
+            return  # It stands in the ledger still, and the next start tries again.
+
+    def _go_on(self, named: Named) -> Erased:
+        for requests, seqs in erasing.steps(named):
+            self._step(partial(erasing.forget, rows=requests, seqs=seqs))
+        rows, more = MIN_ROWS, True
+        while more:
+            more, seconds = self._step(partial(_renew, rows=rows))
+            if seconds < SHORT_SECONDS:
+                rows = min(rows * 2, MAX_ROWS)
+            elif seconds > LONG_SECONDS:
+                rows = max(rows // 2, MIN_ROWS)
+        erased = self._step(erasing.finish)
+        self.empty_wal()
+        return erased
+
+    def _step(self, work: Callable[[Ledger], T]) -> T:
+        if self._stopped.is_set():
+            raise StoreUnwritableError("the ledger is closed; the erasure goes on when it is opened again")
+        result, pages = self._submit(lambda ledger: (work(ledger), ledger.wal_pages)).result()
+        if pages > MANY_PAGES:
+            self._move()
+        return result
+
+
+def _renew(ledger: Ledger, rows: int) -> tuple[bool, float]:
+    begun = time.perf_counter()
+    return erasing.renew(ledger, rows), time.perf_counter() - begun

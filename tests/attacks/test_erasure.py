@@ -1,0 +1,155 @@
+"""Rows 37 and 41: an erasure is done in steps; others are served in between, and a crash at any step loses nothing of it."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from elevate.audit import Outcome, parse
+from elevate.cli.audit_verify import run
+from elevate.errors import AuditError
+from elevate.store import SqliteStore
+from elevate.store.checking import Plan
+from elevate.store.eraser import Eraser
+from elevate.store.sqlite_ledger import Ledger
+from elevate.testing import SeededEntropy
+from tests.biglog import make_log
+from tests.ledgers import AT, draft, issue, redeem, request_id, row
+
+SIZE = 284
+WORDS = (b"carol", b"S-1-5-21-1-2-3-1003")
+T = TypeVar("T")
+
+
+class CrashError(Exception):
+    """The power failed."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of which a fifth is carol's, closed."""
+    folder = tmp_path_factory.mktemp("erasure")
+    store = make_log(folder / "ledger.sqlite", 300)
+    assert store.head()[0] == SIZE
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> SqliteStore:
+    shutil.copytree(made, tmp_path / "copy")
+    return SqliteStore(tmp_path / "copy/ledger.sqlite", entropy=SeededEntropy(4))
+
+
+class Steps:
+    """The writer, with somebody who does something between its steps."""
+
+    def __init__(self, store: SqliteStore, between: Callable[[int], None]) -> None:
+        self.store, self.between, self.count = store, between, 0
+
+    def __call__(self, work: Callable[[Ledger], T], /, *, settles: bool = False) -> "Future[T]":
+        self.between(self.count)
+        self.count += 1
+        return self.store._writer.submit(work, settles=settles)
+
+
+def erase(store: SqliteStore, between: Callable[[int], None]) -> int:
+    """Erase carol; give the number of steps."""
+    steps = Steps(store, between)
+    Eraser(store.path, steps, store._checkpoint).erase("carol", AT, {})
+    return steps.count
+
+
+def traces(folder: Path) -> list[tuple[str, bytes]]:
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    return [(name, word) for name, data in files.items() for word in WORDS if word in data]
+
+
+def erasures(store: SqliteStore) -> int:
+    return sum(parse(data).event == "erased" for data in store.entries())
+
+
+def test_41_others_are_served_between_the_steps_of_an_erasure(store: SqliteStore) -> None:
+    """A whole elevation fits in between any two, and is there afterwards."""
+
+    def elevate(number: int) -> None:
+        request = request_id(5000 + number)
+        store.open_request(row(request, user="bob"), draft("requested", request, actor={"user": "bob"}))
+        assert store.step(issue(request)).won
+        assert store.step(redeem(request)).won
+
+    count = erase(store, elevate)
+    assert count > 12
+    for number in range(count):
+        found = store.record(request_id(5000 + number))
+        assert found is not None
+        assert (found.state, found.user) == ("redeemed", "bob")
+        assert b'"user":"bob"' in store.openings_of(request_id(5000 + number))[0]
+    assert run(Plan(store.path)).outcome is Outcome.INCOMPLETE
+    assert traces(store.path.parent) == []
+    store.close()
+
+
+def test_37_a_crash_at_any_step_of_an_erasure_is_made_good_by_the_next_start(store: SqliteStore, tmp_path: Path) -> None:
+    """What the disk held then is opened: sooner or later nothing of the person is left, and the log says so once."""
+
+    def crash(number: int) -> None:
+        target = tmp_path / f"crash-{number}"
+        target.mkdir(mode=0o700)
+        for file in store.path.parent.iterdir():
+            if not file.name.endswith("-shm"):
+                shutil.copy(file, target / file.name)
+
+    count = erase(store, crash)
+    store.close()
+    for number in range(1, count):
+        folder = tmp_path / f"crash-{number}"
+        assert bool(traces(folder)) == (number < count)
+        after = SqliteStore(folder / "ledger.sqlite", entropy=SeededEntropy(5))
+        if (thread := after._eraser._thread) is not None:
+            thread.join(timeout=60)
+        assert erasures(after) == 1, number
+        assert traces(folder) == [], number
+        after.close()
+        assert run(Plan(folder / "ledger.sqlite")).outcome is Outcome.INCOMPLETE
+    assert not erasures(SqliteStore(tmp_path / "crash-0/ledger.sqlite", entropy=SeededEntropy(5)))
+
+
+def test_41_a_second_erasure_waits_for_the_first(store: SqliteStore) -> None:
+    """One at a time; the second says so."""
+    refused: list[int] = []
+
+    def second(number: int) -> None:
+        if number == 3:
+            with pytest.raises(AuditError, match="another erasure"):
+                store.erase("bob", AT)
+            refused.append(number)
+
+    erase(store, second)
+    assert refused == [3]
+    assert store.erase("bob", AT).requests > 0
+    assert erasures(store) == 2
+    store.close()
+
+
+def test_41_closing_ends_an_erasure_after_its_step(store: SqliteStore) -> None:
+    """And the next start goes on."""
+    closing = threading.Thread(target=store.close)
+
+    def close(number: int) -> None:
+        if number == 5:
+            closing.start()
+            closing.join(timeout=10)
+
+    with pytest.raises(Exception, match="closed"):
+        erase(store, close)
+    again = SqliteStore(store.path, entropy=SeededEntropy(5))
+    thread = again._eraser._thread
+    assert thread is not None
+    thread.join(timeout=60)
+    assert (erasures(again), traces(store.path.parent)) == (1, [])
+    again.close()
