@@ -19,9 +19,11 @@ __all__ = [
     "Task",
     "connect",
     "connect_async",
+    "install",
     "invoking_user",
     "is_protected",
     "plan",
+    "uninstall",
 ]
 
 # The name alone tells type checkers; importing typing would cost the thin client's start.
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from elevate.aio import AsyncConnection, AsyncGrant, connect_async
     from elevate.broker import Broker
     from elevate.handover import HandOver
+    from elevate.installing import install, uninstall
     from elevate.kinds import KindSpec
     from elevate.library import Connection, Grant, connect, invoking_user, is_protected
     from elevate.outcome import Outcome, Progress
@@ -48,7 +51,9 @@ _HOMES = {
     "Receipt": "elevate.receipt",
     "Task": "elevate.tasks",
     "connect_async": "elevate.aio",
+    "install": "elevate.installing",
     "plan": "elevate.planning",
+    "uninstall": "elevate.installing",
 }
 
 

@@ -118,6 +118,7 @@ def _check_own(spec: KindSpec) -> None:
 
 _CWD = ParamSpec(type=ParamType.PATH)
 _RUN_AS = ParamSpec(type=ParamType.TEXT, pattern=r"[^\x00-\x1f\x7f:]{1,256}", optional=True)
+_SCOPE = ParamSpec(type=ParamType.TEXT, pattern="user", optional=True)
 _TIME = ParamSpec(type=ParamType.SECONDS, default=DEFAULT_TIME_LIMIT_SECONDS)
 
 KINDS: Mapping[str, KindSpec] = MappingProxyType(
@@ -140,7 +141,7 @@ KINDS: Mapping[str, KindSpec] = MappingProxyType(
             KindSpec(
                 name="package.install",
                 display_name="Install a package",
-                params={"path": ParamSpec(type=ParamType.PATH), "cwd": _CWD, "time_limit_seconds": _TIME},
+                params={"path": ParamSpec(type=ParamType.PATH), "cwd": _CWD, "time_limit_seconds": _TIME, "scope": _SCOPE},
             ),
             KindSpec(
                 name="package.remove",

@@ -180,7 +180,7 @@ def words(kind: str, params: Mapping[str, Value]) -> tuple[str, ...]:
             who = ":".join(str(params.get(name, "")) for name in ("run_as", "run_as_group")).rstrip(":")
             return (*(("as", f"{who}:") if who else ()), *(map(str, argv) if isinstance(argv, tuple) else ()))
         case "package.install":
-            return ("install", str(params["path"]))
+            return ("install", *(("for this user:",) if "scope" in params else ()), str(params["path"]))
         case "package.remove":
             return ("remove", str(params["package"]))
         case "setting.change":

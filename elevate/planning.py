@@ -55,6 +55,8 @@ def plan(broker: Explains, tasks: Iterable[Task]) -> tuple[Planned, ...]:
 
 
 def _one(broker: Explains, task: Task) -> Planned:
+    if "scope" in dict(task.params):
+        return Planned(task=task, needs_admin=False, outcome="none", why=("it is installed for this user alone",))
     if _is_own(task):
         return Planned(task=task, needs_admin=False, outcome="none", why=("this user may write it already",))
     try:

@@ -157,9 +157,16 @@ class Task:
         return type(self)(kind=self.kind, params=tuple((dict(self.params) | asked).items()), payload=self.payload)
 
     @classmethod
-    def install(cls, path: str, *, cwd: str = "/") -> Self:
-        """Install the package in the file ``path``."""
-        return cls.parse("package.install", {"path": path, "cwd": cwd})
+    def install(cls, path: str, *, cwd: str = "/", scope: str = "machine") -> Self:
+        """Install the package in the file ``path``.
+
+        Args:
+            path: Of the package.
+            cwd: What a relative path is relative to.
+            scope: ``machine``; or ``user``: for a plan only, since `elevate.install` does that with no elevation.
+        """
+        params = {"path": path, "cwd": cwd}
+        return cls.parse("package.install", params if scope == "machine" else {**params, "scope": scope})
 
     @classmethod
     def remove(cls, package: str) -> Self:

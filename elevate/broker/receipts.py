@@ -65,7 +65,7 @@ def _step(record: Record, agreement: Agreement, ended: Ended, size_bytes: int) -
 def _as_whom(task: InspectedTask, decided: Allow, *, emulated: bool) -> str:
     """Say whose rights a step had: ``account``, ``root``, or the user that a rule let it run as."""
     # What a real machine does itself, a package or a file of its own, it does as uid 0.
-    default = "account" if emulated or task.task.kind == "process.run" else "root"
+    default = "account" if emulated or task.task.own or task.task.kind == "process.run" else "root"
     return str(dict(task.facts).get("run_as") or dict(decided.obligations.extra).get("identity", default))
 
 

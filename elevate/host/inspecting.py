@@ -10,7 +10,16 @@ from pathlib import Path
 from elevate import canonical
 from elevate.errors import CommandNotFoundError, HostError, RefusedError, TaskInvalidError
 from elevate.host.environment import SYSTEM_PATH, check_additions
-from elevate.host.inspection import HostInspection, additions_of, check_own, file_facts, in_order, take_payload, target_fact
+from elevate.host.inspection import (
+    HostInspection,
+    additions_of,
+    check_own,
+    check_scope,
+    file_facts,
+    in_order,
+    take_payload,
+    target_fact,
+)
 from elevate.host.launcher import Launcher, Order
 from elevate.host.machine import SMAA_PREFIX, Machine
 from elevate.host.opening import Opened, find_command, open_directory, take_file, take_program
@@ -95,6 +104,7 @@ def _run(found: EmulatedInspection, task: Task, requester: Requester, looking: L
 
 
 def _install(found: EmulatedInspection, task: Task, requester: Requester, looking: Looking) -> None:
+    check_scope(task)
     program = found.program = take_file(_open(found, str(task["path"])), requester)
     _protect(found.machine, program)
     name, version = _describe(looking.launcher, program.fd)

@@ -89,6 +89,17 @@ def additions_of(task: Task) -> list[tuple[str, str]]:
     return [(pair[0], pair[1]) for pair in pairs] if isinstance(pairs, tuple) else []
 
 
+def check_scope(task: Task) -> None:
+    """Refuse an installation for the user alone.
+
+    Raises:
+        TaskInvalidError: Nothing of it needs an elevation.
+    """
+    if "scope" in dict(task.params):
+        hint = 'call elevate.install(path, scope="user") without elevation'
+        raise TaskInvalidError("an installation for this user alone is never elevated", hint=hint)
+
+
 def check_own(task: Task, program: Opened) -> None:
     """Check the program that a kind of the machine's own runs.
 

@@ -12,7 +12,16 @@ from elevate.host.budget import Budget
 from elevate.host.dpkg import PackageIndex
 from elevate.host.environment import SYSTEM_PATH, check_additions
 from elevate.host.folders import Folder
-from elevate.host.inspection import HostInspection, additions_of, check_own, file_facts, in_order, take_payload, target_fact
+from elevate.host.inspection import (
+    HostInspection,
+    additions_of,
+    check_own,
+    check_scope,
+    file_facts,
+    in_order,
+    take_payload,
+    target_fact,
+)
 from elevate.host.jail import PRIVATE
 from elevate.host.launcher import Jail, Launcher, Order
 from elevate.host.opening import find_command, may_change, may_reach, open_directory, take_file, take_program
@@ -105,6 +114,7 @@ def _run(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /
 
 
 def _install(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /) -> None:
+    check_scope(task)
     try:
         fd = os.open(str(task["path"]), os.O_PATH | os.O_CLOEXEC, dir_fd=found.cwd)
     except OSError as exc:

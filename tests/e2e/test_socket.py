@@ -1,10 +1,13 @@
 """The whole way over the real socket: thin client, library and the public Varlink client against a real daemon."""
 
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 import varlink
 
+import elevate
 from elevate.errors import DeniedError, TokenSpentError
 from elevate.tasks import Task
 from tests.e2e.daemon import Daemon
@@ -124,3 +127,26 @@ def test_denied_error_crosses_as_its_own_class(daemon: Daemon) -> None:
     with daemon.connect() as broker, pytest.raises(DeniedError) as caught:
         broker.elevate(Task.run(["sh"]), interactive=False)
     assert (caught.value.code, caught.value.exit_code, caught.value.windows_code) == ("denied", 126, 740)
+
+
+@pytest.mark.parametrize(
+    ("setting", "protected"), [("", True), ("EnableLUA = 0", False), ("TypeOfAdminApprovalMode = 1", False)]
+)
+def test_is_protected_says_what_the_settings_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, *, protected: bool
+) -> None:
+    """The API that Windows lacks: on, inert, or in legacy mode; and off where nobody listens."""
+
+    class Set(Daemon):
+        def _start(self) -> "subprocess.Popen[str]":
+            place = self.state / "settings.toml"
+            name = setting.partition(" ")[0]
+            lines = [setting if name and line.startswith(name) else line for line in place.read_text().splitlines()]
+            place.write_text("\n".join(lines))
+            return super()._start()
+
+    path = tmp_path / "run" / "broker.sock"
+    monkeypatch.setattr("elevate.library.place", lambda: (str(path), os.getuid()))  # the fixed place is the machine's
+    assert elevate.is_protected() is False
+    with Set(tmp_path):
+        assert elevate.is_protected() is protected

@@ -25,7 +25,7 @@ def test_the_kinds() -> None:
     """Six kinds; the parameters of each, and whether bytes travel beside it."""
     assert {name: (set(kind.params), kind.payload) for name, kind in KINDS.items()} == {
         "process.run": ({"argv", "cwd", "env", "time_limit_seconds", "run_as", "run_as_group"}, True),
-        "package.install": ({"path", "cwd", "time_limit_seconds"}, False),
+        "package.install": ({"path", "cwd", "time_limit_seconds", "scope"}, False),
         "package.remove": ({"package", "time_limit_seconds"}, False),
         "setting.change": ({"key", "name", "value", "type"}, False),
         "service.control": ({"service", "action"}, False),
