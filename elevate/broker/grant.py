@@ -19,7 +19,8 @@ from elevate.broker import entries
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
 from elevate.broker.receipts import SHORT_BYTES, receipt_of
-from elevate.broker.starting import Listener, Start, StepsRunning, limit_of, start, stop
+from elevate.broker.starting import Listener, Start, limit_of, stop
+from elevate.broker.stepping import StepsRunning, start
 from elevate.canonical import Json
 from elevate.errors import (
     ElevateError,
@@ -145,15 +146,15 @@ class Grant:
                 self._check_policy()
                 running = self._running = by or start(self._what(), window, on_progress)
                 self._record_start(running, begun=by is None and not isinstance(running, StepsRunning))
+                if self._cancelled:
+                    running.cancel(self._cancelled)
+                if isinstance(running, StepsRunning):
+                    running.go()
             except BaseException as error:
                 self._end_unstarted(redeem_id, running, error)
                 if isinstance(error, ElevateError) or not isinstance(error, Exception):
                     raise
                 raise HostError("the task could not be started", detail=f"{type(error).__name__}: {error}") from error
-        if self._cancelled:
-            running.cancel(self._cancelled)
-        if isinstance(running, StepsRunning):
-            running.go()
         return running
 
     def _record_start(self, running: Running, *, begun: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from elevate.audit import parse
-from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
+from elevate.broker import Ask, Broker, Cancellation, Grant, Terms, spill
 from elevate.broker.prompting import ScriptedPrompter
 from elevate.errors import (
     DeniedError,
@@ -168,7 +168,10 @@ def test_47_a_crash_between_steps_leaves_the_outcome_unknown(broker: Broker, tmp
         if progress.step == 2 and not progress.ended:
             shutil.copytree(broker.home.folder, copied, symlinks=True, ignore=shutil.ignore_patterns("*-shm", "*.lock"))
 
-    grant.run(capture=True, on_progress=crash)
+    running = grant.start("ab" * 16, grant.agreement.requester.process, on_progress=crash)  # told before the step begins
+    grant.finish(running)
+    os.close(running.stdout)
+    os.close(running.stderr)
     with Broker.open(copied) as again:
         told = [parse(entry).event for entry in again.parts.store.entries_of(grant.request)]
         home = copied / "machine" / "drive_c" / "Users" / grant.identity.name
@@ -232,3 +235,29 @@ def test_47_a_step_of_which_nobody_knows_whether_it_began(broker: Broker) -> Non
     assert len(begun) == 2
     assert events(broker, grant.request)[-1] == "outcome-unknown"
     assert not list(Path(grant.identity.home).glob("*undo")) + list(Path(grant.identity.home).glob("late"))
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_31_who_leaves_does_not_end_what_undoes(broker: Broker, *, reading: bool) -> None:
+    """Its output goes nowhere then, and it neither dies of that nor waits; where somebody reads, all of it is read."""
+    long = "head -c 300000 /dev/zero; id > $HOME/undone"
+    grant = broker.elevate(Task.in_order([sh("exit 9")], undo=[sh(long)]))
+    if reading:
+        assert len(grant.run(capture=True).stdout) == 300_000
+    else:
+        running = grant.start("ab" * 16, grant.agreement.requester.process)
+        os.close(running.stdout)
+        os.close(running.stderr)
+        assert grant.finish(running).exit_status == 9
+    assert (Path(grant.identity.home) / "undone").exists()
+
+
+def test_31_a_reader_that_stops_holds_up_what_undoes_once_and_briefly(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipe is full, and nobody takes anything out of it."""
+    monkeypatch.setattr(spill, "PATIENCE_MS", 50)
+    grant = broker.elevate(Task.in_order([sh("exit 9")], undo=[sh("head -c 3000000 /dev/zero; id > $HOME/undone")]))
+    running = grant.start("ab" * 16, grant.agreement.requester.process)
+    assert grant.finish(running).exit_status == 9
+    assert (Path(grant.identity.home) / "undone").exists()
+    os.close(running.stdout)
+    os.close(running.stderr)

@@ -8,7 +8,7 @@ import pytest
 import varlink
 
 import elevate
-from elevate.errors import DeniedError, TaskInvalidError, TokenSpentError
+from elevate.errors import BrokerError, DeniedError, TaskInvalidError, TokenSpentError
 from elevate.outcome import Progress
 from elevate.tasks import MAX_STEPS_INPUT_BYTES, Task
 from tests.e2e.daemon import Daemon
@@ -90,7 +90,8 @@ def test_a_client_that_leaves_ends_the_step_that_runs_and_lets_the_rest_undo(own
     """No further step begins; what was agreed to for this case runs."""
     home = own.state / "machine" / "drive_c" / "Users"
     task = Task.in_order(
-        [sh("echo x > $HOME/one; sleep 30"), sh("echo x > $HOME/two")], undo=[sh("rm $HOME/one; id > $HOME/undone")]
+        [sh("echo x > $HOME/one; sleep 30"), sh("echo x > $HOME/two")],
+        undo=[sh("yes | head -n 200000; rm $HOME/one; id > $HOME/undone")],
     )
     with own.connect() as broker:
         grant = broker.elevate(task, interactive=False)
@@ -103,6 +104,25 @@ def test_a_client_that_leaves_ends_the_step_that_runs_and_lets_the_rest_undo(own
     assert own.stop() == 0
     (account,) = home.glob("ADMIN_*")
     assert sorted(path.name for path in account.iterdir() if path.is_file()) == ["undone"]
+
+
+def test_47_a_daemon_that_is_killed_between_steps_does_none_of_them_later(own: Daemon) -> None:
+    """Not the next one, not those that undo: the outcome is unknown, and says so."""
+    task = Task.in_order([sh("echo x > $HOME/one; sleep 60"), sh("echo x > $HOME/two")], undo=[sh("echo x > $HOME/undo")])
+    with own.connect() as broker:
+        grant = broker.elevate(task, interactive=False)
+
+        def kill(progress: Progress) -> None:
+            assert progress.step == 1
+            own.kill()
+
+        with pytest.raises(BrokerError):
+            grant.run(capture=True, on_progress=kill)
+    own.restart()
+    with own.connect() as broker, pytest.raises(TaskInvalidError, match="outcome-unknown"):
+        broker.receipt(grant.request)
+    (account,) = (own.state / "machine" / "drive_c" / "Users").glob("ADMIN_*")
+    assert {path.name for path in account.iterdir() if path.is_file()} <= {"one"}
 
 
 def test_the_public_client_can_ask_for_steps(daemon: Daemon) -> None:

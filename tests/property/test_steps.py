@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elevate.broker.several import SeveralInspected
-from elevate.broker.starting import Listener, Start, start
+from elevate.broker.starting import Listener, Start
+from elevate.broker.stepping import start
 from elevate.errors import HostError
 from elevate.model import AdminIdentity, Agreement, Allow, Deny, Ended, InspectedTask, Obligations, request_digest
 from elevate.outcome import Progress
