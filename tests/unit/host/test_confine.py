@@ -162,7 +162,9 @@ def test_mounts_can_not_be_taken_off(linux: Linux, place: Path) -> None:
     tries = "umount -l {0}; mount -o remount,bind,rw {0}; umount -l /proc; touch {0}/x"
     command = tries.format(place)
     assert "Read-only" in read_only(linux, place).sh(command).err
-    read_only(linux, place).sh(f"unshare -Urm sh -c '{command}'")
+    for flags in ("-Urm", "-Um"):
+        done = read_only(linux, place).sh(f"unshare {flags} sh -c '{command}'")
+        assert done.err
     assert not (place / "x").exists()
 
 
@@ -246,6 +248,26 @@ def test_place_that_is_not_there_stops_the_task(linux: Linux, where: str) -> Non
     for confined in (read_only(linux, where), writable(linux, where)):
         with pytest.raises(HostError):
             confined.sh("true")
+
+
+def test_package_goes_in_where_it_may_be_written(linux: Linux, place: Path) -> None:
+    """Dpkg needs none of what a confined task lacks; a package that wants to write what is read-only is not installed."""
+    if not Path("/usr/bin/dpkg-deb").exists():
+        pytest.skip("this machine has no dpkg")
+    name, tree = f"elevate-confine-{os.getpid()}", place / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    text = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.net>\nDescription: x\n"
+    (tree / "DEBIAN" / "control").write_text(text)
+    (tree / "usr" / "lib" / name).mkdir(parents=True)
+    (tree / "usr" / "lib" / name / "file").write_text("x")
+    subprocess.run(["/usr/bin/dpkg-deb", "--build", str(tree), str(place / "x.deb")], check=True, capture_output=True)
+    try:
+        refused = read_only(linux, "/usr/lib").do(Task.install(str(place / "x.deb")))
+        assert (refused.ended.exit_status, Path("/usr/lib", name).exists()) == (1, False)
+        done = read_only(linux, place, "/etc/ssl").do(Task.install(str(place / "x.deb")))
+        assert (done.ended.exit_status, Path("/usr/lib", name, "file").exists()) == (0, True), done.err
+    finally:
+        subprocess.run(["/usr/bin/dpkg", "--purge", name], check=False, capture_output=True)
 
 
 def test_everything_read_only(linux: Linux, place: Path) -> None:

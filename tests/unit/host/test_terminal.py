@@ -17,11 +17,13 @@ from tests.unit.host.emulating import Emulated
 INTERACTIVE = Obligations(extra=(("interactive", True),))
 
 
-@pytest.fixture(params=["emulated", pytest.param("linux", marks=pytest.mark.root)])
+@pytest.fixture(params=["emulated", *(pytest.param(name, marks=pytest.mark.root) for name in ("linux", "confined"))])
 def acting(request: pytest.FixtureRequest) -> Emulated | Linux:
     name = "machine" if request.param == "emulated" else "linux"
     found = request.getfixturevalue(name)
     assert isinstance(found, Emulated | Linux)
+    if request.param == "confined" and isinstance(found, Linux):
+        return found.demanding(interactive=True, identity="root", read_only=("/etc",))
     return found
 
 
@@ -33,7 +35,7 @@ def converse(acting: Emulated | Linux, task: Task, talk: Callable[[TreeRunning],
         acting.host.provision(acting.requester),
         session=next(acting.sessions),
         time_limit_seconds=60,
-        obligations=INTERACTIVE,
+        obligations=acting.obligations or INTERACTIVE,
         window=(40, 100),
     )
     talk(running)
@@ -93,7 +95,7 @@ def test_closed_terminal_ends_the_task(acting: Emulated | Linux) -> None:
         acting.host.provision(acting.requester),
         session=next(acting.sessions),
         time_limit_seconds=60,
-        obligations=INTERACTIVE,
+        obligations=acting.obligations or INTERACTIVE,
         window=(24, 80),
     )
     for fd in (running.terminal, running.stdout, running.stderr):
