@@ -9,6 +9,7 @@
   needs: its program and arguments are the broker's own.
 """
 
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -18,6 +19,7 @@ from elevate.host.accounts import Account
 from elevate.host.confine import UNDOING
 from elevate.host.kernel import CAPABILITIES
 from elevate.host.launcher import Jail
+from elevate.host.paths import open_place
 from elevate.model import InspectedTask, Obligations
 
 _FILES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID")
@@ -95,14 +97,30 @@ def _check_confined(
         raise HostError(f"this host can't keep read_only or writable for {kind}", hint="take them out of the rule")
     if kind == "file.write" and file is not None:
         # SECURITY: the folder comes by descriptor, from outside of the task's mounts.
-        inside = writable is None or any(is_below(file.path, place) for place in writable)
-        if not inside or any(is_below(file.path, place) for place in read_only):
+        inside = writable is None or any(is_below(file.path, _real(place)) for place in writable)
+        if not inside or any(is_below(file.path, _real(place)) for place in read_only):
             raise HostError("the rule does not let this file be written", hint="see read_only and writable in the rule")
 
 
 def is_below(path: str, place: str) -> bool:
     """Say whether a path is a place or lies below it."""
     return path == place or path.startswith(place.rstrip("/") + "/")
+
+
+def _real(place: str) -> str:
+    """Give where a rule's place really is: the file's path is a real one, too.
+
+    Raises:
+        HostError: It is not there, or a link that is not the system's leads to it.
+    """
+    try:
+        fd = open_place(place)
+    except OSError as exc:
+        raise HostError("a place that the rule names can't be opened", detail=f"{place}: {exc}") from exc
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
 
 
 def numbers_of(names: tuple[str, ...]) -> tuple[int, ...]:

@@ -225,6 +225,14 @@ def test_kinds_that_the_machine_does(linux: Linux, place: Path) -> None:
     for confined in (read_only(linux, place), writable(linux, place / "sub"), read_only(linux, place / "file")):
         with pytest.raises(HostError, match="does not let"):
             confined.do(Task.write(str(place / "file"), b"x"))
+    (place.parent / f"{place.name}.link").symlink_to(place)
+    through = f"{place}.link"
+    try:
+        with pytest.raises(HostError, match="does not let"):
+            read_only(linux, through).do(Task.write(str(place / "file"), b"x"))
+        assert writable(linux, through).do(Task.write(str(place / "new"), b"x")).ended.exit_status == 0
+    finally:
+        Path(through).unlink()
     assert (place / "file").read_text() == "kept"
     assert writable(linux, place).do(Task.write(str(place / "file"), b"x")).ended.exit_status == 0
     assert (place / "file").read_text() == "x"
