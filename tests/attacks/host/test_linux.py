@@ -339,11 +339,11 @@ def test_31_namespace_can_not_be_left_upwards(linux: Linux) -> None:
     assert (done.ended.exit_status, "failed: Invalid argument" in done.err) == (1, True)
 
 
-def test_31_second_net_catches_what_is_outside_of_the_namespace(linux: Linux) -> None:
+def test_31_second_net_catches_what_is_outside_of_the_namespace(linux: Linux, launcher: Launcher) -> None:
     """A process of the task's cgroup that is not in its namespace ends with the task, too."""
     inspection = linux.host.inspect(Task.run(["sleep", "1000"]), linux.requester)
     running = linux.begin(inspection)
-    base = cgroups.base()
+    base = launcher._base
     if not base:
         pytest.skip("no cgroup file system is mounted here")
     folder = next(path for path in Path(base).iterdir() if path.is_dir() and running.pid in cgroups.members(str(path)))

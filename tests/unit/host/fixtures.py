@@ -1,3 +1,5 @@
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,11 @@ from tests.unit.host.emulating import Emulated, emulated
 @pytest.fixture(scope="session")
 def launcher() -> Iterator[Launcher]:
     with Launcher() as launcher:
+        if launcher._base:  # of its own, so that what else runs on this machine is not counted
+            launcher._base += f"-tests-{os.getpid()}"
         yield launcher
+    with contextlib.suppress(OSError):
+        Path(launcher._base).rmdir()
 
 
 @pytest.fixture
