@@ -4,6 +4,7 @@ A vendor ships one file with its kind, the rule for it and their tests. A patter
 matching costs, since the text that it is held against comes from anybody.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -20,7 +21,10 @@ Say: TypeAlias = Callable[[Path, str, str], None]
 MAX_KINDS = 256
 MAX_PARAMS = 16
 MAX_RANGES = 2
+MAX_WAYS = 1_000_000
+"""In how many ways a pattern can be tried on a text; so many take some milliseconds."""
 _ATOM = r"(?:\[[^\[\]\\^]{1,100}\]|\\[.\\+*?()\[\]{}|^$-]|[A-Za-z0-9 _@:/,=%#~-])(?:\{[0-9]{1,3}(?:,[0-9]{1,3})?\}|\?)?"
+_RANGE = re.compile(r"\{([0-9]+),([0-9]+)\}")
 _PATTERN = re.compile(rf"(?:{_ATOM}){{1,16}}")
 _NEEDS = {"text": {"pattern"}, "choice": {"values"}, "number": {"least", "most"}}
 
@@ -129,10 +133,16 @@ def _typed(kind: str, values: Mapping[str, object]) -> ParamSpec:
 def _bounded(pattern: str) -> str:
     """Check that a pattern matches texts of bounded length in bounded time."""
     fix = "write characters, [A-Za-z0-9], ?, {n} and at most two {m,n}, as [a-z][a-z0-9-]{0,31}"
-    if not _PATTERN.fullmatch(pattern) or len(re.findall(r"\{[0-9]+,", pattern)) > MAX_RANGES:
+    if not _PATTERN.fullmatch(pattern) or len(_RANGE.findall(pattern)) > MAX_RANGES or _ways(pattern) > MAX_WAYS:
         raise RefusedValue("the pattern may match without bound, or is not known here", fix, path=("pattern",))
     try:
         re.compile(pattern)
     except re.error as exc:
         raise RefusedValue(f"not a pattern: {exc}", fix, path=("pattern",)) from exc
     return pattern
+
+
+def _ways(pattern: str) -> int:
+    # SECURITY: whoever asks chooses the text, and the whole broker waits while it is tried (attacks.md row 36).
+    widths = (int(most) - int(least) + 1 for least, most in _RANGE.findall(pattern))
+    return 2 ** pattern.count("?") * math.prod(max(width, 1) for width in widths)

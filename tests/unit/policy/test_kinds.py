@@ -82,7 +82,8 @@ def test_what_is_wrong_is_told_with_its_place(text: str, where: str, message: st
     assert message in told, told
 
 
-UNBOUNDED = ("a*", "a+", "(a)", "a|b", ".", "[^a]", "a{1,}", "a{1,2}b{1,2}c{1,2}")
+WIDE = "a?" * 8 + "a{0,999}a{0,999}"
+UNBOUNDED = (WIDE, "a*", "a+", "(a)", "a|b", ".", "[^a]", "a{1,}", "a{1,2}b{1,2}c{1,2}")
 UNKNOWN = ("[", "[z-a]", "a{2,1}", r"\\d", "", "é", "^a$")
 
 
