@@ -15,6 +15,7 @@ from elevate.copying import Copy
 from elevate.wire import Wire
 
 _SIZE = 8
+_PR_SET_DUMPABLE = 4
 
 
 def window() -> "dict[str, object] | None":
@@ -27,6 +28,7 @@ def window() -> "dict[str, object] | None":
 
 def converse(wire: Wire, streams: "dict[int, int]", master: int) -> "dict[str, object]":
     """Connect the person's terminal with the task's until the task has ended; give its outcome."""
+    _close_to_others()
     before = termios.tcgetattr(0)
     watched = {_signal.SIGWINCH: lambda *_: _resize(master), _signal.SIGCONT: lambda *_: _make_raw(before)}
     kept = {number: _signal.signal(number, handler) for number, handler in watched.items()}
@@ -38,6 +40,17 @@ def converse(wire: Wire, streams: "dict[int, int]", master: int) -> "dict[str, o
         for number, handler in kept.items():
             _signal.signal(number, handler)
         termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def _close_to_others() -> None:
+    """Make this process undumpable.
+
+    SECURITY: it holds the other end of an elevated program's terminal; another program of the same user must not take it out of
+    here, nor type by it (attacks.md row 27).
+    """
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _make_raw(before: "list[int | list[bytes | int]]") -> None:

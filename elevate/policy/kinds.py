@@ -145,4 +145,4 @@ def _bounded(pattern: str) -> str:
 def _ways(pattern: str) -> int:
     # SECURITY: whoever asks chooses the text, and the whole broker waits while it is tried (attacks.md row 36).
     widths = (int(most) - int(least) + 1 for least, most in _RANGE.findall(pattern))
-    return 2 ** pattern.count("?") * math.prod(max(width, 1) for width in widths)
+    return math.prod((max(width, 1) for width in widths), start=1 << pattern.count("?"))

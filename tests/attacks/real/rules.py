@@ -30,6 +30,13 @@ then = { prompt = "credential", identity = "root" }
 why = "Uid 0."
 
 [[rule]]
+id = "on-a-terminal"
+effect = "allow"
+task = { kind = "process.run", path = "/usr/bin/cat" }
+then = { prompt = "credential", interactive = true }
+why = "A program that hears a person."
+
+[[rule]]
 id = "files"
 effect = "allow"
 task = { kind = "file.write", directory = "/etc" }

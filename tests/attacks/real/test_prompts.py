@@ -1,8 +1,11 @@
 """Rows 25 to 27, 35, 37, 38, 40, 45 and 49: terminals, prompts and gestures, mounted by a user against the root daemon."""
 
+import ctypes
 import fcntl
 import os
+import pty
 import re
+import select
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -10,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from elevate.client import run as thin_client
 from elevate.errors import ElevateError
 from elevate.server.description import DESCRIPTION
-from tests.attacks.real.arena import PHRASE, PIN, Arena
+from tests.attacks.real.arena import PHRASE, PIN, Arena, aside
 from tests.attacks.real.people import SHOWN, prompted
 from tests.attacks.real.sides import Elevate, Held, Naive, Side, elevate, naive
 from tests.hello.pty import Asking, Person
@@ -108,6 +112,41 @@ def test_27_driving_an_elevated_program(arena: Arena) -> None:
 def test_27_naive_driving_an_elevated_program(arena: Arena) -> None:
     """There it reads the terminal."""
     assert arena.act(drives, naive) == "typed by somebody else\n"
+
+
+def converses(write: int) -> None:
+    """Run a program on a terminal of its own, as a person does; its number, and what it shows, go out."""
+    me, shown = pty.fork()
+    if me == 0:
+        ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as a program has it that was started by its user
+        os._exit(thin_client(["cat"]))
+    os.write(write, f"{me}\n".encode())
+    while True:
+        if select.select([shown], [], [], 0.05)[0]:
+            os.write(write, os.read(shown, 4096))
+        else:
+            os.write(shown, b"echoed\n")  # what is typed before the prompt's end is thrown away
+
+
+def takes_over() -> str:
+    """Take the terminal of an elevated program out of the client that holds it, and type there; give what is shown."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with aside(converses) as read:
+        told = b""
+        while told.partition(b"done")[2].count(b"echoed") < 20:  # the first are of the person's own terminal
+            told += os.read(read, 4096)
+        client = os.pidfd_open(int(told.split()[0]))
+        taken = [fd for fd in (libc.syscall(438, client, number, 0) for number in range(3, 64)) if fd >= 0 and os.isatty(fd)]
+        for fd in taken:
+            os.write(fd, b"typed by somebody else\n")
+        while select.select([read], [], [], 3 if taken else 0)[0] and b"somebody" not in told:
+            told += os.read(read, 4096)
+        return told.decode()
+
+
+def test_27_terminal_taken_out_of_the_client(arena: Arena) -> None:
+    """Where a rule says interactive: the client is closed to other programs of its user."""
+    assert "somebody" not in arena.act(takes_over)
 
 
 def bombs(connect: Connect) -> int:
