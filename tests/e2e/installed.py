@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from elevate.library import connect
 from elevate.tasks import Task
 from tests.stage import Stage
+from tests.tools import wait_for
 
 RULES = """
 format = 1
@@ -60,17 +60,6 @@ why = "No."
 """
 APT = ("apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=120")
 PACKAGE = f"elevate-stage-{os.getpid()}"
-PATIENCE = 20.0
-
-
-def wait_for(ready: Callable[[], bool]) -> bool:
-    """Look until something is so; False where it does not become so in time."""
-    until = time.monotonic() + PATIENCE
-    while not ready():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def package(stage: Stage) -> dict[str, Any]:
