@@ -14,7 +14,6 @@ from elevate.store.reader import LedgerReader
 
 SOCKET = Path("run/elevate/broker.sock")
 _AGAIN = "install it again: elevate install-service"
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def _file(path: Path, text: str, mode: int) -> Finding:
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) != mode:
         return Finding(name, "wrong", f"{path} is no file of mode {mode:03o}; {_AGAIN}")
-    if open_to_others := changeable(path):
+    if open_to_others := service.changeable(path):
         return Finding(name, "wrong", f"{open_to_others} can be changed by others than root")
     if path.read_text(errors="replace") != text:
         return Finding(
@@ -71,18 +70,9 @@ def _folder(path: Path, mode: int) -> Finding:
 def _loaded() -> tuple[str, str]:
     """Look at the interpreter, the packages, all that is in them and all that is above them."""
     for place in service.loaded():
-        if found := changeable(place) or next(_open_below(place), None):
+        if found := service.changeable(place) or next(_open_below(place), None):
             return "wrong", f"{found} can be changed by others than root"
     return "ok", ", ".join(map(str, service.packages()))
-
-
-def changeable(path: Path) -> Path | None:
-    """Give the first of a path and the folders above it that others than root can change; a sticky folder is not one."""
-    for level in (path, *path.resolve().parents):
-        found = level.stat()
-        if found.st_uid != 0 or (found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX):
-            return level
-    return None
 
 
 def _open_below(place: Path) -> Iterator[Path]:
@@ -90,7 +80,7 @@ def _open_below(place: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(place):
         for name in (*folders, *files):
             found = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - thousands of them
-            if found.st_uid != 0 or (found.st_mode & _OTHERS_WRITE and not stat.S_ISLNK(found.st_mode)):
+            if found.st_uid != 0 or (found.st_mode & service.OTHERS_WRITE and not stat.S_ISLNK(found.st_mode)):
                 yield Path(folder, name)
 
 

@@ -7,6 +7,7 @@ and nothing is searched that is not needed.
 Source: systemd.exec(5), systemd.socket(5), tmpfiles.d(5), sysusers.d(5).
 """
 
+import contextlib
 import os
 import shutil
 import stat
@@ -22,7 +23,7 @@ from elevate.broker.home import DEFAULT_POLICY, Home, create
 from elevate.errors import HostError
 
 STATE = Path("var/lib/elevate")
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 SERVICE = """\
 [Unit]
@@ -149,6 +150,10 @@ def uninstall(
         if path.exists():
             path.unlink()
             typer.echo(f"removed {path}")
+    for folder in (root / "run/elevate", root / "etc/elevate"):
+        # Where /run/elevate is, clients look nowhere else.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
     if purge and (root / STATE).exists():
         shutil.rmtree(root / STATE)
         typer.echo(f"removed {root / STATE}")
@@ -165,10 +170,17 @@ def check_trusted() -> None:
     if os.getuid() != 0:
         raise HostError("only root installs the machine's broker", hint="an own one needs no service: elevate init")
     for start in loaded():
-        for path in (start, *start.parents):
-            found = path.stat()
-            if found.st_uid != 0 or (found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX):
-                raise HostError(f"{path} can be changed by others than root", hint=_HINT)
+        if found := changeable(start):
+            raise HostError(f"{found} can be changed by others than root", hint=_HINT)
+
+
+def changeable(path: Path) -> Path | None:
+    """Give the first of a path and the folders above it that others than root can change; a sticky folder is none."""
+    for level in (path, *path.resolve().parents):
+        found = level.stat()
+        if found.st_uid != 0 or (found.st_mode & OTHERS_WRITE and not found.st_mode & stat.S_ISVTX):
+            return level
+    return None
 
 
 _HINT = "install elevate as root first: python3 -m venv /opt/elevate && /opt/elevate/bin/pip install elevate-broker"

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from elevate.cli.service import changeable
 from elevate.library import connect
 from elevate.tasks import Task
 from tests.stage import Stage
@@ -186,15 +187,6 @@ def private(stage: Stage) -> dict[str, Any]:
         "open": sorted(filter(changeable, map(Path, mapped))),
         "files": len(mapped),
     }
-
-
-def changeable(path: Path) -> bool:
-    """Say whether anybody but root could change a file, or swap it on its way."""
-    for level in (path, *path.parents):
-        found = level.stat()
-        if found.st_uid != 0 or (found.st_mode & 0o022 and not found.st_mode & 0o1000):
-            return True
-    return False
 
 
 def main() -> None:

@@ -57,7 +57,11 @@ def test_install_and_uninstall_leave_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "var/lib/elevate").stat().st_mode & 0o777 == 0o700
     assert 'host = "linux"' in (tmp_path / "var/lib/elevate/settings.toml").read_text()
     service.install(root=tmp_path)
+    for folder in ("run/elevate", "etc/elevate"):
+        (tmp_path / folder).mkdir(parents=True)
     service.uninstall(root=tmp_path)
+    assert not (tmp_path / "run/elevate").exists()
+    assert not (tmp_path / "etc/elevate").exists()
     assert [path for path in tmp_path.rglob("*") if path.is_file() and "var/lib" not in str(path)] == []
     assert (tmp_path / "var/lib/elevate/settings.toml").exists()
     service.uninstall(root=tmp_path, purge=True)
