@@ -26,7 +26,8 @@ _LAST = (
     "SELECT e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq"
     " WHERE e.seq > ? AND instr(e.data, CAST(? AS BLOB)) ORDER BY e.seq DESC LIMIT 1"
 )
-PAGE_ENTRIES = 2048
+_AT = "SELECT e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq WHERE e.seq IN "
+PAGE_ENTRIES, AT_ONCE = 2048, 256
 MIN_PREFIX = 6
 
 
@@ -91,8 +92,12 @@ class LedgerReader:
 
     def pairs_of(self, request: str) -> list[tuple[bytes, bytes]]:
         """Give one request's entries in order with their openings, as stored; archived ones are left out."""
-        found = (self.rows(_OPENED, position - 1, position + 1, 1) for position in positions_of(self.connection, request))
-        return [(as_bytes(data), as_bytes(openings)) for rows in found for _, data, openings in rows]
+        positions, found = positions_of(self.connection, request), []
+        # Few queries for all of them: the life of a token is asked for more often than anything else.
+        for first in range(0, len(positions), AT_ONCE):
+            some = positions[first : first + AT_ONCE]
+            found += self.rows(f"{_AT}({', '.join('?' * len(some))}) ORDER BY e.seq", *some)
+        return [(as_bytes(data), as_bytes(openings)) for data, openings in found]
 
     def last_of(self, event: str = "", *, after: int = -1) -> Entry | None:
         """Give the last entry of an event, opened; of any where none is named; None where there is none after that position."""

@@ -15,6 +15,8 @@ from elevate.errors import AuditError
 from elevate.store import SqliteStore
 from elevate.store.checking import Plan
 from elevate.store.eraser import Eraser
+from elevate.store.pages import _MINE, Whose, life
+from elevate.store.reader import LedgerReader
 from elevate.store.sqlite_ledger import Ledger
 from elevate.testing import SeededEntropy
 from tests.biglog import make_log
@@ -117,6 +119,20 @@ def test_37_a_crash_at_any_step_of_an_erasure_is_made_good_by_the_next_start(sto
         after.close()
         assert run(Plan(folder / "ledger.sqlite")).outcome is Outcome.INCOMPLETE
     assert not erasures(SqliteStore(tmp_path / "crash-0/ledger.sqlite", entropy=SeededEntropy(5)))
+
+
+def test_36_own_requests_are_found_by_their_index_after_an_erasure_too(store: SqliteStore) -> None:
+    """What is looked for says nothing of how many requests others have; the new tables have the same indexes."""
+    for _ in range(2):
+        with LedgerReader(store.path) as reader:
+            (plan,) = reader.rows(f"EXPLAIN QUERY PLAN {_MINE}", "dan", 1003, "x", "x", 1, "x")
+            request = str(reader.rows("SELECT request FROM requests WHERE user = 'dan' LIMIT 1")[0][0])
+            assert "USING INDEX requests_user" in plan[3]
+            assert life(reader, request, Whose(user="dan", uid=1000))[0] == request
+            names = {str(name) for (name,) in reader.rows("SELECT name FROM sqlite_schema WHERE type = 'index'")}
+        assert len(names) == 3
+        store.erase("carol", AT) if not erasures(store) else None
+    store.close()
 
 
 def test_41_a_second_erasure_waits_for_the_first(store: SqliteStore) -> None:
