@@ -6,8 +6,9 @@ so that one file is all that is handed over.
 Source: C2SP tlog-proof.
 """
 
-import binascii
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import Error as DecodingError
+from binascii import a2b_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -63,8 +64,8 @@ class Proof:
             extra = orjson.loads(_line(lines[1], "extra "))
             entry, openings = extra["entry"].encode(), extra["openings"].encode()
             index = lines[2].removeprefix("index ")
-            hashes = [b64decode(line, validate=True) for line in lines[3:]]
-        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as exc:
+            hashes = [a2b_base64(line, strict_mode=True) for line in lines[3:]]
+        except (ValueError, KeyError, TypeError, AttributeError, DecodingError) as exc:
             raise AuditError("the proof is damaged") from exc
         if decimal(index) < 0 or any(len(found) != merkle.HASH_BYTES for found in hashes):
             raise AuditError("the proof is damaged")
@@ -114,4 +115,4 @@ def check(text: str, key: VerifierKey, *, witnesses: Sequence[VerifierKey] = ())
 def _line(line: str, prefix: str) -> bytes:
     if not line.startswith(prefix):
         raise AuditError("that is not a proof", hint="elevate audit prove writes one")
-    return b64decode(line.removeprefix(prefix), validate=True)
+    return a2b_base64(line.removeprefix(prefix), strict_mode=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from elevate.audit.body import Body
-from elevate.errors import ElevateError, StoreError, StoreUnwritableError
+from elevate.errors import AuditError, ElevateError, StoreError, StoreUnwritableError
 from elevate.ports import Instant
 from elevate.store import erasing
 from elevate.store.erasing import Erased, Erasure, Named
@@ -49,6 +49,7 @@ class Eraser:
         self._submit = submit
         self._move = move
         self._stopped = threading.Event()
+        self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def erase(self, subject: str, at: Instant, by: Body) -> Erased:
@@ -58,15 +59,23 @@ class Eraser:
             AuditError: Nobody of that name is in the log, a request of theirs has not ended, or another erasure goes on.
             StoreUnwritableError: The ledger was closed meanwhile; the next start goes on.
         """
-        with LedgerReader(self._path) as reader:
-            size, last = reader.size(), int(reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0])
-            named = erasing.look(reader, subject, size=size, last=last)
-        erasure = Erasure(subject=subject, at=at, by=by, size=size, last=last)
-        self._submit(lambda ledger: erasing.begin(ledger, erasure, named)).result()
-        return self._go_on(named)
+        if not self._turn.acquire(blocking=False):
+            raise AuditError("another erasure has not ended yet", hint="wait for its end: an entry `erased` in the log")
+        try:
+            if (before := self._submit(erasing.unfinished).result()) is not None:
+                self._finish(before)
+            with LedgerReader(self._path) as reader:
+                size, last = reader.size(), int(reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0])
+                named = erasing.look(reader, subject, size=size, last=last)
+            erasure = Erasure(subject=subject, at=at, by=by, size=size, last=last)
+            self._submit(lambda ledger: erasing.begin(ledger, erasure, named)).result()
+            return self._go_on(named)
+        finally:
+            self._turn.release()
 
     def resume(self, erasure: Erasure) -> None:
         """Go on with what a crash broke off, beside everything else."""
+        self._turn.acquire()
         self._thread = threading.Thread(target=self._resume, args=(erasure,), name="ledger-eraser", daemon=True)
         self._thread.start()
 
@@ -95,11 +104,16 @@ class Eraser:
 
     def _resume(self, erasure: Erasure) -> None:
         try:
-            with LedgerReader(self._path) as reader:
-                named = erasing.look(reader, erasure.subject, size=erasure.size, last=erasure.last)
-            self._go_on(named)
+            self._finish(erasure)
         except ElevateError:
-            return  # It stands in the ledger still, and the next start tries again.
+            return  # It stands in the ledger still: the next erasure and the next start try again.
+        finally:
+            self._turn.release()
+
+    def _finish(self, erasure: Erasure) -> None:
+        with LedgerReader(self._path) as reader:
+            named = erasing.look(reader, erasure.subject, size=erasure.size, last=erasure.last)
+        self._go_on(named)
 
     def _go_on(self, named: Named) -> Erased:
         for requests, seqs in erasing.steps(named):

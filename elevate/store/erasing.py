@@ -122,10 +122,8 @@ def begin(ledger: Ledger, erasure: Erasure, named: Named) -> None:
     """Write down what is to be done.
 
     Raises:
-        AuditError: Nobody of that name is in the log, or another erasure has not ended.
+        AuditError: Nobody of that name is in the log.
     """
-    if ledger.meta(_NAME):
-        raise AuditError("another erasure has not ended yet", hint="wait for its end: an entry `erased` in the log")
     if not named.seqs and not named.rows:
         raise AuditError("nobody of that name is in the log", hint="give the user's name or SID as it was logged")
     _keep(ledger, erasure)

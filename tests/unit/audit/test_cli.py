@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from typer.testing import CliRunner
 
 from elevate.audit.notes import Signer
 from elevate.cli.audit import app
+from elevate.cli.audit_verify import run as verify_plan
 from elevate.errors import AuditError, ElevateError, StoreError, StoreForeignError
 from elevate.lifecycle import State
 from elevate.store import SqliteStore
+from elevate.store.checking import Plan
 from elevate.testing import SeededEntropy
 from tests.ledgers import draft, issue, redeem, request_id, row
 
@@ -165,3 +168,24 @@ def test_root_finds_the_machines_log_where_it_has_none_of_its_own(
     assert CliRunner().invoke(app, ["tail", "-n", "1"]).exit_code == 0
     monkeypatch.setattr("os.getuid", lambda: 1000)
     assert isinstance(CliRunner().invoke(app, ["tail"]).exception, AuditError)
+
+
+class Terminal(StringIO):
+    """Standard error that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_verify_shows_how_far_it_is_where_somebody_looks_on(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that is written over, and wiped at the end; the work of both processes counts."""
+    plan = Plan(store.path)
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("elevate.cli.audit_verify.ALONE", 0)
+    verdict = verify_plan(plan)
+    shown = terminal.getvalue()
+    assert verdict.size == store.head()[0]
+    assert " %" in shown
+    assert shown.endswith("\r" + " " * 32 + "\r")
+    assert "\n" not in shown

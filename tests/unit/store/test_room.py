@@ -130,6 +130,8 @@ def test_41_a_file_system_without_room(tmp_path: Path) -> None:
         for request in first:
             assert store.step(step(request, State.ISSUED, State.EXPIRED)).won
         assert verify_chain(store.entries()).size == store.head()[0]
+        verdict = run(Plan(store.path))
+        assert (verdict.outcome, verdict.size) == (Outcome.INCOMPLETE, store.head()[0]), "no false alarm"
     finally:
         store.close()
         subprocess.run(["/bin/umount", str(folder)], check=True)
