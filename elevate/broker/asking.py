@@ -5,7 +5,7 @@ the first page. It gives no right: whoever changes one gets what that user may a
 """
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 from elevate import canonical
@@ -20,6 +20,7 @@ from elevate.store.reader import LedgerReader
 MAX_WORDS_CHARS = 1024
 PAGE_ENTRIES, MAX_PAGE_ENTRIES = 256, 512
 MAX_LINES = 512
+_MEMBERS = tuple(field.name for field in fields(Entry))
 _CURSOR = re.compile(r"([0-9a-f]{0,32})\.([0-9]{1,15})\.([0-9]{1,15})\.([0-9]{1,11})")
 
 
@@ -102,7 +103,7 @@ class Cursor:
 
 def entry_json(entry: Entry, digest: str) -> dict[str, Json]:
     """Give an entry as it is told, with its hash."""
-    return {**asdict(entry), "hash": digest}
+    return {name: getattr(entry, name) for name in _MEMBERS} | {"hash": digest}
 
 
 def told(reader: LedgerReader, page: Page, span: Span, whose: Whose | None, *, context: bool) -> tuple[list[Json], Span | None]:

@@ -16,8 +16,9 @@ from enum import Enum
 from elevate.errors import BusyError
 
 KEPT_FOR_OWNER = 8
-REST_SECONDS, OWNERS_REST_SECONDS = 0.001, 0.0002
-"""After each piece of work, of about a millisecond."""
+REST, OWNERS_REST = 1.0, 0.25
+"""For so much of the time that a piece of work took, a reader rests after it."""
+MAX_REST_SECONDS = 0.1
 
 
 class Kind(Enum):
@@ -36,34 +37,50 @@ class Gate:
 
     def __init__(self, owner_uid: int) -> None:
         self._privileged = frozenset({0, owner_uid})
-        self._held = {kind: Counter[int]() for kind in Kind}
+        self._held = {(kind, privileged): Counter[int]() for kind in Kind for privileged in (True, False)}
         self._guard = threading.Lock()
         self._turns = {True: threading.Lock(), False: threading.Lock()}
 
     @contextmanager
-    def admitted(self, uid: int, kind: Kind) -> Iterator[None]:
+    def admitted(self, uid: int, kind: Kind, answers: int | None = None) -> Iterator[None]:
         """Let one reader in.
+
+        Args:
+            uid: Who reads.
+            kind: What.
+            answers: The uid that it is counted for, where one person can have many (subuid(5)).
 
         Raises:
             BusyError: This user, or all together, have too many already.
         """
-        held = self._held[kind]
+        privileged, counted = uid in self._privileged, uid if answers is None else answers
+        held = self._held[kind, privileged]
+        most, each = (KEPT_FOR_OWNER, KEPT_FOR_OWNER) if privileged else kind.value
         with self._guard:
-            self._check(uid, kind, held)
-            held[uid] += 1
+            if held[counted] >= each or held.total() >= most:
+                raise BusyError("too many questions to the log are open", hint="end one first, or ask again in a moment")
+            held[counted] += 1
         try:
             yield
         finally:
             with self._guard:
-                held[uid] -= 1
+                held[counted] -= 1
+                held += Counter()  # those who have none are forgotten
 
     @contextmanager
     def turn(self, uid: int) -> Iterator[Callable[[], None]]:
         """Wait for one's turn to work; gives what is to be called between two pieces of the work."""
         privileged = uid in self._privileged
-        seconds = OWNERS_REST_SECONDS if privileged else REST_SECONDS
+        share = OWNERS_REST if privileged else REST
         with self._turns[privileged]:
-            yield lambda: time.sleep(seconds)
+            began = time.perf_counter()
+
+            def rest() -> None:
+                nonlocal began
+                time.sleep(min((time.perf_counter() - began) * share, MAX_REST_SECONDS))
+                began = time.perf_counter()
+
+            yield rest
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -72,12 +89,3 @@ class Gate:
             for turn in self._turns.values():
                 stack.enter_context(turn)
             yield
-
-    def _check(self, uid: int, kind: Kind, held: Counter[int]) -> None:
-        most, each = kind.value
-        if uid in self._privileged:
-            full = sum(held[one] for one in self._privileged) >= KEPT_FOR_OWNER
-        else:
-            full = held[uid] >= each or sum(held[one] for one in held.keys() - self._privileged) >= most
-        if full:
-            raise BusyError("too many questions to the log are open", hint="end one first, or ask again in a moment")

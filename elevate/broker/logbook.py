@@ -55,13 +55,14 @@ class Logbook:
         """Write down that the questions that are open have ended."""
         self._questions.close()
 
-    def show(self, name: str, who: Requester, *, mine: bool = False) -> dict[str, Json]:
+    def show(self, name: str, who: Requester, *, mine: bool = False, answers: int | None = None) -> dict[str, Json]:
         """Give one request's life: each entry, and whether the last checkpoint proves it where that covers it.
 
         Args:
             name: Id of a request or a token, or the beginning of a request's.
             who: By the kernel's word.
             mine: Look among the own requests only.
+            answers: The uid that it is counted for, where one person can have many.
 
         Raises:
             AuditError: Nothing that this requester may see has that name.
@@ -69,7 +70,7 @@ class Logbook:
         if len(name) > MAX_NAME_CHARS:
             raise AuditError(f"an id has at most {MAX_NAME_CHARS} characters")
         seen, uid = self._sight(who, mine=mine), who.process.uid
-        with self.gate.admitted(uid, Kind.PAGE):
+        with self.gate.admitted(uid, Kind.PAGE, answers):
             if seen.logged:
                 self._questions.check(uid)
             try:
@@ -84,8 +85,8 @@ class Logbook:
         ]
         return {"request": request, "entries": entries}
 
-    def search(self, asked: Asked, who: Requester) -> dict[str, Json]:
-        """Give one page of an answer; its ``cursor``, where there is one, leads to the next.
+    def search(self, asked: Asked, who: Requester, *, answers: int | None = None) -> dict[str, Json]:
+        """Give one page of an answer; its ``cursor``, where there is one, leads to the next. ``answers`` as for `show`.
 
         Raises:
             AuditError: The words or the cursor can't be understood.
@@ -96,7 +97,7 @@ class Logbook:
         now = where.now if where else self._parts.clock.read().unix
         wanted = Wanted(query=parse(asked.words, now * _US), whose=seen.whose, limit=asked.limit)
         question = self._resumed(where, uid, asked, seen)
-        with self.gate.admitted(uid, Kind.PAGE):
+        with self.gate.admitted(uid, Kind.PAGE, answers):
             if seen.logged and question is None:
                 self._questions.check(uid)
             span = asked.span(where, self._parts.store.head()[0])
@@ -110,13 +111,16 @@ class Logbook:
         cursor = Cursor(question=question.id if question else "", start=left.start, stop=left.stop, now=now)
         return {"entries": entries, "cursor": cursor.text()}
 
-    def follow(self, asked: Asked, who: Requester, *, cancel: Cancel) -> Generator[dict[str, Json], None, None]:
+    def follow(
+        self, asked: Asked, who: Requester, *, cancel: Cancel, answers: int | None = None
+    ) -> Generator[dict[str, Json], None, None]:
         """Give pages of entries as they come, the oldest first, until ``cancel`` fires; the first page at once.
 
         Args:
             asked: ``position`` says where to begin; where there is none, at the end, less ``lines``.
             who: By the kernel's word.
             cancel: Fires when the reader leaves.
+            answers: As for `show`.
 
         Yields:
             ``entries``, and ``next``, the position to go on at.
@@ -127,7 +131,7 @@ class Logbook:
         """
         seen, uid = self._sight(who, mine=asked.mine), who.process.uid
         wanted = Wanted(query=parse(asked.words, self._parts.clock.read().unix_us), whose=seen.whose, limit=asked.limit)
-        with self.gate.admitted(uid, Kind.FOLLOW), self._following(seen, who, asked) as count:
+        with self.gate.admitted(uid, Kind.FOLLOW, answers), self._following(seen, who, asked) as count:
             for entries, position in self._grown(asked, wanted, uid, cancel):
                 count(len(entries))
                 yield {"entries": entries, "next": position}

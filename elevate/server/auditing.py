@@ -17,7 +17,7 @@ def show(call: Call) -> None:
     """Answer with one request's life."""
     name, mine = call.parameters.text("id", max_chars=MAX_NAME_CHARS), call.parameters.flag("mine")
     call.parameters.end()
-    call.answer(call.broker.logbook.show(name, call.requester(), mine=mine))
+    call.answer(call.broker.logbook.show(name, call.requester(), mine=mine, answers=call.connection.peer.owner))
 
 
 def search(call: Call) -> None:
@@ -33,7 +33,7 @@ def search(call: Call) -> None:
         cursor=given.text("cursor", max_chars=_MAX_CURSOR, default=""),
     )
     given.end()
-    call.answer(call.broker.logbook.search(asked, call.requester()))
+    call.answer(call.broker.logbook.search(asked, call.requester(), answers=call.connection.peer.owner))
 
 
 def follow(call: Call) -> None:
@@ -49,7 +49,8 @@ def follow(call: Call) -> None:
     )
     given.end()
     at = asked.position or 0
-    with closing(call.broker.logbook.follow(asked, call.requester(), cancel=call.connection.hangup)) as pages:
+    peer, hangup = call.connection.peer, call.connection.hangup
+    with closing(call.broker.logbook.follow(asked, call.requester(), cancel=hangup, answers=peer.owner)) as pages:
         for page in pages:
             if not call.request.more:
                 call.answer(page)

@@ -22,6 +22,7 @@ Run the broker in the foreground until SIGTERM or Ctrl-C; SIGHUP loads the polic
   --socket PATH   listen here, for tests; clients find the fixed place only
   -h, --help      print this
 """
+SWITCH_SECONDS = 0.0005
 _VALUES = ("--state", "--socket")
 _ISOLATED = "import sys; sys.path.append(sys.argv.pop(1)); from elevate.server.main import main; sys.exit(main(sys.argv[1:]))"
 
@@ -78,6 +79,8 @@ def _serve(options: dict[str, str]) -> int:
     from elevate.store.heart import Heart
 
     os.umask(0o077)
+    # Whoever reads the log works in this interpreter, too; a request waits for it no longer than this.
+    sys.setswitchinterval(SWITCH_SECONDS)
     os.chdir("/")
     state = Path(options.get("--state", default_state()))
     path = Path(options["--socket"]) if "--socket" in options else place.default()

@@ -98,13 +98,15 @@ class Redeemed(Protocol):
 class Log(Protocol):
     """The log, as readers ask for it; see `elevate.broker.logbook.Logbook`."""
 
-    def show(self, name: str, who: Requester, *, mine: bool = False) -> dict[str, Json]:
+    def show(self, name: str, who: Requester, *, mine: bool = False, answers: int | None = None) -> dict[str, Json]:
         """Give one request's life."""
 
-    def search(self, asked: Asked, who: Requester) -> dict[str, Json]:
+    def search(self, asked: Asked, who: Requester, *, answers: int | None = None) -> dict[str, Json]:
         """Give one page."""
 
-    def follow(self, asked: Asked, who: Requester, *, cancel: Cancel) -> Generator[dict[str, Json], None, None]:
+    def follow(
+        self, asked: Asked, who: Requester, *, cancel: Cancel, answers: int | None = None
+    ) -> Generator[dict[str, Json], None, None]:
         """Give pages of what comes."""
 
 

@@ -11,6 +11,7 @@ are not read for it, so that neither words nor time tell anything of them.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from elevate.audit.entry import Entry, as_bytes, leaf_hash
 from elevate.audit.entry import opened as open_entry
@@ -24,9 +25,11 @@ from elevate.text import escape
 PIECE = 64
 """Entries that are read at once; each may have 128 KiB."""
 MAX_LOOKED = 4 * BLOCK
-MAX_BLOCKS = 4096
+MAX_LOOKED_BYTES = 4 * 2**20
+MAX_BLOCKS = 512
+"""Without anything that is meant, by the index."""
 MAX_BYTES = 256 * 1024
-CATCH_UP = 2
+CATCH_UP = 1
 """Blocks by which one page brings the index forward."""
 
 _ENTRIES = """
@@ -121,14 +124,19 @@ def page(reader: LedgerReader, wanted: Wanted, span: Span, *, rest: Callable[[],
         AuditError: An entry is damaged.
     """
     made = Page(rest=None)
-    looked = size = 0
-    index = SearchIndex(reader, memory=not os.access(reader.path.parent, os.W_OK), most=CATCH_UP)
+    looked = read = size = 0
+    index = SearchIndex(reader, memory=not os.access(reader.path.parent, os.W_OK), most=0)
     try:
+        for _ in range(CATCH_UP):
+            index.catch_up(1)
+            rest()
         for start, stop, bits in _pieces(index, wanted, span):
-            if looked >= MAX_LOOKED:
+            if looked >= MAX_LOOKED or read >= MAX_LOOKED_BYTES:
                 made.rest = span
                 return made
-            for found in _read(reader, (start, stop, bits), wanted, backwards=not span.oldest_first):
+            rows = _rows(reader, start, stop, wanted.whose)
+            read += sum(len(as_bytes(data)) + len(as_bytes(openings)) for _, data, openings, *_ in rows)
+            for found in _meant(rows if span.oldest_first else rows[::-1], start, bits, wanted):
                 size += found.size_bytes
                 if len(made.found) >= wanted.limit or (size > MAX_BYTES and made.found):
                     made.rest = span
@@ -194,12 +202,15 @@ def _stretches(base: int, bits: int, span: Span) -> Iterator[tuple[int, int, int
             yield start, stop, piece
 
 
-def _read(reader: LedgerReader, piece: tuple[int, int, int], wanted: Wanted, *, backwards: bool) -> Iterator[Found]:
-    start, stop, bits = piece
+def _rows(reader: LedgerReader, start: int, stop: int, whose: Whose | None) -> list[tuple[Any, ...]]:
+    if whose is None:
+        return reader.rows(_ENTRIES + _ORDER, start, stop)
+    return reader.rows(_ENTRIES + _OWN + _ORDER, start, stop, whose.user, whose.uid)
+
+
+def _meant(rows: Sequence[tuple[Any, ...]], start: int, bits: int, wanted: Wanted) -> Iterator[Found]:
     whose = wanted.whose
-    values = () if whose is None else (whose.user, whose.uid)
-    rows = reader.rows(_ENTRIES + ("" if whose is None else _OWN) + _ORDER, start, stop, *values)
-    for seq, data, openings, request, *row in reversed(rows) if backwards else rows:
+    for seq, data, openings, request, *row in rows:
         if not bits >> int(seq) - start & 1:
             continue
         raw, hidden = as_bytes(data), as_bytes(openings)

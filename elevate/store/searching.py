@@ -105,7 +105,7 @@ class SearchIndex:
         self._connection = _connect(reader.path, source, memory=memory)
         self.blocks = reader.size() // BLOCK
         self._terms = {str(term): int(str(number)) for number, term in self._connection.execute("SELECT id, term FROM terms")}
-        self._catch_up(most)
+        self.catch_up(most)
 
     def close(self) -> None:
         """Close the index's file."""
@@ -136,9 +136,11 @@ class SearchIndex:
         query = "SELECT bits FROM bits WHERE term = ? AND block = ?"
         return int.from_bytes(as_bytes(self._connection.execute(query, (self._terms.get(term, -1), block)).get), "big")
 
-    def _catch_up(self, most: int | None) -> None:
+    def catch_up(self, most: int | None = None) -> None:
+        """Bring it forward by at most so many blocks."""
         done = int(self._connection.execute("SELECT coalesce(max(block) + 1, 0) FROM blocks").get)
-        self.blocks = self.blocks if most is None else min(self.blocks, done + most)
+        whole = self._reader.size() // BLOCK
+        self.blocks = whole if most is None else min(whole, done + most)
         for block in range(done, self.blocks):
             bits, first_us, last_us = bits_of(self._reader, block)
             with self._connection:
@@ -221,6 +223,8 @@ def _connect(ledger: Path, source: str, *, memory: bool) -> apsw.Connection:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW)
             connection.set_busy_timeout(10_000)
+            # A crash may lose what was added last, and it is added again: nobody's commit waits for the index's.
+            connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL").fetchall()
             connection.execute(_SCHEMA).fetchall()
             named = connection.execute("SELECT generation FROM source").get
             if named is None:

@@ -167,7 +167,7 @@ def test_a_look_at_others_is_one_entry(log: Logbook, broker: Broker) -> None:
     assert len(written(broker, "access-ended")) == 1
 
 
-def test_what_can_not_be_written_down_is_not_shown(log: Logbook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_41_what_can_not_be_written_down_is_not_shown(log: Logbook, monkeypatch: pytest.MonkeyPatch) -> None:
     """As nothing is granted that can't be."""
 
     def full(_draft: object) -> int:
@@ -308,7 +308,7 @@ def test_following_is_one_entry_and_one_for_its_end(log: Logbook, broker: Broker
     cancel.close()
 
 
-def test_readers_are_bounded(log: Logbook) -> None:
+def test_49_readers_are_bounded(log: Logbook) -> None:
     """Each user's followers and all of theirs together; root has room of its own."""
     cancel = Cancellation()
     held = []
@@ -330,12 +330,15 @@ def test_readers_are_bounded(log: Logbook) -> None:
         follow(ROOT)
     held[0].close()
     follow(person("u", 3000))
+    held[1].close()
+    with pytest.raises(BusyError):  # many uids of one person: each of them answers for the same
+        next(log.follow(Asked(oldest_first=True), person("v", 4000), cancel=cancel, answers=2001))
     for pages in held:
         pages.close()
     cancel.close()
 
 
-def test_asking_about_others_can_not_fill_the_disk(log: Logbook, broker: Broker, clock: ManualClock) -> None:
+def test_41_asking_about_others_can_not_fill_the_disk(log: Logbook, broker: Broker, clock: ManualClock) -> None:
     """A member of the group has so many questions and gets new ones with time; own entries are not concerned, nor is root."""
     for _ in range(asking.BURST):
         log.search(Asked(limit=512), AUDITOR)

@@ -136,17 +136,23 @@ class SimulatedLog:
     pages: list[dict[str, Json]] = field(default_factory=list)
     endless: bool = False
     asked: list[tuple[str, Asked | str | int, Requester]] = field(default_factory=list)
+    answers: list[int | None] = field(default_factory=list)
     ended: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
-    def show(self, name: str, who: Requester, *, mine: bool = False) -> dict[str, Json]:
+    def show(self, name: str, who: Requester, *, mine: bool = False, answers: int | None = None) -> dict[str, Json]:
+        self.answers.append(answers)
         self.asked.append(("show", name, who))
         return {"request": name, "entries": [], "mine": mine}
 
-    def search(self, asked: Asked, who: Requester) -> dict[str, Json]:
+    def search(self, asked: Asked, who: Requester, *, answers: int | None = None) -> dict[str, Json]:
+        self.answers.append(answers)
         self.asked.append(("search", asked, who))
         return {"entries": []}
 
-    def follow(self, asked: Asked, who: Requester, *, cancel: Cancel) -> Generator[dict[str, Json], None, None]:
+    def follow(
+        self, asked: Asked, who: Requester, *, cancel: Cancel, answers: int | None = None
+    ) -> Generator[dict[str, Json], None, None]:
+        self.answers.append(answers)
         self.asked.append(("follow", asked, who))
         try:
             yield from self.pages

@@ -25,6 +25,7 @@ def test_a_search_is_read_whole(bench: Bench) -> None:
     ((method, asked, who),) = bench.broker.logbook.asked
     assert (method, asked) == ("search", Asked(words="user:bob", position=3, limit=7, mine=True, cursor=".1.2.3"))
     assert (who.process.uid, who.process.pid) == (os.getuid(), os.getpid())
+    assert bench.broker.logbook.answers == [os.getuid()]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_without_more_one_page_is_the_answer(bench: Bench) -> None:
     assert bench.broker.logbook.ended.acquire(timeout=20)
 
 
-def test_a_follower_that_does_not_read_delays_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_36_a_follower_that_does_not_read_delays_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its socket is full: others are answered at once, and after its time it is cut off."""
     monkeypatch.setattr("elevate.server.connection.SEND_SECONDS", 1)
     bench.broker.logbook = SimulatedLog(endless=True)

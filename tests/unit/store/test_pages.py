@@ -67,7 +67,7 @@ def test_a_page_is_bounded_even_when_nothing_is_found(ledger: Path, monkeypatch:
         span = Span(start=0, stop=4096)
         found = page(reader, Wanted(query=parse("no-such-word", NOW_US)), span, rest=lambda: rests.append(None))
         assert (found.found, found.rest) == ([], Span(start=0, stop=4096 - 512))
-        assert len(rests) == 8
+        assert len(rests) == 8 + pages.CATCH_UP
 
 
 def test_a_page_has_no_more_bytes_than_its_bound(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +76,14 @@ def test_a_page_has_no_more_bytes_than_its_bound(ledger: Path, monkeypatch: pyte
     with LedgerReader(ledger) as reader:
         made = walk(reader, Wanted(query=parse("", NOW_US)), Span(start=0, stop=20))
     assert [len(each) for each in made] == [1] * 20
+
+
+def test_36_a_page_reads_no_more_bytes_than_its_bound(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large entries that are not meant end a page sooner; it always goes forward."""
+    monkeypatch.setattr(pages, "MAX_LOOKED_BYTES", 1)
+    with LedgerReader(ledger) as reader:
+        made = walk(reader, Wanted(query=parse("no-such-word", NOW_US)), Span(start=0, stop=640))
+    assert made == [[]] * 10
 
 
 def test_empty_stretches_of_a_long_log_are_bounded_too(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
