@@ -2,7 +2,7 @@
 
 Mounts keep it, and with them go the ways round a mount: no device but the harmless ones, /proc and /sys read-only, nothing that
 the machine mounts later, no local socket and no file by handle (`elevate.host.seccomp`). Where the kernel has landlock, that
-holds it once more. What these three can't keep against a capability is refused before the task starts: `UNDOING`.
+holds it once more. A task with a capability against which these can't keep it is refused before; the policy names them.
 
 Standard library only: the launcher program imports this.
 """
@@ -15,13 +15,6 @@ import stat
 from elevate.host import kernel, landlock, mounts, seccomp
 from elevate.host.paths import open_place
 
-UNDOING = frozenset(
-    {
-        *("SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "SYS_PTRACE", "SYS_BOOT", "MKNOD", "DAC_READ_SEARCH", "BPF"),
-        *("PERFMON", "MAC_ADMIN", "MAC_OVERRIDE", "CHECKPOINT_RESTORE"),
-    }
-)
-"""Capabilities, without ``CAP_``, with which a task writes past its mounts. Files by handle are one way: DAC_READ_SEARCH."""
 NODES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {
     "fd": "/proc/self/fd",

@@ -16,11 +16,11 @@ from types import MappingProxyType
 from elevate.errors import HostError
 from elevate.host import seccomp
 from elevate.host.accounts import Account
-from elevate.host.confine import UNDOING
 from elevate.host.kernel import CAPABILITIES
 from elevate.host.launcher import Jail
 from elevate.host.paths import open_place
 from elevate.model import InspectedTask, Obligations
+from elevate.policy.obligations import UNDOING
 
 _FILES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID")
 ROOT = (
@@ -64,7 +64,7 @@ def jail_for(task: InspectedTask, account: Account, obligations: Obligations) ->
     names = KINDS.get(kind) or own or (ROOT if as_root else ())
     if read_only or writable is not None:
         _check_confined(task, own, read_only, writable)
-        names = tuple(name for name in names if name.removeprefix("CAP_") not in UNDOING)
+        names = tuple(name for name in names if name not in UNDOING)
     return Jail(
         uid=0 if as_root else account.uid,
         gid=0 if as_root else account.gid,
@@ -88,7 +88,7 @@ def _check_confined(
             written is not among those that may be.
     """
     kind, file = task.task.kind, task.file
-    undoing = [name for name in capabilities if name.removeprefix("CAP_") in UNDOING]
+    undoing = sorted(UNDOING.intersection(capabilities))
     if undoing:
         raise HostError(
             f"this host can't keep read_only or writable for a task with {undoing[0]}", hint="take one out of the rule"

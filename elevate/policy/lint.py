@@ -12,6 +12,7 @@ from elevate.policy.conditions import ArgumentsAre, Below, EnvWithin, IsFlag, On
 from elevate.policy.covers import below, covers, overlap
 from elevate.policy.dangerous import CODE, ENVIRONMENT, INSIDE, Danger, danger_of
 from elevate.policy.engine import Policy
+from elevate.policy.obligations import undone
 from elevate.policy.rule import By, Effect, Rule
 from elevate.policy.times import Between
 from elevate.policy.toml import rule_toml
@@ -90,6 +91,7 @@ def _finding(severity: Severity, name: str, rule: Rule, message: str, narrower: 
 def _alone(rule: Rule, context: Context) -> Iterator[Finding]:
     if rule.effect is Effect.ALLOW:
         yield from _broad(rule)
+        yield from _confined(rule)
         if rule.by in {By.PATH, By.DIRECTORY}:
             yield from _places(rule, context)
         if RUN in rule.kinds:
@@ -98,6 +100,12 @@ def _alone(rule: Rule, context: Context) -> Iterator[Finding]:
         yield from _windows(rule, context.now)
     if context.uncovered is not None and rule.id in context.uncovered:
         yield _finding(Severity.NOTE, "untested", rule, "no test shows what it does; add a [[test]]")
+
+
+def _confined(rule: Rule) -> Iterator[Finding]:
+    for found in undone(dict(rule.then)):
+        message = f"no machine keeps {found}, so the task is refused; take one out"
+        yield _finding(Severity.ERROR, "undone-list", rule, message)
 
 
 def _broad(rule: Rule) -> Iterator[Finding]:

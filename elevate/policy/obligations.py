@@ -124,6 +124,15 @@ DEMANDS: Mapping[str, Demand] = MappingProxyType(
 MAX_REASON_CHARS = 4096
 MAX_TICKET_CHARS = 64
 
+UNDOING = frozenset(
+    f"CAP_{name}"
+    for name in (
+        *("SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "SYS_PTRACE", "SYS_BOOT", "MKNOD", "DAC_READ_SEARCH", "BPF"),
+        *("PERFMON", "MAC_ADMIN", "MAC_OVERRIDE", "CHECKPOINT_RESTORE"),
+    )
+)
+"""With one of these a task writes past every list of what it may write. Files by handle are one way: DAC_READ_SEARCH."""
+
 _RESTRICTIONS = frozenset({"children", "network", "read_only", "record", "writable"})
 _OWN_FIELD = frozenset({"prompt", "reason", "gesture", "token_seconds", "time_limit_seconds", "env"})
 
@@ -193,7 +202,19 @@ def _is_ticket(pattern: str, word: str) -> bool:
 
 def unkept(wanted: Obligations, kept: frozenset[str]) -> tuple[str, ...]:
     """Give the demands that only a machine can keep, while the task runs, and that this one does not; then it is refused."""
-    return tuple(name for name, _ in wanted.extra if name in _RESTRICTIONS and name not in kept)
+    missing = tuple(name for name, _ in wanted.extra if name in _RESTRICTIONS and name not in kept)
+    return missing + undone(dict(wanted.extra))
+
+
+def undone(demands: Mapping[str, Value]) -> tuple[str, ...]:
+    """Give what no machine can keep: a list of what may be written, beside a capability that writes everywhere."""
+    lists = [name for name in ("read_only", "writable") if demands.get(name)]
+    return tuple(
+        f"{name} with {capability}"
+        for name in lists
+        for capability in _names(demands.get("capabilities", ()))
+        if capability in UNDOING
+    )
 
 
 def sources(merged: Mapping[str, tuple[Value, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:

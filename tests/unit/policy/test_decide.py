@@ -296,6 +296,17 @@ def test_only_what_every_list_of_writable_places_holds_can_be_written(one: str, 
         assert dict(decision.obligations.extra)["writable"] == both
 
 
+def test_a_list_that_a_capability_undoes_is_kept_by_nobody() -> None:
+    """Whoever may mount, or open files by handle, writes where the list says no; other capabilities do not."""
+    for capability, kept in (("CAP_SYS_ADMIN", False), ("CAP_DAC_READ_SEARCH", False), ("CAP_CHOWN", True)):
+        text = rule("r", task="{}", then=f'{{ writable = "/a", capabilities = "{capability}" }}')
+        decision = policy(text).decide(run())
+
+        assert isinstance(decision, Allow)
+        missing = () if kept else (f"writable with {capability}",)
+        assert unkept(decision.obligations, frozenset({"writable"})) == missing
+
+
 def test_age_of_the_gesture_bounds_the_token() -> None:
     """A token that lives no longer than the gesture may be old keeps the demand."""
     decision = policy(rule("r", task="{}", then="{ gesture_age_seconds = 5 }")).decide(run())

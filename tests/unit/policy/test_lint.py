@@ -75,6 +75,22 @@ def test_dangerous_environment_is_told() -> None:
     assert ids(text) == [("a", "dangerous-environment")]
 
 
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [
+        ('{ read_only = "/etc", capabilities = ["CAP_CHOWN", "CAP_SYS_ADMIN"] }', ["undone-list"]),
+        ('{ writable = "/srv", read_only = "/srv/a", capabilities = "CAP_MKNOD" }', ["undone-list", "undone-list"]),
+        ('{ read_only = "/etc", capabilities = "CAP_CHOWN" }', []),
+        ('{ capabilities = "CAP_SYS_ADMIN" }', []),
+    ],
+)
+def test_list_that_a_capability_undoes_is_told(then: str, expected: list[str]) -> None:
+    """Such a task is refused, so the rule does nothing."""
+    text = allow('{ kind = "process.run", path = "/opt/x", arguments = [] }', then=then)
+
+    assert [name for _, name in ids(text)] == expected
+
+
 def test_expired_window_is_told_from_its_end_on() -> None:
     """``not_after`` is the first moment at which it is over."""
     for end, expected in (("2026-01-05T12:00:00Z", [("a", "expired")]), ("2026-01-05T12:00:01Z", [])):
