@@ -116,7 +116,7 @@ def describe(examined: Examined) -> tuple[tuple[str, str], ...]:
         "product": f"{examined.product} {traits.version}".strip(),
         "built with": examined.judged.maker,
         "manifest": (traits.level or "no level") if traits.kind == "pe" else "",
-        "signature": f"{signed.verdict} {signed.publisher}".strip() if signed else "there, not checked (MSI)",
+        "signature": f"{signed.verdict} {signed.publisher}".strip(),
     }
     return tuple((name, value) for name, value in shown.items() if value)
 
@@ -129,7 +129,7 @@ def _silent(examined: Examined, wishes: Wishes) -> tuple[str, ...]:
 
 def _unasked(examined: Examined) -> Examined:
     """Where no roots were given, a good signature is not held against one."""
-    if examined.signed is None or examined.signed.verdict is not Verdict.UNTRUSTED:
+    if examined.signed.verdict is not Verdict.UNTRUSTED:
         return examined
     return replace(examined, signed=replace(examined.signed, verdict=Verdict.SIGNED))
 

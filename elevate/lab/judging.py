@@ -93,8 +93,6 @@ def _manifest(seen: Observation) -> list[Finding]:
 
 def _signature(seen: Observation) -> list[Finding]:
     signed = seen.examined.signed
-    if signed is None:
-        return []
     who = f"signed by {signed.publisher}: " if signed.publisher else ""
     match signed.verdict:
         case Verdict.SIGNED:

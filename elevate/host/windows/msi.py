@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 MAX_STREAM_BYTES = 16 * 2**20
 MAX_TEXT = 256
-SIGNATURE = "\x05DigitalSignature"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._"
 _PAIR, _ONE, _TABLE, _END = 0x3800, 0x4800, 0x4840, 0x4840
 _WIDE_REFERENCES = 0x8000
@@ -51,14 +50,6 @@ def all_properties(path: str) -> dict[str, str]:
             return _properties(_stream(file, streams["\u4840Property"]), strings, wide=wide)
     except (OSError, KeyError, IndexError, struct.error, UnicodeError, LookupError, AttributeError, TypeError) as exc:
         raise ValueError("not an MSI package") from exc
-
-
-def signed(path: str) -> bool:
-    """Say whether the package carries a signature; it is not checked here."""
-    import olefile
-
-    with olefile.OleFileIO(path) as file:
-        return bool(file.exists(SIGNATURE))
 
 
 def decode_name(name: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from elevate.host.windows import authenticode, msi, pe
-from elevate.host.windows.authenticode import Signed, Verdict
+from elevate.host.windows import authenticode, msi, msi_signature, pe
+from elevate.host.windows.authenticode import Signed
 from elevate.host.windows.detect import Judged, Traits, judge
 
 PE_MAGIC = b"MZ"
@@ -17,15 +17,11 @@ MSI_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """One file.
-
-    Attributes:
-        signed: None where a signature is there and can't be checked (an MSI package's).
-    """
+    """One file."""
 
     traits: Traits
     judged: Judged
-    signed: Signed | None
+    signed: Signed
 
     @property
     def product(self) -> str:
@@ -63,5 +59,4 @@ def examine(path: str, name: str, roots: Sequence[bytes] = (), *, now: int) -> E
     if head != MSI_MAGIC:
         raise ValueError("neither a Windows program nor an MSI package")
     traits = msi.read(path)
-    unsigned = None if msi.signed(path) else Signed(verdict=Verdict.UNSIGNED)
-    return Examined(traits=traits, judged=judge(name, traits), signed=unsigned)
+    return Examined(traits=traits, judged=judge(name, traits), signed=msi_signature.check(path, roots, now=now))
