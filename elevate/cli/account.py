@@ -37,7 +37,10 @@ def show(*, state: State = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def remove(user: Annotated[str, typer.Argument(help="The user to whom the account belongs.")], *, state: State = None) -> None:
-    """Remove a user's hidden account; the next elevation makes a new one."""
+    """Remove a user's hidden account.
+
+    The next elevation makes a new one.
+    """
     with Launcher() as launcher, _folder(state) as folder:
         Accounts(folder, HOMES, launcher).remove(user)
     typer.echo(f"removed the admin account of {escape(user)}")

@@ -39,7 +39,10 @@ def apply(
     non_interactive: NonInteractive = False,
     as_json: AsJson = False,
 ) -> int:
-    """Do several tasks from a file with admin rights, in order, after one agreement to all of them."""
+    """Do several tasks from a file, in order.
+
+    They run with admin rights after one agreement to all of them.
+    """
     with connect() as broker:
         task = read(file, broker.kinds())
         if plan_only:

@@ -50,7 +50,10 @@ def tail(
     json: Json = False,
     state: State = None,
 ) -> None:
-    """Show the last entries; of a machine's broker everybody sees those of own requests."""
+    """Show the last entries.
+
+    Of a machine's broker everybody sees those of own requests.
+    """
     with source(state) as log:
         if not follow:
             show_entries(log.last(count), json=json)

@@ -50,7 +50,10 @@ def html(
     *,
     state: State = None,
 ) -> None:
-    """Write one page that needs nothing else: timeline, heat map of users by hour, outcomes, and the state of the proof."""
+    """Write one page that needs nothing else.
+
+    It has the timeline, a heat map of users by hour, the outcomes, and the state of the proof.
+    """
     from elevate.audit.page import page
     from elevate.audit.report import report
     from elevate.store.checking import Plan

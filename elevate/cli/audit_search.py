@@ -45,7 +45,10 @@ def report(
     json: Json = False,
     state: State = None,
 ) -> None:
-    """Count outcomes per day, user and rule, and name what a person should look at. Hours are UTC."""
+    """Count outcomes, and name what a person should look at.
+
+    Per day, user and rule. Hours are UTC.
+    """
     from elevate.audit.report import report as make_report
 
     with source(state) as log:

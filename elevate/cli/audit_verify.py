@@ -82,7 +82,10 @@ def prove(
     note: Annotated[Path | None, typer.Option(help="Checkpoint to prove against, as one that a witness cosigned.")] = None,
     state: State = None,
 ) -> None:
-    """Print a proof that one entry is in the log, against the last checkpoint; it holds without the log."""
+    """Print a proof that one entry is in the log.
+
+    Against the last checkpoint; it holds without the log.
+    """
     from elevate.store.proving import prove as prove_entry
 
     if decimal(name) < 0:
@@ -117,7 +120,10 @@ def check(
 
 
 def key(*, json: Json = False, state: State = None) -> None:
-    """Print the log's keys: keep the first one outside of this machine."""
+    """Print the log's keys.
+
+    Keep the first one outside of this machine.
+    """
     with LedgerReader(ledger_path(state)) as reader:
         keys = {"first": reader.meta("first_key"), "now": reader.meta("key")}
     sys.stdout.write(json_line(keys) if as_json(json=json) else f"first: {keys['first']}\nnow:   {keys['now']}\n")

@@ -26,7 +26,10 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(words: Words = None, *, kind: Kind = "process.run", as_json: AsJson = False) -> None:
-    """Say which rules decide about a task, and which nearly would; nobody is asked."""
+    """Say which rules decide about a task.
+
+    And which nearly would. Nobody is asked.
+    """
     with connect() as broker:
         task = task_of(spec_of(KINDS if kind in KINDS else broker.kinds(), kind), words or [])
         found = broker.explain(task)
@@ -52,7 +55,10 @@ def status(*, as_json: AsJson = False) -> None:
 
 
 def reload(*, as_json: AsJson = False) -> None:
-    """Let the broker read its policy folder again; a bad one changes nothing. Root or the broker's own user."""
+    """Let the broker read its policy folder again.
+
+    A bad one changes nothing. For root or the broker's own user.
+    """
     with connect() as broker:
         found = broker.reload_policy()
     print_json(found) if as_json else print_members(found)

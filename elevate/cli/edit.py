@@ -30,7 +30,7 @@ def edit(
     *,
     reason: Annotated[str, typer.Option("-r", "--reason", help="Why; shown in the prompt and kept in the log.")] = "",
 ) -> None:
-    """Edit a file as yourself, and have it written with admin rights, once."""
+    """Edit a file as yourself; it is written as admin, once."""
     target = file if PureWindowsPath(file).drive else Path.cwd() / file  # the emulated machine's own drive is no folder here
     mode = _mode(target)
     with connect() as broker, tempfile.TemporaryDirectory(prefix="elevate-edit-") as folder:

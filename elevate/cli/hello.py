@@ -82,7 +82,10 @@ def rename(
 
 @app.command()
 def remove(gesture: Gesture, *, as_json: AsJson = False) -> None:
-    """Take a gesture away on the proof of the PIN; with the PIN all others go."""
+    """Take a gesture away on the proof of the PIN.
+
+    With the PIN all others go.
+    """
     _show_gestures(_rows(ask("HelloRemove", {"gesture": gesture}, terminal=True)["gestures"]), as_json=as_json)
 
 
@@ -103,7 +106,10 @@ def reset(
     user: User = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask again.")] = False,
 ) -> None:
-    """Destroy all gestures and keys of a user; on a machine's broker for root."""
+    """Destroy all gestures and keys of a user.
+
+    On a machine's broker for root.
+    """
     if not yes:
         typer.confirm("destroy all gestures and keys?", abort=True)
     ask("HelloReset", {"user": user})
@@ -112,7 +118,10 @@ def reset(
 
 @app.command()
 def unlock(*, user: User = "", as_json: AsJson = False) -> None:
-    """Forget a user's wrong PINs and keep the gestures; on a machine's broker for root."""
+    """Forget a user's wrong PINs and keep the gestures.
+
+    On a machine's broker for root.
+    """
     _show_gestures(_rows(ask("HelloUnlock", {"user": user})["gestures"]), as_json=as_json)
 
 

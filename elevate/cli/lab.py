@@ -59,8 +59,9 @@ def check(  # noqa: PLR0913 - options of a command line
     seconds: Annotated[int, typer.Option(help="Time for each run.", min=1, max=3600)] = 120,
     cache: Annotated[Path | None, typer.Option(help="Folder of the Wine template, some 700 MB.", show_default=False)] = None,
 ) -> None:
-    """Run an installer without and with Administrator protection, and say what breaks.
+    """Run an installer, and say what breaks.
 
+    Without Administrator protection first, then with it.
     Wine is no sandbox: check what you do not trust on a machine that you can throw away.
     """
     from elevate.broker.system import SystemClock
@@ -94,7 +95,10 @@ def inspect(
     root: Roots = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a Windows program or package tells of itself, without running it."""
+    """Say what a Windows program or package tells of itself.
+
+    It is not run.
+    """
     from elevate.broker.system import SystemClock
     from elevate.lab import check as lab
 

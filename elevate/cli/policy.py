@@ -24,7 +24,10 @@ def check(
     legacy: Legacy = False,
     owner: Annotated[bool, typer.Option("--owner", help="Also check who can write the files, as the broker does.")] = False,
 ) -> None:
-    """Read rule files and tell everything that is wrong, with file, line, column and a fix."""
+    """Read rule files and tell everything that is wrong.
+
+    With file, line, column and a fix.
+    """
     if owner:
         read_policy(place)
     found = parse_sources(read_sources(place), Settings(ap_mode=not legacy))
@@ -49,7 +52,10 @@ def run_file_tests(
     legacy: Legacy = False,
     covered: Annotated[bool, typer.Option("--covered", help="Fail also where a rule has no test.")] = False,
 ) -> None:
-    """Run the tests that stand in the rule files, and tell which rules no test covers."""
+    """Run the tests that stand in the rule files.
+
+    And tell which rules no test covers.
+    """
     run = run_tests(load_place(place, ap_mode=not legacy))
     if as_json:
         print_json(run.json())

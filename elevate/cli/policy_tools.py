@@ -72,7 +72,10 @@ def lint_files(
     as_json: AsJson = False,
     legacy: Legacy = False,
 ) -> None:
-    """Tell what is unwise: rules that give more than they seem to, and rules that do nothing. Errors give exit status 1."""
+    """Tell what is unwise.
+
+    Rules that give more than they seem to, and rules that do nothing. Errors give exit status 1.
+    """
     policy = load_place(place, ap_mode=not legacy)
     uncovered = frozenset(run_tests(policy).uncovered)
     context = Context(
@@ -144,7 +147,10 @@ def _replace(path: Path, text: str) -> None:
 
 
 def schema(*, markdown: Annotated[bool, typer.Option("--markdown", help="For people.")] = False) -> None:
-    """Print the JSON Schema of rule files, for editors; or the reference."""
+    """Print the JSON Schema of rule files, or the reference.
+
+    The schema is for editors.
+    """
     if markdown:
         typer.echo(reference(), nl=False)
         return
@@ -157,7 +163,10 @@ def export(
     cedar: Annotated[bool, typer.Option("--cedar", help="As Cedar policies (the only form there is).")] = True,
     legacy: Legacy = False,
 ) -> None:
-    """Print the rules for another engine; what it can't say is told and never allows more."""
+    """Print the rules for another engine.
+
+    What it can't say is told and never allows more.
+    """
     del cedar
     exported = export_cedar(load_place(place, ap_mode=not legacy).rules)
     for line in exported.left_out:
@@ -187,7 +196,10 @@ def compare(
 
 
 def replay_log(place: Place, *, state: State = None, as_json: AsJson = False, legacy: Legacy = False) -> None:
-    """Ask the log's decisions again of other rules, and say which would be answered otherwise."""
+    """Ask the log's decisions again of other rules.
+
+    And say which would be answered otherwise.
+    """
     _tell(list(replay(load_place(place, ap_mode=not legacy), _records(state))), as_json=as_json)
 
 
@@ -204,7 +216,10 @@ def _tell(changes: list[Change], *, as_json: bool) -> None:
 
 
 def suggest_rules(place: Place, *, state: State = None, as_json: AsJson = False, legacy: Legacy = False) -> None:
-    """Suggest rules from what the log holds: the narrowest that would have matched, each with its evidence."""
+    """Suggest rules from what the log holds.
+
+    The narrowest that would have matched, each with its evidence.
+    """
     policy: Policy = load_place(place, ap_mode=not legacy)
     found = suggest(_records(state), policy)
     if as_json:
@@ -236,7 +251,10 @@ def import_rules(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Print rules from another system, never wider than there; what was narrowed or left out is told."""
+    """Print rules from another system, never wider than there.
+
+    What was narrowed or left out is told.
+    """
     imported = _imported(form, file)
     load([Source(name="imported.toml", data=imported.toml().encode())])
     for note in imported.notes:

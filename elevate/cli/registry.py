@@ -57,7 +57,10 @@ def load(
     account: Account = "",
     state: State = None,
 ) -> None:
-    """Make the changes of a .reg file; all of them, or none where a line can't be read."""
+    """Make the changes of a .reg file.
+
+    All of them, or none where a line can't be read.
+    """
     from elevate.host.machine import Machine
     from elevate.host.windows import hives
 

@@ -121,7 +121,10 @@ def loaded() -> tuple[Path, ...]:
 def install(
     *, root: Root = Path("/"), policy: Annotated[str, typer.Option(help="Policy to start with.")] = DEFAULT_POLICY
 ) -> None:
-    """Install the machine's broker as a systemd service; for root."""
+    """Install the machine's broker as a service of systemd.
+
+    For root.
+    """
     live = root == Path("/")
     if live:
         check_trusted()
@@ -143,7 +146,10 @@ def uninstall(
     root: Root = Path("/"),
     purge: Annotated[bool, typer.Option("--purge", help="Remove policy, keys and log as well.")] = False,
 ) -> None:
-    """Remove the service; policy and log stay unless --purge says otherwise."""
+    """Remove the service.
+
+    Policy and log stay unless --purge says otherwise.
+    """
     if root == Path("/"):
         _tell_systemd(["systemctl", "disable", "--now", "elevate.service", "elevate.socket"])
     for path in files(root):

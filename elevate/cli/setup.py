@@ -46,7 +46,10 @@ def init(
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the broker's folder, log included.")] = False,
 ) -> None:
-    """Make a broker of your own: its folder, a policy, an emulated machine."""
+    """Make a broker of your own.
+
+    That is its folder, a policy, and an emulated machine.
+    """
     folder = state or default_state()
     if remove:
         _remove(folder)
@@ -117,7 +120,10 @@ def _is_served() -> bool:
 
 
 def doctor(*, as_json: AsJson = False) -> None:
-    """Look at the installation and the machine; exit status 1 where something is wrong."""
+    """Look at the installation and the machine.
+
+    The exit status is 1 where something is wrong.
+    """
     findings = examine()
     if as_json:
         print_json([{"name": one.name, "state": one.state, "found": one.found} for one in findings])
@@ -130,7 +136,10 @@ def doctor(*, as_json: AsJson = False) -> None:
 def demo(
     *, interactive: Annotated[bool, typer.Option("--interactive", help="You choose a PIN and answer the prompt.")] = False
 ) -> None:
-    """Show the whole life of one token on a throw-away machine; nothing is set up or left behind."""
+    """Show the whole life of one token.
+
+    On a throw-away machine; nothing is set up or left behind.
+    """
     from elevate.cli.demo import run_demo
 
     raise typer.Exit(run_demo(interactive=interactive, write=typer.echo))

@@ -21,7 +21,7 @@ Kind = Annotated[str, typer.Argument(metavar="KIND", help="As service.control; e
 Words = Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE…", help="The parameters.")]
 Reason = Annotated[str, typer.Option("-r", "--reason", help="Why; shown in the prompt and kept in the log.")]
 
-app = typer.Typer(help="Kinds of task: those that every machine has, and this machine's own.", no_args_is_help=True)
+app = typer.Typer(help="Kinds of task, this machine's own among them.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -39,7 +39,10 @@ def list_kinds(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(kind: Kind, *, as_json: AsJson = False) -> None:
-    """Show what a kind is called, its parameters and their bounds, and what one of the machine's own runs."""
+    """Show a kind's name, parameters and bounds.
+
+    Of one of the machine's own, what it runs, too.
+    """
     with connect() as broker:
         spec = spec_of(broker.kinds(), kind)
     if as_json:
@@ -55,7 +58,10 @@ def show(kind: Kind, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def run(kind: Kind, words: Words = None, *, reason: Reason = "") -> None:
-    """Do one task of a kind, once, as `elevate run` does a command; its exit status is passed on."""
+    """Do one task of a kind, once.
+
+    As `elevate run` does a command; its exit status is passed on.
+    """
     with connect() as broker:
         task = task_of(spec_of(broker.kinds(), kind), words or [])
         with broker.elevate(task, reason=reason) as grant:

@@ -49,7 +49,10 @@ def revoke(jti: Annotated[str, typer.Argument(metavar="JTI", help="The token's i
 
 @app.command()
 def keys() -> None:
-    """Print the broker's public token keys (a JSON Web Key Set), with which helpers verify tokens; new at each start."""
+    """Print the broker's public token keys.
+
+    A JSON Web Key Set, with which helpers verify tokens; new at each start.
+    """
     with connect() as broker:
         print_json(broker.keys())
 
