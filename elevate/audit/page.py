@@ -36,7 +36,7 @@ code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}
 td,th{padding:4px 8px;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);font-weight:400}
 th{color:var(--soft);white-space:nowrap}
-.heat td{padding:0;height:26px;text-align:center;font-size:12px;border:1px solid var(--paper)}
+.heat td{padding:0;height:26px;text-align:center;vertical-align:middle;font-size:12px;border:1px solid var(--paper)}
 .heat th{font-size:12px;text-align:right;border:0}
 .heat thead th{text-align:center;padding:2px}
 .bars{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:24px}
@@ -111,7 +111,7 @@ def _heat(heat: Mapping[str, "Counter[int]"]) -> str:
 def _cell(count: int, most: int) -> str:
     if not count:
         return "<td></td>"
-    return f'<td style="background:rgba(var(--heat),{0.15 + 0.7 * count / most:.2f})">{count}</td>'
+    return f'<td style="background:rgba(var(--heat),{0.12 + 0.48 * count / most:.2f})">{count}</td>'
 
 
 def _anomalies(found: Report) -> str:
@@ -120,7 +120,9 @@ def _anomalies(found: Report) -> str:
         f"<td>{one.position}</td></tr>"
         for one in found.anomalies[-MAX_ANOMALIES:]
     )
-    return f"<section><h2>To look at ({len(found.anomalies)})</h2><table>{rows}</table></section>"
+    left = len(found.anomalies) - MAX_ANOMALIES
+    note = f'<p class="soft">The last {MAX_ANOMALIES}; {left} earlier ones are left out.</p>' if left > 0 else ""
+    return f"<section><h2>To look at ({len(found.anomalies)})</h2>{note}<table>{rows}</table></section>"
 
 
 def _timeline(entries: Sequence[tuple[Entry, str]]) -> str:

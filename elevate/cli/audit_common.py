@@ -54,3 +54,18 @@ def entry_json(entry: Entry) -> dict[str, object]:
 def line_text(shown: Line) -> str:
     """Give one line of ``tail``."""
     return f"{shown.seq:>8}  {shown.at}  {shown.request[:8]:8}  {shown.event:16} {shown.who:16} {shown.what}".rstrip() + "\n"
+
+
+def write_own(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all, durably, for nobody else to read: it names people.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

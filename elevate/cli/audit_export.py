@@ -1,6 +1,5 @@
 """``elevate audit export``, ``html`` and ``publish``: the log for others."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +7,10 @@ from typing import Annotated
 import typer
 
 from elevate.audit.notes import decimal
-from elevate.cli.audit_common import State, ledger_path
+from elevate.cli.audit_common import State, ledger_path, write_own
 from elevate.cli.audit_search import A_WEEK, HEARTBEAT_US
 from elevate.cli.audit_source import FileSource, source
-from elevate.cli.audit_verify import run
+from elevate.cli.audit_verify import run, without_index
 from elevate.errors import AuditError, StoreUnwritableError
 from elevate.store.reader import LedgerReader
 
@@ -59,12 +58,12 @@ def html(
     from elevate.store.checking import Plan
 
     path = ledger_path(state)
-    verdict = run(Plan(path))
+    verdict = without_index(path, run(Plan(path)))
     with LedgerReader(path) as reader:
         found = list(FileSource(reader).stretch(" ".join(words or [A_WEEK])))
         text = page(found, report(found, heartbeat_us=HEARTBEAT_US), verdict, reader.meta("first_key"))
     try:
-        file.write_text(text, encoding="utf-8")
+        write_own(file, text)
     except OSError as exc:
         raise StoreUnwritableError(f"the page can't be written: {exc.strerror}: {file}") from exc
 
@@ -101,10 +100,4 @@ def read_cursor(path: Path) -> int:
 
 def write_cursor(path: Path, position: int) -> None:
     """Remember a position, durably."""
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{position}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_own(path, f"{position}\n")

@@ -7,14 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from elevate.audit.context import Context
 from elevate.audit.export import WRITERS
+from elevate.cli.audit import app
 from elevate.store import SqliteStore
 from elevate.store.publishing import publish, tile_path
 from elevate.store.reader import LedgerReader
 from elevate.testing import SeededEntropy
-from tests.biglog import make_log
+from tests.biglog import USERS, make_log
 from tests.ledgers import draft
 
 SIZE = 1900
@@ -142,3 +144,27 @@ def _lines(path: Path) -> list[str]:
             return text.splitlines()
         time.sleep(0.05)  # another process decides when
     return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_chromium_shows_our_page(path: Path, tmp_path: Path) -> None:
+    """All five parts, a heat map of users by hours, and nothing that the page forbids itself."""
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(app, ["html", str(page), "since:2026-01-01", "--state", str(path.parent)])
+    assert (result.exit_code, page.stat().st_mode & 0o777) == (0, 0o600)
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--dump-dom",
+    ]
+    done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout
+    assert [shown.count(f"<h2>{title}</h2>") for title in ("Incomplete", "Outcomes", "Users by hour", "Timeline")] == [1] * 4
+    heat = shown.partition('<table class="heat">')[2].partition("</table>")[0]
+    assert (heat.count("<tr>"), heat.count("<td")) == (1 + len(USERS), len(USERS) * 24)
+    assert "Content-Security-Policy" in shown
+    assert "Refused to" not in done.stderr
