@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from elevate.audit import parse
 from elevate.broker import Ask, Broker, Cancellation, Grant, Terms, spill
 from elevate.broker.prompting import ScriptedPrompter
+from elevate.broker.stepping import StepsRunning
 from elevate.errors import (
     DeniedError,
     HostError,
@@ -250,6 +252,23 @@ def test_31_who_leaves_does_not_end_what_undoes(broker: Broker, *, reading: bool
         os.close(running.stderr)
         assert grant.finish(running).exit_status == 9
     assert (Path(grant.identity.home) / "undone").exists()
+
+
+def test_31_nobody_cancels_what_undoes(broker: Broker) -> None:
+    """Neither by a signal nor by leaving: its own time is what ends it."""
+    grant = broker.elevate(Task.in_order([sh("exit 9")], undo=[sh("echo go; sleep 0.3; id > $HOME/undone")]))
+    running = grant.start("ab" * 16, grant.agreement.requester.process)
+    assert isinstance(running, StepsRunning)
+    assert os.read(running.stdout, 3) == b"go\n"
+    while getattr(running._state.current, "pid", 0) == running.pid:  # it runs already; only the row may not know yet
+        pass
+    running.signal(signal.SIGKILL)
+    grant.cancel(signal.SIGKILL)
+    running.cancel(signal.SIGKILL)
+    assert grant.finish(running).exit_status == 9
+    assert (Path(grant.identity.home) / "undone").exists()
+    os.close(running.stdout)
+    os.close(running.stderr)
 
 
 def test_31_a_reader_that_stops_holds_up_what_undoes_once_and_briefly(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
