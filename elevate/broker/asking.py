@@ -67,7 +67,7 @@ class Asked:
         start, stop = (where.start, where.stop) if where else (0, size)
         if where is None and self.position is not None:
             start, stop = (self.position, size) if self.oldest_first else (0, self.position)
-        return Span(start=start, stop=min(stop, size), oldest_first=self.oldest_first)
+        return Span(start=min(start, size), stop=min(stop, size), oldest_first=self.oldest_first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ from elevate.audit.query import parse
 from elevate.broker.asking import Asked, Cursor, entry_json, told
 from elevate.broker.gate import Gate, Kind
 from elevate.broker.parts import Parts
-from elevate.broker.questions import Question, Questions
+from elevate.broker.questions import Questions
 from elevate.broker.sight import Sight, sight
-from elevate.canonical import Json
+from elevate.canonical import MAX_INTEGER, Json
 from elevate.errors import AuditError
 from elevate.model import Requester
 from elevate.ports import Cancel
@@ -30,6 +30,7 @@ MAX_NAME_CHARS = 64
 POLL_MS = 250
 """How often a follower looks whether the log has grown."""
 _US = 1_000_000
+_ALL = Span(start=0, stop=MAX_INTEGER)
 
 
 class Logbook:
@@ -96,23 +97,30 @@ class Logbook:
         where = Cursor.parse(asked.cursor) if asked.cursor else None
         now = where.now if where else self._parts.clock.read().unix
         wanted = Wanted(query=parse(asked.words, now * _US), whose=seen.whose, limit=asked.limit)
-        question = self._resumed(where, uid, asked, seen)
+        span = asked.span(where, self._parts.store.head()[0])
+        asks = ((*asked.about, now), span)
+        question = self._questions.resume(where.question, uid, asks) if where and (seen.logged or where.question) else None
         with self.gate.admitted(uid, Kind.PAGE, answers):
             if seen.logged and question is None:
                 self._questions.check(uid)
-            span = asked.span(where, self._parts.store.head()[0])
             entries, left = self._page(asked, wanted, uid, span)
             if question is not None:
                 self._questions.went_on(question, len(entries), complete=left is None)
             elif seen.logged:
-                question = self._questions.begin(who, "search", asked.about, len(entries), complete=left is None)
+                question = self._questions.begin(who, "search", asks, len(entries), complete=left is None)
         if left is None:
             return {"entries": entries}
         cursor = Cursor(question=question.id if question else "", start=left.start, stop=left.stop, now=now)
         return {"entries": entries, "cursor": cursor.text()}
 
     def follow(
-        self, asked: Asked, who: Requester, *, cancel: Cancel, answers: int | None = None
+        self,
+        asked: Asked,
+        who: Requester,
+        *,
+        cancel: Cancel,
+        answers: int | None = None,
+        again: Callable[[], Requester] | None = None,
     ) -> Generator[dict[str, Json], None, None]:
         """Give pages of entries as they come, the oldest first, until ``cancel`` fires; the first page at once.
 
@@ -121,6 +129,7 @@ class Logbook:
             who: By the kernel's word.
             cancel: Fires when the reader leaves.
             answers: As for `show`.
+            again: Says who reads now; whoever may not see it all any more is told no more.
 
         Yields:
             ``entries``, and ``next``, the position to go on at.
@@ -133,6 +142,8 @@ class Logbook:
         wanted = Wanted(query=parse(asked.words, self._parts.clock.read().unix_us), whose=seen.whose, limit=asked.limit)
         with self.gate.admitted(uid, Kind.FOLLOW, answers), self._following(seen, who, asked) as count:
             for entries, position in self._grown(asked, wanted, uid, cancel):
+                if again is not None and self._sight(again(), mine=asked.mine) != seen:
+                    return
                 count(len(entries))
                 yield {"entries": entries, "next": position}
 
@@ -143,7 +154,7 @@ class Logbook:
             yield lambda _count: None
             return
         self._questions.check(who.process.uid)
-        question = self._questions.begin(who, "follow", asked.about, 0, complete=False)
+        question = self._questions.begin(who, "follow", (asked.about, _ALL), 0, complete=False)
         try:
             yield lambda count: self._questions.went_on(question, count, complete=False)
         finally:
@@ -191,15 +202,10 @@ class Logbook:
 
     def _shown(self, seen: Sight, who: Requester, name: str, entries: int) -> None:
         if seen.logged:
-            self._questions.begin(who, "show", (name,), entries, complete=True)
+            self._questions.begin(who, "show", ((name,), _ALL), entries, complete=True)
 
     def _sight(self, who: Requester, *, mine: bool) -> Sight:
         return sight(who, self._parts.settings.log_readers, owner_uid=self._owner_uid, mine=mine)
-
-    def _resumed(self, where: Cursor | None, uid: int, asked: Asked, seen: Sight) -> Question | None:
-        if where is None or (not seen.logged and not where.question):
-            return None
-        return self._questions.resume(where.question, uid, asked.about)
 
 
 def _wait(cancel: Cancel) -> None:

@@ -18,6 +18,7 @@ from elevate.canonical import Json
 from elevate.errors import AuditError
 from elevate.model import Requester
 from elevate.ports import Clock, Draft, Entropy, Store
+from elevate.store.pages import Span
 
 ID_BYTES = 16
 MAX_OPEN, MAX_OPEN_PER_UID = 128, 16
@@ -25,12 +26,17 @@ BURST = 64
 SECONDS_EACH = 2.0
 
 
+Asks = tuple[tuple[Json, ...], Span]
+"""What is asked, and at which positions."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Question:
     """One that was written down and has not ended.
 
     Attributes:
-        about: What is asked; a page that is asked for under this question must ask the same.
+        about: What is asked; a page that is asked for under this question must ask the same, with the same idea of now.
+        span: Where the first page began to look; the others look nowhere else.
         began: Position of its entry.
         entries: What was handed out so far.
     """
@@ -39,6 +45,7 @@ class Question:
     uid: int
     kind: str
     about: tuple[Json, ...]
+    span: Span
     began: int
     entries: int
 
@@ -62,39 +69,41 @@ class Questions:
         """
         self._patience.check(uid)
 
-    def begin(self, who: Requester, kind: str, about: tuple[Json, ...], entries: int, *, complete: bool) -> Question:
+    def begin(self, who: Requester, kind: str, asks: Asks, entries: int, *, complete: bool) -> Question:
         """Write a question down.
 
         Args:
             who: By the kernel's word.
             kind: ``search``, ``show`` or ``follow``.
-            about: What is asked; the words come first.
+            asks: What is asked, its words first, and where.
             entries: In the first answer.
             complete: That is all of it.
 
         Raises:
             StoreUnwritableError: It can't be written, so nothing may be handed out.
         """
+        about, span = asks
         uid, words = who.process.uid, str(about[0])
         self._patience.refused(uid)
         asked = body.access(kind, entries, complete=complete, question=words, named=_named(words))
         began = self._write("access", body.actor(who) | asked)
         name = self._entropy.token_bytes(ID_BYTES).hex()
-        question = Question(id=name, uid=uid, kind=kind, about=about, began=began, entries=entries)
+        question = Question(id=name, uid=uid, kind=kind, about=about, span=span, began=began, entries=entries)
         if not complete:
             for left in self._keep(question):
                 self._end(left, complete=False)
         return question
 
-    def resume(self, name: str, uid: int, about: tuple[Json, ...]) -> Question:
+    def resume(self, name: str, uid: int, asks: Asks) -> Question:
         """Give the question that a cursor names.
 
         Raises:
             AuditError: No such question of this user is open, or it asked something else.
         """
+        about, span = asks
         with self._lock:
             found = self._open.get(name)
-            if found is None or (found.uid, found.about) != (uid, about):
+            if found is None or (found.uid, found.about) != (uid, about) or not found.span.holds(span):
                 raise AuditError("the cursor is not one of this question's", hint="ask again from the beginning")
             self._open.move_to_end(name)
             return found
@@ -135,4 +144,4 @@ class Questions:
 def _named(words: str) -> list[str]:
     """Give every word that could be a person's name."""
     parts = [word.lstrip("-").partition(":") for word in words.split()]
-    return sorted({value if colon else key for key, colon, value in parts if not colon or key == "user"})
+    return sorted({value if colon else key for key, colon, value in parts if not colon or key == "user"} - {""})

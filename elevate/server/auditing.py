@@ -50,7 +50,8 @@ def follow(call: Call) -> None:
     given.end()
     at = asked.position or 0
     peer, hangup = call.connection.peer, call.connection.hangup
-    with closing(call.broker.logbook.follow(asked, call.requester(), cancel=hangup, answers=peer.owner)) as pages:
+    told = call.broker.logbook.follow(asked, call.requester(), cancel=hangup, answers=peer.owner, again=call.requester)
+    with closing(told) as pages:
         for page in pages:
             if not call.request.more:
                 call.answer(page)

@@ -105,7 +105,13 @@ class Log(Protocol):
         """Give one page."""
 
     def follow(
-        self, asked: Asked, who: Requester, *, cancel: Cancel, answers: int | None = None
+        self,
+        asked: Asked,
+        who: Requester,
+        *,
+        cancel: Cancel,
+        answers: int | None = None,
+        again: Callable[[], Requester] | None = None,
     ) -> Generator[dict[str, Json], None, None]:
         """Give pages of what comes."""
 

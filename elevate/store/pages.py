@@ -64,6 +64,10 @@ class Span:
         """Give what is left once all up to and with ``position`` is done."""
         return replace(self, start=position + 1) if self.oldest_first else replace(self, stop=position)
 
+    def holds(self, other: "Span") -> bool:
+        """Say whether another looks nowhere else, in the same order."""
+        return self.oldest_first is other.oldest_first and self.start <= other.start and other.stop <= self.stop
+
     def again(self, position: int) -> "Span":
         """Give what is left where this position is to be looked at again."""
         return replace(self, start=position) if self.oldest_first else replace(self, stop=position + 1)

@@ -14,7 +14,7 @@ import apsw
 from elevate.audit.body import Body
 from elevate.audit.entry import Entry
 from elevate.audit.query import parse as parse_query
-from elevate.errors import ElevateError, StoreError, StoreUnwritableError
+from elevate.errors import AuditError, ElevateError, StoreError, StoreUnwritableError
 from elevate.lifecycle import TRANSITIONS
 from elevate.ports import Draft, Entropy, Instant, Record, Step, Stepped
 from elevate.store import keeping, rows
@@ -177,6 +177,8 @@ class SqliteStore:
         Raises:
             AuditError: Nobody of that name is in the log, a request of theirs has not ended, or another erasure goes on.
         """
+        if not subject:
+            raise AuditError("nobody has no name", hint="give the user's name or SID as it was logged")
         return self._eraser.erase(subject, at, by or {})
 
     def prunable(self, before: int) -> int:

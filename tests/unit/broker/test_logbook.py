@@ -220,6 +220,10 @@ def test_no_cursor_leads_around_the_entry(log: Logbook, broker: Broker) -> None:
     ):
         with pytest.raises(AuditError, match="not one of this question's"):
             log.search(asked, who)
+    question, start, stop, now = cursor.split(".")
+    for changed in (f"{start}.{int(stop) + 9}.{now}", f"{start}.{stop}.0"):
+        with pytest.raises(AuditError, match="not one of this question's"):
+            log.search(Asked(words="event:denied", cursor=f"{question}.{changed}"), AUDITOR)
     assert len(written(broker, "access")) == 1
     assert entries(log.search(Asked(words="event:denied", cursor=cursor), AUDITOR))
 
@@ -293,6 +297,18 @@ def test_a_follower_is_told_what_comes(log: Logbook, broker: Broker) -> None:
         ask(broker, who, who.process.uid)
     assert {one["request"] for one in entries(next(pages))} == {request_id(1000)}
     cancel.cancel()
+    assert list(pages) == []
+    cancel.close()
+
+
+def test_a_follower_who_may_not_see_it_any_more_is_told_no_more(log: Logbook, broker: Broker) -> None:
+    """Taken out of the group, it gets nothing of what comes then."""
+    cancel = Cancellation()
+    now = [AUDITOR]
+    pages = log.follow(Asked(position=0, oldest_first=True), AUDITOR, cancel=cancel, again=lambda: now[-1])
+    assert entries(next(pages))
+    now.append(person("carol", 1002))
+    broker.parts.store.append(draft("heartbeat"))
     assert list(pages) == []
     cancel.close()
 
@@ -404,6 +420,13 @@ def beat(broker: Broker) -> None:
     """Fill more than a tile, in few commits."""
     ledger = broker.parts.ledger
     ledger._writer.submit(lambda owned: [owned.append(draft("heartbeat")) for _ in range(300)]).result()
+
+
+def test_nobody_is_nobody(care: Care, broker: Broker) -> None:
+    """An empty name is none, whatever stands in the log; and a word that was asked for is no person's for being empty."""
+    broker.parts.store.append(draft("access", access={"named": [{"user": ""}]}))
+    with pytest.raises(AuditError):
+        care.erase("", ROOT)
 
 
 @pytest.mark.parametrize("who", [ALICE, AUDITOR])

@@ -150,8 +150,15 @@ class SimulatedLog:
         return {"entries": []}
 
     def follow(
-        self, asked: Asked, who: Requester, *, cancel: Cancel, answers: int | None = None
+        self,
+        asked: Asked,
+        who: Requester,
+        *,
+        cancel: Cancel,
+        answers: int | None = None,
+        again: Callable[[], Requester] | None = None,
     ) -> Generator[dict[str, Json], None, None]:
+        assert again is None or again().process == who.process
         self.answers.append(answers)
         self.asked.append(("follow", asked, who))
         try:
