@@ -33,6 +33,8 @@ why = "What is done again and again."
 WARM = 40
 PARTS = 20
 """So often the memory is looked at."""
+STILL = 6
+"""So many looks in a row see the same before it counts."""
 BY_COMMAND = 20
 """One in so many is asked for by a new process of ``elevate run``."""
 
@@ -63,12 +65,11 @@ def by_command(elevate: str) -> None:
 
 def settle(pid: int) -> None:
     """Wait until the launchers that wait are all there again, and those that were used are gone."""
-    before = -1
-    for _ in range(100):
-        now = len(descendants(pid))
-        if now == before:
+    seen: list[int] = []
+    for _ in range(200):
+        seen.append(len(descendants(pid)))
+        if len(seen) > STILL and len(set(seen[-STILL:])) == 1:
             return
-        before = now
         time.sleep(0.1)
 
 
