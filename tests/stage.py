@@ -180,14 +180,14 @@ class Stage:
         answer: dict[str, Any] = json.loads(told)
         return answer
 
-    def run(self, *words: str, given: bytes = b"", timeout: int = 60) -> tuple[int, str, str]:
+    def run(self, *words: str, given: bytes = b"", timeout: int = 60, cwd: Path = Path("/")) -> tuple[int, str, str]:
         """Run a command line as the user, in a session of its own; give its status and both outputs."""
         done = subprocess.run(
             words,
             input=given or None,
             stdin=None if given else subprocess.DEVNULL,
             capture_output=True,
-            cwd="/",
+            cwd=cwd,
             env={"PATH": "/usr/bin:/bin", "HOME": self.user.pw_dir, "LANG": "C.UTF-8"},
             user=self.user.pw_uid,
             group=self.user.pw_gid,

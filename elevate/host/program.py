@@ -296,6 +296,7 @@ def main() -> None:
     os.closerange(CONTROL + 1, 1 << 30)
     os.set_inheritable(CONTROL, False)  # noqa: FBT003 - positional only
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    os.umask(0o022)  # the broker's is its own: what is made here for a task must be open to it
     Zygote(socket.socket(fileno=CONTROL)).run()
 
 

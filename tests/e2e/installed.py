@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +140,16 @@ def files(stage: Stage) -> dict[str, Any]:
     return {"outcome": outcome, "tee": tee, "found": found}
 
 
+def below_tmp(stage: Stage) -> dict[str, Any]:
+    """Start a task some folders below /tmp, of which it has another one."""
+    with tempfile.TemporaryDirectory(prefix="elevate-stage-") as folder:
+        deep = Path(folder, "some/where")
+        deep.mkdir(parents=True)
+        for level in (deep, *deep.parents[:2]):
+            level.chmod(0o755)
+        return {"pwd": stage.run(stage.elevate, "run", "--", "pwd", cwd=deep), "deep": f"{deep}\n"}
+
+
 def reload(stage: Stage) -> dict[str, Any]:
     """SIGHUP takes new rules in, and keeps the old ones where the new ones are bad."""
     argv = (stage.elevate, "run", "--", "head", "-c0", "/dev/null")
@@ -199,7 +210,7 @@ def main() -> None:
             (evil / f"{name}.py").write_text(f"open({str(marker)!r}, 'w')\n")
         stage.start(cwd=evil, env={"PYTHONPATH": str(evil), "PYTHONSTARTUP": str(evil / "json.py"), "HOME": str(evil)})
         told: dict[str, Any] = {"whoami": stage.run(stage.elevate, "run", "--", "whoami"), "private": private(stage)}
-        for part in (package, service, files, reload, drain):
+        for part in (package, service, files, below_tmp, reload, drain):
             told[part.__name__] = part(stage)
         told["marker"] = marker.exists()
     print(json.dumps(told, default=str))  # noqa: T201 - what a program of the tests says

@@ -51,6 +51,11 @@ def test_files_of_root_are_written(told: dict[str, Any]) -> None:
     assert list(files["found"].values()) == [["a = 1\n", 0], ["b = 2\n", 0]]
 
 
+def test_task_starts_in_a_folder_below_tmp(told: dict[str, Any]) -> None:
+    """The folders above it are made anew, open to the task whatever the broker's own mask is."""
+    assert told["below_tmp"]["pwd"] == [0, told["below_tmp"]["deep"], ""]
+
+
 def test_sighup_loads_the_policy_again(told: dict[str, Any]) -> None:
     """A rule that was added counts; one that can't be read is named, and the rules before it stay."""
     assert told["reload"] == {"before": 0, "denied": True, "told": True, "still": 126}
