@@ -1,4 +1,4 @@
-"""How much memory the sealed copies of users' programs may take up: for one user, and for all together.
+"""How much memory the sealed copies of users' programs, and who reads their packages, may take up: for one user, and for all.
 
 A copy lasts from the inspection to the end of the task, and it is the broker's memory; without a bound one user's requests
 would take it from everybody.

@@ -22,8 +22,9 @@ LIMITS: dict[int, tuple[int, int]] = {
 }
 """Soft and hard. No dumps, which could hold secrets; descriptors as programs expect them; processes against a fork bomb."""
 
+SMALL_BYTES = 256 * 2**20
 SMALL: dict[int, tuple[int, int]] = {
-    resource.RLIMIT_AS: (512 * 2**20,) * 2,
+    resource.RLIMIT_AS: (SMALL_BYTES,) * 2,
     resource.RLIMIT_FSIZE: (8 * 2**20,) * 2,
 }
 """Of a program that reads what a stranger wrote, who may have written what takes up a machine when it is unpacked."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
-from elevate.host import services
+from elevate.host import limits, services
 from elevate.host.budget import Budget
 from elevate.host.dpkg import PackageIndex
 from elevate.host.environment import SYSTEM_PATH, check_additions
@@ -121,7 +121,11 @@ def _install(found: LinuxInspection, task: Task, requester: Requester, eyes: Eye
         raise CommandNotFoundError("the file was not found", hint="give the path of a file that is there") from exc
     _must_reach(fd, requester)
     package = found.program = take_file(fd, requester, eyes.budget)
-    fields = _describe(eyes, package.fd)
+    give_back = eyes.budget.take(requester.process.uid, limits.SMALL_BYTES)
+    try:
+        fields = _describe(eyes, package.fd)
+    finally:
+        give_back()
     facts: dict[str, FactValue] = {**file_facts(package), "package": fields["Package"], "version": fields["Version"]}
     found.task = replace(found.task, file=package.fact, facts=in_order(facts))
     found.command = (_DPKG, "--install", f"/proc/self/fd/{PACKAGE_FD}")

@@ -217,3 +217,26 @@ def test_36_package_that_is_large_when_it_is_unpacked(arena: Arena) -> None:
     refused, peak = arena.act(unpacks, user="mallory")
     assert refused == "task-invalid"
     assert peak < 150
+
+
+@pytest.mark.service
+def test_36_many_packages_are_read_at_once(arena: Arena) -> None:
+    """Who reads them has a share of memory; whoever wants more for oneself than that waits, and nobody else."""
+    if not Path("/usr/bin/dpkg-deb").exists():
+        pytest.skip("this machine has no dpkg")
+
+    def crowds() -> list[object]:
+        path = Path("bomb.deb")
+        bomb(path, 64)
+        told: list[object] = []
+        asking = [
+            threading.Thread(target=lambda: told.extend(endless(str(path.absolute()), kind="package.install")))
+            for _ in range(12)
+        ]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+        return told
+
+    assert set(arena.act(crowds, user="mallory")) == {"task-invalid", "busy"}
