@@ -9,7 +9,7 @@ Source: proc(5); attacks.md rows 22, 23 and 39.
 import hashlib
 import os
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from elevate.errors import HostError
 from elevate.host.reading import read
@@ -20,6 +20,8 @@ from elevate.text import escape
 MAX_CHAIN = 16
 MAX_LOOKED = 4096
 """Parents that are looked at; a process below more of them counts as one of a session over a network."""
+MAX_DESCENT = 256
+"""Of one user; below more of them nobody looks for where a process came from."""
 MAX_HASHED_BYTES = 256 * 2**20
 _MAX_KEPT = 256
 _hashed: dict[tuple[int, ...], str] = {}
@@ -76,7 +78,7 @@ def read_process(pid: int) -> ProcessFacts:
         process=process,
         executable=executable,
         chain=(_shown(stat.name, pid), *names),
-        remote=over_network or is_remote(_descent(pid, process.uid)),
+        remote=over_network or is_remote(pid, process.uid, partial(_descent, pid, process.uid)),
         audit_uid=_audit_uid(pid),
         executable_sha256=_executable_sha256(pid),
     )
@@ -195,18 +197,20 @@ def _parents(stat: _Stat) -> tuple[tuple[str, ...], bool]:
 
 
 def _descent(pid: int, uid: int) -> list[Step]:
-    """Give a process and its ancestors, up to the first that is another user's."""
+    """Give a process and its ancestors up to the first of another user; where they are lost, one of no origin ends the line."""
     line: list[Step] = []
-    while pid > 0 and len(line) < MAX_LOOKED:
+    while pid > 0:
         try:
             stat, owner = _stat(pid), _effective_uid(pid)
         except (OSError, ValueError, IndexError):
-            break
+            return [*line, Step(pid=pid, uid=uid, parent=-1, terminal=0)]
         line.append(Step(pid=pid, uid=owner, parent=stat.parent, terminal=stat.terminal))
         if owner != uid:
             break
+        if len(line) == MAX_DESCENT:
+            return [*line, Step(pid=pid, uid=uid, parent=-1, terminal=0)]
         pid = stat.parent
-    return line or [Step(pid=pid, uid=uid, parent=-1, terminal=0)]
+    return line
 
 
 def _shown(name: str, pid: int) -> str:

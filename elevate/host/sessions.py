@@ -18,6 +18,7 @@ import os
 import pwd
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,19 +114,20 @@ def origin_lost(line: list[Step], groups: str) -> bool:
     return first.parent in {_INIT, -1} and not _SERVICE.search(groups)
 
 
-def is_remote(line: list[Step]) -> bool:
+def is_remote(pid: int, uid: int, descent: Callable[[], list[Step]]) -> bool:
     """Decide for a process none of whose ancestors is an SSH server.
 
     Args:
-        line: As for `origin_lost`.
+        pid: The process.
+        uid: Its user.
+        descent: Gives the line of `origin_lost`, where it is needed.
     """
-    pid, uid = line[0].pid, line[0].uid
     names, groups = sessions_of(pid)
     told = remote_by_login(names, uid)
     if told is not None:
         return told
     # A broker that is not root guards nothing, and may lie in a container whose init starts users' programs.
-    return remote_by_records(_name_of(uid), _records()) or (os.geteuid() == 0 and origin_lost(line, groups))
+    return remote_by_records(_name_of(uid), _records()) or (os.geteuid() == 0 and origin_lost(descent(), groups))
 
 
 def _records() -> bytes:

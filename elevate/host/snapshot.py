@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
+from elevate.host.paths import open_folder
 from elevate.model import Written
 
 MAX_ENTRIES = 100_000
@@ -59,17 +60,38 @@ def describe(changes: Iterable[tuple[str, str]]) -> tuple[Written, ...]:
     written: list[Written] = []
     for path, change in changes:
         try:
-            found = os.stat(path, follow_symlinks=False)
-        except OSError:
+            sha256, size = _look(path, budget)
+        except FileNotFoundError:
             if change == "removed":
                 written.append(Written(path=_text(path), change=change))
             continue
-        size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+        except OSError:
+            written.append(Written(path=_text(path), change=change))
+            continue
         budget -= size
-        sha256 = _hash(path) if stat.S_ISREG(found.st_mode) and budget >= 0 else ""
         change_now = "changed" if change == "removed" else change
         written.append(Written(path=_text(path), change=change_now, sha256=sha256, size=size))
     return tuple(written)
+
+
+def _look(path: str, budget: int) -> tuple[str, int]:
+    """Give hash and size of a plain file; neither of anything else, and no hash over the budget.
+
+    SECURITY: the folders above, and names of the file, may be the requester's: no link on the way is followed, and what has a
+    second name is not hashed, or root would tell the hash of a file that the requester can't read.
+    """
+    above, _, name = path.rpartition("/")
+    folder = open_folder(above or "/")
+    try:
+        if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            return "", 0
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)
+    with os.fdopen(fd, "rb") as file:
+        found = os.fstat(fd)
+        hashed = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_size <= budget
+        return hashlib.file_digest(file, "sha256").hexdigest() if hashed else "", found.st_size
 
 
 def _changes(before: dict[str, Seen], after: dict[str, Seen]) -> Iterator[tuple[str, str, Seen]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from elevate.host.processes import MAX_CHAIN, read_process
+from elevate.host.processes import MAX_CHAIN, _descent, read_process
 from elevate.host.sessions import Step, origin_lost, remote_by_login, remote_by_records, scopes_in
 from tests.unit.host.acting import Linux
 
@@ -101,6 +101,7 @@ PTS, CONSOLE = 136 << 8, 4 << 8 | 1
         ([(9, 1000, 1, 0), (1, 0, 0, 0)], "1:name=systemd:/system.slice/a.slice/backup.service\n", False),
         ([(9, 1000, 1, 0), (1, 1000, 0, 0)], "", False),
         ([(9, 1000, -1, 0)], "", True),
+        ([(9, 1000, 7, PTS), (7, 1000, -1, 0)], "", True),
         ([(9, 0, 1, 0), (1, 0, 0, 0)], "", False),
     ],
 )
@@ -142,6 +143,16 @@ while os.getppid() != 1:
 print(os.getpid(), flush=True)
 time.sleep(60)
 """
+
+
+def test_39_line_that_is_too_long_or_broken_off_has_no_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks for ever, and what can't be looked at is a doubt."""
+    own = _descent(os.getpid(), os.geteuid())
+    assert own[0].pid == os.getpid()
+    assert -1 not in {step.parent for step in own}
+    monkeypatch.setattr("elevate.host.processes.MAX_DESCENT", 1)
+    assert _descent(os.getpid(), os.geteuid())[-1].parent == -1
+    assert [step.parent for step in _descent(2**22 + 1, os.geteuid())] == [-1]
 
 
 @pytest.mark.root

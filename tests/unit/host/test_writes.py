@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from elevate.host import writes
+from elevate.host import snapshot, writes
 from elevate.host.report import ALL, _reach, _written
 from elevate.model import Written
 from elevate.tasks import Task
@@ -105,6 +105,30 @@ def test_what_a_list_lacks_is_said() -> None:
         f"/ (not what is on other machines, nor {names})",
         "",
     ]
+
+
+def test_18_receipt_tells_no_hash_of_what_the_user_can_not_read(linux: Linux, tmp_path: Path) -> None:
+    """A folder or file of the user's that was swapped after the task leads root nowhere; the entry stays."""
+    secret = tmp_path / "file"
+    secret.write_text("secret")
+    folder = linux.place / "swapped"
+    folder.mkdir()
+    try:
+        (folder / "file").write_text("seen")
+        (seen,) = snapshot.describe([(str(folder / "file"), "created")])
+        (folder / "file").unlink()
+        (folder / "file").hardlink_to(secret) if tmp_path.stat().st_dev == folder.stat().st_dev else (
+            folder / "file"
+        ).symlink_to(secret)
+        (linked,) = snapshot.describe([(str(folder / "file"), "created")])
+        (folder / "file").unlink()
+        folder.rmdir()
+        folder.symlink_to(tmp_path)
+        (led,) = snapshot.describe([(str(folder / "file"), "created")])
+    finally:
+        folder.unlink()
+    assert (seen.sha256, linked.sha256, led.sha256) == (hashlib.sha256(b"seen").hexdigest(), "", "")
+    assert {one.path for one in (seen, linked, led)} == {str(folder / "file")}
 
 
 MOUNTS = b"""1 0 8:1 / / rw - ext4 /dev/a rw
