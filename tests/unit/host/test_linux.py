@@ -270,7 +270,7 @@ def squatted() -> Iterator[str]:
     name = account_name("nobody")
     subprocess.run(["/usr/sbin/useradd", "--badname", "--no-create-home", name], check=True)
     yield name
-    subprocess.run(["/usr/sbin/userdel", name], check=True)
+    subprocess.run(["/usr/sbin/userdel", "--force", name], check=True)
 
 
 def test_account_name_that_is_taken(linux: Linux, squatted: str) -> None:
@@ -304,7 +304,7 @@ def test_account_whose_making_was_broken_off_is_made_again(linux: Linux, tmp_pat
             with pytest.raises(HostError, match="there already"):
                 accounts.make(user, 65_000, made_at=0)
         finally:
-            subprocess.run(["/usr/sbin/userdel", account_name(user)], check=True)
+            subprocess.run(["/usr/sbin/userdel", "--force", account_name(user)], check=True)
     assert linux.sh("true").ended.exit_status == 0
 
 
