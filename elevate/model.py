@@ -16,6 +16,8 @@ from elevate.text import shell_words
 
 DIGEST_CHARS = 64
 MAX_TOKEN_SECONDS = 120
+MEDIUM_INTEGRITY, HIGH_INTEGRITY = 8192, 12288
+"""Windows' integrity levels: of whoever asks, and of the hidden account's task."""
 STRENGTHS = ("any", "pin", "biometric", "hardware")
 """How strong a gesture can be, weakest first."""
 

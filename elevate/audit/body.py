@@ -13,6 +13,8 @@ from dataclasses import asdict
 
 from elevate.canonical import Json
 from elevate.model import (
+    HIGH_INTEGRITY,
+    MEDIUM_INTEGRITY,
     AdminIdentity,
     Allow,
     Decision,
@@ -27,9 +29,6 @@ from elevate.model import (
 )
 
 Body = dict[str, Json]
-
-MEDIUM_INTEGRITY, HIGH_INTEGRITY = 8192, 12288
-"""Windows' integrity levels: of whoever asks, and of the hidden account's task."""
 
 PUBLIC: Mapping[str, frozenset[str]] = {
     "task": frozenset({"kind"}),

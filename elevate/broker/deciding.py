@@ -42,7 +42,7 @@ def decide(parts: Parts, question: Question, journal: Journal, *, audience: str 
                 session=journal.record.session,
                 reason=question.reason,
                 host=host,
-                decision=_raised(decision, emulated=parts.host.emulated),
+                decision=_raised(decision, consent=parts.host.emulated and parts.settings.consent_counts),
                 policy_digest=policy.digest,
                 nonce=parts.entropy.token_bytes(NONCE_BYTES),
             )
@@ -61,9 +61,10 @@ def asked_of(agreement: Agreement, now: Instant) -> dict[str, Json]:
     return record_of(Question(requester=agreement.requester, task=agreement.task, now=now, reason=agreement.reason))
 
 
-def _raised(decision: Allow, *, emulated: bool) -> Allow:
-    # SECURITY: on a real host the requester's own programs hold screen and keyboard; a mere "yes" could be theirs.
-    if decision.outcome is Outcome.CONSENT and not emulated:
+def _raised(decision: Allow, *, consent: bool) -> Allow:
+    # SECURITY: on a real host the requester's own programs hold screen and keyboard; a mere "yes" could be theirs. On the
+    # emulated one the setting is the floor, as on Windows: a rule may ask for more, never for less.
+    if decision.outcome is Outcome.CONSENT and not consent:
         return replace(decision, outcome=Outcome.CREDENTIAL)
     return decision
 

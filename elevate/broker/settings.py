@@ -17,6 +17,7 @@ from elevate.model import Fact, InspectedTask, Requester
 from elevate.store.files import check_file
 
 MAX_BYTES = 65_536
+_CONSENT = 2
 HOSTS = ("emulated", "linux")
 _KEYS = frozenset(
     {"windows", "allow_simulated_gestures", "remote", "remote_listed", "host", "hello", "tpm", "helpers", "log_readers"}
@@ -53,6 +54,11 @@ class Settings:
     def protected(self) -> bool:
         """Administrator protection is on and not inert."""
         return not windows.inert(self.windows)
+
+    @property
+    def consent_counts(self) -> bool:
+        """A rule may ask for consent alone: ConsentPromptBehaviorEnhancedAdmin says so, or protection is not on."""
+        return not self.protected or self.windows["ConsentPromptBehaviorEnhancedAdmin"] == _CONSENT
 
     def admits(self, requester: Requester) -> bool:
         """Say whether this one may elevate from where the request comes (fidelity.md row 25)."""

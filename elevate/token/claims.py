@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from elevate.canonical import MAX_INTEGER, Json
 from elevate.errors import TokenError
-from elevate.model import ProcessIdentity
+from elevate.model import HIGH_INTEGRITY, MEDIUM_INTEGRITY, ProcessIdentity
 from elevate.text import is_shown
 from elevate.token.keys import base64url
 
@@ -23,6 +23,9 @@ MAX_UNIX_SECONDS = 253_402_300_799
 MAX_UID = 2**32 - 2
 MAX_PID = 2**22
 JTI_BYTES = 16
+MAX_INTEGRITY = 16_384
+_LEVELS = frozenset({0, 4096, 8192, 8448, 12_288, MAX_INTEGRITY})
+"""Untrusted, low, medium, medium plus, high, system."""
 DETAIL_TYPE = "urn:elevate:task"
 
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -56,7 +59,7 @@ _TOP = _Members(
     *("cnf", "authorization_details", "elv"),
 )
 _DETAIL = _Members("type", "kind", "request_digest", "display", "steps")
-_ELV = _Members("request", "session", "epoch", "policy", "position")
+_ELV = _Members("request", "session", "epoch", "policy", "position", "integrity", "requester_integrity")
 _PROCESS = _Members("uid", "pid", "start_time", "boot_id")
 
 
@@ -86,6 +89,8 @@ class Claims:
         epoch: Of the broker that issues.
         policy: 64 hexadecimal characters.
         position: Position of the `issued` entry in the log.
+        integrity: Windows' integrity level of the task.
+        requester_integrity: And of whoever asked.
     """
 
     iss: str
@@ -108,6 +113,8 @@ class Claims:
     epoch: str
     policy: str
     position: int
+    integrity: int = HIGH_INTEGRITY
+    requester_integrity: int = MEDIUM_INTEGRITY
 
     def to_json(self) -> dict[str, Json]:
         """Give the members as they stand in the token."""
@@ -139,6 +146,8 @@ class Claims:
                 "epoch": self.epoch,
                 "policy": self.policy,
                 "position": self.position,
+                "integrity": self.integrity,
+                "requester_integrity": self.requester_integrity,
             },
         }
 
@@ -154,6 +163,10 @@ class Claims:
         if not (is_shown(self.display) and all(map(is_shown, self.steps))):
             raise _refuse("display")
         _check_integer("position", self.position, MAX_INTEGER)
+        for name in ("integrity", "requester_integrity"):
+            _check_integer(name, level := getattr(self, name), MAX_INTEGRITY)
+            if level not in _LEVELS:
+                raise _refuse(name)
         _check_life(self)
         _check_binding(self.binding)
 
@@ -168,7 +181,7 @@ class Claims:
         if not isinstance(details, list) or len(details) != 1:
             raise _refuse("authorization_details")
         detail_type, kind, request_digest, display, steps = _DETAIL("authorization_details", details[0])
-        request, session, epoch, policy, position = _ELV("elv", elv)
+        request, session, epoch, policy, position, integrity, requester_integrity = _ELV("elv", elv)
         # nbf is compared by type too: for Python 1, 1.0 and true are equal.
         if detail_type != DETAIL_TYPE or type(nbf) is not int or nbf != iat:
             raise _refuse("type or nbf")
@@ -193,6 +206,8 @@ class Claims:
             epoch=epoch,
             policy=policy,
             position=position,
+            integrity=integrity,
+            requester_integrity=requester_integrity,
         )
 
 

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from elevate.broker import Broker
 from elevate.tasks import Task
+from tests.unit.policy.build import rule
 
 
 def _set(folder: Path, before: str, after: str) -> None:
@@ -18,6 +21,32 @@ def test_01_a_mode_change_is_pending_until_a_restart(tmp_path: Path) -> None:
         assert (broker.status()["pending_restart"], broker.status()["protected"]) == (True, True)
     with Broker.open(tmp_path / "state") as again:
         assert (again.status()["pending_restart"], again.status()["protected"]) == (False, False)
+
+
+@pytest.mark.parametrize(("value", "outcome"), [(1, "credential"), (2, "consent")])
+def test_01_the_prompt_behaviour_is_a_floor(tmp_path: Path, value: int, outcome: str) -> None:
+    """With credentials wanted for all, a rule's consent is not enough; with consent, rules decide."""
+    state = tmp_path / "state"
+    with Broker.embedded(state):
+        pass
+    _set(state, "ConsentPromptBehaviorEnhancedAdmin = 1", f"ConsentPromptBehaviorEnhancedAdmin = {value}")
+    for path in (state / "policy").iterdir():
+        path.unlink()
+    place = state / "policy" / "rules.toml"
+    place.write_text(rule("all", task='{ kind = "process.run" }', then='{ prompt = "consent" }'))
+    place.chmod(0o600)
+    with Broker.embedded(state) as broker:
+        grant = broker.elevate(Task.run(["true"]))
+        assert grant.agreement.decision.outcome.value == outcome
+        assert grant.claims.acr != "urn:elevate:acr:consent"
+
+
+def test_12_both_levels_are_on_the_token(tmp_path: Path) -> None:
+    """Medium for whoever asks, high for the task; the log has them, too."""
+    with Broker.embedded(tmp_path / "state") as broker:
+        grant = broker.elevate(Task.run(["true"]))
+        assert (grant.claims.requester_integrity, grant.claims.integrity) == (8192, 12_288)
+        assert grant.claims.to_json()["elv"]["integrity"] == 12_288  # type: ignore[index, call-overload]  # JSON
 
 
 def test_04_the_task_runs_as_the_hidden_account(tmp_path: Path) -> None:

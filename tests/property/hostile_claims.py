@@ -85,6 +85,9 @@ def claims() -> Iterator[tuple[str, str]]:
         "an older epoch": {"elv": _elv(epoch="boot:other:ledger")},
         "a position of -1": {"elv": _elv(position=-1)},
         "a position of 2^63": {"elv": _elv(position=2**63)},
+        "an integrity level that is none": {"elv": _elv(integrity=12_289)},
+        "an integrity level as text": {"elv": _elv(integrity="12288")},
+        "no integrity level of the requester": {"elv": {k: v for k, v in _elv().items() if k != "requester_integrity"}},
         "a position as a float": {"elv": _elv(position=41.0)},
         "a policy that is no digest": {"elv": _elv(policy="latest")},
         "elv with one member more": {"elv": _elv(admin=True)},
@@ -115,6 +118,9 @@ def _process() -> dict[str, object]:
     return {"uid": 1000, "pid": 4711, "start_time": 98_765, "boot_id": "2f1c1e9e-6c58-4b0a-9f0e-0123456789ab"}
 
 
+_LEVELS = {"integrity": CLAIMS.integrity, "requester_integrity": CLAIMS.requester_integrity}
+
+
 def _elv(**changes: object) -> dict[str, object]:
     members: dict[str, object] = {"request": CLAIMS.request, "session": CLAIMS.session, "epoch": CLAIMS.epoch}
-    return {**members, "policy": CLAIMS.policy, "position": CLAIMS.position, **changes}
+    return {**members, "policy": CLAIMS.policy, "position": CLAIMS.position, **_LEVELS, **changes}

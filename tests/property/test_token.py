@@ -49,14 +49,24 @@ ANYTHING = st.recursive(
 )
 JTIS = st.binary(min_size=16, max_size=16).map(new_jti)
 THUMBPRINTS = st.binary(min_size=32, max_size=32).map(b64)
+LEVELS = st.sampled_from((0, 4096, 8192, 8448, 12_288, 16_384))
 
 
 @st.composite
 def all_claims(draw: st.DrawFn) -> Claims:
     """Draw any claims that can be made."""
     iat = draw(SECONDS)
+    iss, sub, aud, client_id, acr, kind, request, session, epoch = (draw(TEXTS) for _ in range(9))
     return Claims(
-        **{name: draw(TEXTS) for name in ("iss", "sub", "aud", "client_id", "acr", "kind", "request", "session", "epoch")},
+        iss=iss,
+        sub=sub,
+        aud=aud,
+        client_id=client_id,
+        acr=acr,
+        kind=kind,
+        request=request,
+        session=session,
+        epoch=epoch,
         iat=iat,
         exp=iat + draw(st.integers(1, 120)),
         jti=draw(JTIS),
@@ -68,6 +78,8 @@ def all_claims(draw: st.DrawFn) -> Claims:
         steps=tuple(draw(st.lists(SHOWN, min_size=1, max_size=3))),
         policy=draw(HEX),
         position=draw(st.integers(0, MAX_INTEGER)),
+        integrity=draw(LEVELS),
+        requester_integrity=draw(LEVELS),
     )
 
 

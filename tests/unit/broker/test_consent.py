@@ -14,7 +14,7 @@ from elevate.tasks import Task
 
 
 @pytest.mark.parametrize(
-    ("outcome", "emulated", "asked"),
+    ("outcome", "consent", "asked"),
     [
         (Outcome.CONSENT, True, Outcome.CONSENT),
         (Outcome.CONSENT, False, Outcome.CREDENTIAL),
@@ -22,9 +22,9 @@ from elevate.tasks import Task
         (Outcome.SERVICE, False, Outcome.SERVICE),
     ],
 )
-def test_37_consent_is_raised_to_credential_on_a_real_host(outcome: Outcome, *, emulated: bool, asked: Outcome) -> None:
-    """The prompt asks for a credential there, whatever the rule says; the emulated machine takes the rule's word."""
-    assert _raised(Allow(outcome=outcome, rules=("r",)), emulated=emulated).outcome is asked
+def test_37_consent_is_raised_to_credential_on_a_real_host(outcome: Outcome, *, consent: bool, asked: Outcome) -> None:
+    """The prompt asks for a credential there, whatever the rule says; so it does here unless its setting says else."""
+    assert _raised(Allow(outcome=outcome, rules=("r",)), consent=consent).outcome is asked
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,8 @@ def test_to_json() -> None:
             "epoch": CLAIMS.epoch,
             "policy": "cd" * 32,
             "position": 41,
+            "integrity": 12_288,
+            "requester_integrity": 8192,
         },
     }
 
@@ -202,3 +204,12 @@ def test_from_json_gives_the_claims_back() -> None:
     """What `to_json` gives is read, with either binding."""
     for good in (CLAIMS, claims(binding=KEY.kid), claims(steps=("a", "b"))):
         assert Claims.from_json(good.to_json()) == good
+
+
+@pytest.mark.parametrize("name", ["integrity", "requester_integrity"])
+def test_12_integrity_levels_are_those_of_windows(name: str) -> None:
+    """And nothing between or above them, nor of another type."""
+    for level in (0, 4096, 8192, 8448, 12_288, 16_384):
+        assert getattr(claims(**{name: level}), name) == level
+    for bad in (-1, 1, 8193, 20_480, 2**63, True, 8192.0, "8192", None):
+        _refused(name, **{name: bad})
