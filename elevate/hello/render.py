@@ -7,6 +7,8 @@ from elevate.text import escape
 
 COLOURED_LINES = 2
 DEFAULT_SECONDS = 3600
+FOLD_COLUMNS = 79
+_BAR = " " * 12 + "| "
 _CHECK = " elevate: is it you? "
 _HEADS: Mapping[str, str] = {
     "grey": " elevate: allow this task to act as administrator? ",
@@ -45,8 +47,25 @@ def _steps(steps: Json) -> Iterator[str]:
     for number, step in enumerate(known, 1):
         if step["undo"] and not known[number - 2]["undo"]:
             yield "  where a step fails, all of these:"
-        yield f"  {number:>2}. {step['title']}: {step['display']}"
-        yield from (f"        {name:<10} {text}" for name, text in _step_parts(step) if text)
+        yield from _folded(f"  {number:>2}. {step['title']}: ", str(step["display"]))
+        for name, text in _step_parts(step):
+            if text:
+                yield from _folded(f"    {name:<10} ", text)
+
+
+def _folded(start: str, text: str) -> Iterator[str]:
+    """Give a text in lines that fit a terminal of 80 columns; each further one begins with a bar.
+
+    SECURITY: a terminal would break a long line wherever it likes, and spaces in it could make its rest look like a step.
+    """
+    line, room = start, FOLD_COLUMNS - len(start)
+    for char in text:
+        room -= 1 if char.isascii() else 2
+        if room < 0:
+            yield line
+            line, room = _BAR, FOLD_COLUMNS - len(_BAR) - 2
+        line += char
+    yield line
 
 
 def _step_parts(step: Mapping[str, Json]) -> Iterator[tuple[str, str]]:

@@ -94,14 +94,26 @@ def test_48_a_later_steps_file_replaced_by_the_step_before(broker: Broker) -> No
 def test_37_every_step_is_on_the_prompt_whole(broker: Broker) -> None:
     """Control characters, long words and a text that looks like another step hide none, and start no line of their own."""
     person = ScriptedPrompter(broker.hello, PIN)
-    steps = [sh("true\n  2. Run a program: id"), sh("echo \x1b[2J\u202e"), sh("echo " + " " * 900 + "; rm -rf /"), sh("exit 0")]
+    fake = "true" + " " * 70 + "  3. Run a program: id" + " " * 70 + "  where a step fails, all of these:"
+    steps = [
+        sh("true\n  2. Run a program: id"),
+        sh("echo \x1b[2J\u202e"),
+        sh("echo " + "漢" * 60 + " " * 700 + "; rm -rf /"),
+        sh(fake),
+        sh("exit 0"),
+    ]
     ask(broker, lambda: person, *steps)
     shown = lines(person.views[0], phrase="")
+    end = next(number for number, line in enumerate(shown) if line.startswith("  asked by"))
     numbered = [line for line in shown if line.strip()[:2].rstrip(".").isdigit()]
-    assert [line.split(".")[0].strip() for line in numbered] == ["1", "2", "3", "4"]
+    assert [line.split(".")[0].strip() for line in numbered] == ["1", "2", "3", "4", "5"]
     assert all(line.isprintable() for line in shown)
-    assert any(line.endswith("; rm -rf /'") for line in shown)
-    assert not any("more characters" in line for line in shown)
+    assert all(sum(1 if char.isascii() else 2 for char in line) < 80 for line in shown[1:end])
+    assert "where a step fails" not in "".join(line[:24] for line in shown)
+    whole = "".join(line.removeprefix(" " * 12 + "| ") for line in shown)
+    assert "; rm -rf /'" in whole
+    assert whole.count("漢" * 60) >= 1
+    assert "more characters" not in whole
 
 
 def test_37_what_cannot_be_shown_whole_is_not_asked(broker: Broker) -> None:
