@@ -18,7 +18,14 @@ MACHINE = Path("/var/lib/elevate")
 """Where the machine's broker keeps its folder, as `elevate install-service` sets it up."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
-State = Annotated[Path | None, typer.Option("--state", help="Folder of the broker; your own by default.", show_default=False)]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        help="Use the ledger's file in this broker's folder; by default the broker that runs, or your own file.",
+        show_default=False,
+    ),
+]
 
 
 def ledger_path(state: Path | None) -> Path:

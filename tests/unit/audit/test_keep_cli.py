@@ -1,5 +1,6 @@
 """Erasing, pruning, rotating and cosigning from the command line; the witness here is the test's own."""
 
+import os
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
@@ -93,6 +94,20 @@ def grow(path: Path) -> None:
     store = SqliteStore(path, entropy=SeededEntropy(5))
     store.append(draft("more"))
     store.close()
+
+
+def test_what_is_done_without_a_broker_says_who_did_it(path: Path, tmp_path: Path) -> None:
+    """This process, with its user's name and its program."""
+    run(path, "rotate-key")
+    run(path, "prune", "--before", "256", "--archive", str(tmp_path / "archive"))
+    run(path, "erase", "--subject", "bob")
+    with LedgerReader(path) as reader:
+        said = {entry.event: entry.body.get("actor") for entry in reader.opened(SIZE)}
+    for event in ("log-key-rotated", "log-pruned", "erased"):
+        actor = said[event]
+        assert isinstance(actor, dict)
+        assert (actor["uid"], actor["pid"]) == (os.getuid(), os.getpid())
+        assert actor["executable"]
 
 
 def test_a_witness_cosigns_again_and_again(path: Path, tmp_path: Path, witness: tuple[Witness, str]) -> None:

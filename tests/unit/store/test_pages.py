@@ -136,6 +136,14 @@ def test_a_name_that_is_too_short_names_nothing(ledger: Path, name: str) -> None
         life(reader, name, ALICE)
 
 
+def test_a_life_is_looked_for_among_own_rows_only(ledger: Path) -> None:
+    """By the index on users: no other row is touched, so that no time tells whether it is there."""
+    with LedgerReader(ledger) as reader:
+        plan = [str(row) for row in reader.rows(f"EXPLAIN QUERY PLAN {pages._MINE}", "alice", 1000, "x", "x", -1, "x")]
+    assert len(plan) == 1
+    assert "SEARCH requests USING INDEX requests_user (user=?)" in plan[0]
+
+
 def test_first_entries_are_known(tmp_path: Path) -> None:
     """A reader who begins in the middle learns for which requests something came before."""
     store = SqliteStore(tmp_path / "ledger.sqlite", entropy=SeededEntropy())
