@@ -8,7 +8,7 @@ body only as a commitment (`elevate.audit.private`). Formats are only ever added
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from elevate import canonical
@@ -133,8 +133,9 @@ def opened(data: bytes, openings: bytes) -> Entry:
     Raises:
         AuditError: The bytes are no entry, or an opening is not this entry's.
     """
-    entry = parse(data)
-    return replace(entry, body=private.join(entry.body, openings))
+    members = load(data)
+    del members["v"]
+    return Entry(**members | {"body": private.join(members["body"], openings)})
 
 
 def load(data: bytes) -> dict[str, Any]:

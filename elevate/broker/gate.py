@@ -2,8 +2,8 @@
 
 Each reader holds a worker of the socket's bounded pool, and all share one interpreter with the elevations. So there is a bound
 for each user and for all together, some room that only root and the owner may take, and a turn: one reader works at a time and
-rests between two pieces of work; whoever is privileged waits for no ordinary user. An erasure waits until nobody reads and lets
-nobody in. Source: attacks.md rows 36, 41 and 49.
+rests between two pieces of work; whoever is privileged waits for no ordinary user. The end of an erasure waits until nobody
+reads and lets nobody in. Source: attacks.md rows 36, 41 and 49.
 """
 
 import threading

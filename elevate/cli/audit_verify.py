@@ -251,6 +251,7 @@ def _receive(answer: "Connection[None, dict[int, Part] | str]", tell: Callable[[
         while not answer.poll(BAR_SECONDS):
             tell()
         found = answer.recv()
+        tell()
     except EOFError as exc:
         raise AuditError("a part of the check ended early") from exc
     if isinstance(found, str):

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -26,6 +27,7 @@ SHORT_SECONDS, LONG_SECONDS = 0.003, 0.008
 """Steps that take less become larger, steps that take more smaller: an elevation may have to wait for two of them."""
 
 T = TypeVar("T")
+Alone = Callable[[], AbstractContextManager[object]]
 
 
 class Submit(Protocol):
@@ -52,8 +54,8 @@ class Eraser:
         self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def erase(self, subject: str, at: Instant, by: Body) -> Erased:
-        """Erase a person.
+    def erase(self, subject: str, at: Instant, by: Body, alone: Alone = nullcontext) -> Erased:
+        """Erase a person; the end of it inside of ``alone``, where nobody may read.
 
         Raises:
             AuditError: Nobody of that name is in the log, a request of theirs has not ended, or another erasure goes on.
@@ -69,7 +71,7 @@ class Eraser:
                 named = erasing.look(reader, subject, size=size, last=last)
             erasure = Erasure(subject=subject, at=at, by=by, size=size, last=last)
             self._submit(lambda ledger: erasing.begin(ledger, erasure, named)).result()
-            return self._go_on(named)
+            return self._go_on(named, alone)
         finally:
             self._turn.release()
 
@@ -115,7 +117,7 @@ class Eraser:
             named = erasing.look(reader, erasure.subject, size=erasure.size, last=erasure.last)
         self._go_on(named)
 
-    def _go_on(self, named: Named) -> Erased:
+    def _go_on(self, named: Named, alone: Alone = nullcontext) -> Erased:
         for requests, seqs in erasing.steps(named):
             self._step(partial(erasing.forget, rows=requests, seqs=seqs))
         rows, more = MIN_ROWS, True
@@ -125,8 +127,9 @@ class Eraser:
                 rows = min(rows * 2, MAX_ROWS)
             elif seconds > LONG_SECONDS:
                 rows = max(rows // 2, MIN_ROWS)
-        erased = self._step(erasing.finish)
-        self.empty_wal()
+        with alone():
+            erased = self._step(erasing.finish)
+            self.empty_wal()
         return erased
 
     def _step(self, work: Callable[[Ledger], T]) -> T:

@@ -6,7 +6,7 @@ Reading never waits for the writer: readers have connections of their own and se
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import apsw
@@ -18,7 +18,7 @@ from elevate.errors import AuditError, ElevateError, StoreError, StoreUnwritable
 from elevate.lifecycle import TRANSITIONS
 from elevate.ports import Draft, Entropy, Instant, Record, Step, Stepped
 from elevate.store import keeping, rows
-from elevate.store.eraser import Eraser
+from elevate.store.eraser import Alone, Eraser
 from elevate.store.erasing import Erased, unfinished
 from elevate.store.proving import positions_of, prove
 from elevate.store.reader import LedgerReader
@@ -164,7 +164,7 @@ class SqliteStore:
         seed = self._entropy.token_bytes(keeping.SEED_BYTES)
         return self._writer.submit(lambda ledger: keeping.rotate_key(ledger, at, seed, by or {}), settles=True).result()
 
-    def erase(self, subject: str, at: Instant, by: Body | None = None) -> Erased:
+    def erase(self, subject: str, at: Instant, by: Body | None = None, *, alone: Alone = nullcontext) -> Erased:
         """Delete what opens a person's entries, by user name or SID; no file of the ledger holds it afterwards.
 
         It is done in steps, and others are served in between. What a crash breaks off goes on at the next start.
@@ -173,13 +173,14 @@ class SqliteStore:
             subject: Of whom nothing is to stay.
             at: When.
             by: Who does it, as `elevate.audit.body.actor` gives it.
+            alone: Keeps readers away, for the moment in which the write-ahead log is emptied and the search index removed.
 
         Raises:
             AuditError: Nobody of that name is in the log, a request of theirs has not ended, or another erasure goes on.
         """
         if not subject:
             raise AuditError("nobody has no name", hint="give the user's name or SID as it was logged")
-        return self._eraser.erase(subject, at, by or {})
+        return self._eraser.erase(subject, at, by or {}, alone)
 
     def prunable(self, before: int) -> int:
         """Give how far `prune` would go."""
