@@ -90,6 +90,20 @@ async def to_a_helper() -> None:
         assert_type(again.request, str)
 
 
+def own_kinds() -> elevate.Task:
+    """Ask for one of the machine's own kinds."""
+    with elevate.connect() as broker:
+        kinds = broker.kinds()
+        assert_type(kinds, dict[str, elevate.KindSpec])
+        return elevate.Task.of("acme.flush-cache", kinds, zone="eu", depth=1)
+
+
+def packages() -> None:
+    """Install for the user alone, and remove it again."""
+    assert_type(elevate.install("notes.whl", scope="user"), elevate.Receipt)
+    assert_type(elevate.uninstall("notes"), elevate.Receipt)
+
+
 def as_a_helper() -> int | None:
     """Be such a helper."""
     token = read_token()
