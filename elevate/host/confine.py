@@ -35,14 +35,15 @@ def wanted(order: Fields) -> bool:
     return bool(order["read_only"] or order["limited"])
 
 
-def furnish(order: Fields) -> None:
-    """Make the mounts of a confined task, before its scratch folders come over them."""
+def furnish(order: Fields, terminal: int | None) -> None:
+    """Make the mounts of a confined task, before its scratch folders come over them; see `elevate.host.jail.furnish`."""
     read_only = [os.fsdecode(path) for path in order["read_only"]]
     writable = [os.fsdecode(path) for path in order["writable"]]
     all_read_only = "/" in read_only or (bool(order["limited"]) and "/" not in writable)
     # SECURITY: what the machine mounts from now on would come with flags of its own.
     kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
-    devices = [_node(name) for name in (*NODES, *(["pts"] if order["terminal"] else []))]
+    devices = [_node(name, f"/dev/{name}") for name in NODES]
+    devices += [] if terminal is None else [_node("console", os.readlink(f"/proc/self/fd/{terminal}"))]
     places = [open_place(path) for path in writable if path != "/" and "/" not in read_only]
     trees = [mounts.clone(place) for place in places]
     _change_all(mounts.NO_DEVICES | (mounts.READ_ONLY if all_read_only else 0))
@@ -149,8 +150,8 @@ def _change_all(flags: int) -> None:
         os.close(root)
 
 
-def _node(name: str) -> tuple[str, int]:
-    place = os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC)
+def _node(name: str, path: str) -> tuple[str, int]:
+    place = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         return name, mounts.clone(place)
     finally:
@@ -158,19 +159,17 @@ def _node(name: str) -> tuple[str, int]:
 
 
 def _own_devices(devices: list[tuple[str, int]]) -> None:
-    """Put a new /dev over the machine's: the nodes that were kept, terminals, links, nothing else."""
+    """Put a new /dev over the machine's: nodes that were kept, links, and what terminals the task itself makes."""
     kernel.mount("elevate", "/dev", "tmpfs", _QUIET | kernel.MS_NODEV, "mode=755,size=64k")
     for folder in ("pts", "shm"):
         os.mkdir(f"/dev/{folder}", 0o755)
     for name, target in _LINKS.items():
         os.symlink(target, f"/dev/{name}")
     for name, tree in devices:
-        if name != "pts":
-            os.close(os.open(f"/dev/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(os.open(f"/dev/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         place = os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC)
         mounts.attach(tree, place)
         mounts.change(tree, mounts.NO_SUID, mounts.NO_DEVICES)
         os.close(place)
         os.close(tree)
-    if not any(name == "pts" for name, _ in devices):
-        kernel.mount("devpts", "/dev/pts", "devpts", _QUIET, _TERMINALS)
+    kernel.mount("devpts", "/dev/pts", "devpts", _QUIET, _TERMINALS)

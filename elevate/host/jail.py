@@ -43,15 +43,19 @@ def settle(cgroup: str, *, apart: bool = False) -> None:
         kernel.mount("", place, "", kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _QUIET)
 
 
-def furnish(order: Fields) -> int:
+def furnish(order: Fields, terminal: int | None) -> int:
     """Give the task its mounts: scratch folders, its working directory, and what a confined one can't write.
+
+    Args:
+        order: The task's.
+        terminal: Descriptor of its terminal.
 
     Returns:
         The descriptor of its landlock rules; -1 where it has none.
     """
     confined = confine.wanted(order)
     if confined:
-        confine.furnish(order)
+        confine.furnish(order, terminal)
     cwd = os.fsdecode(order["cwd"][0])
     kept = os.open(cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     uid, gid = int(order["uid"][0]), int(order["gid"][0])

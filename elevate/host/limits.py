@@ -40,6 +40,12 @@ def set_all(*, small: bool = False) -> None:
             resource.setrlimit(kind, (_least(soft, most), _least(hard, most)))
 
 
+def set_descriptors() -> None:
+    """Give any task the usual soft limit, whatever the broker allowed itself; programs size tables by it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_least(LIMITS[resource.RLIMIT_NOFILE][0], hard), hard))
+
+
 def _least(one: int, other: int) -> int:
     """Give the lower of two limits; none is the highest."""
     return other if one == _NONE else one if other == _NONE else min(one, other)

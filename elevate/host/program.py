@@ -15,7 +15,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import resource
 import select
 import signal
 import socket
@@ -25,12 +24,11 @@ import time
 if __name__ == "__main__":
     sys.path.append(__file__.rsplit("/elevate/", 1)[0])
 
-from elevate.host import cgroups, confine, forking, jail, kernel, wire
+from elevate.host import cgroups, confine, forking, jail, kernel, limits, wire
 from elevate.host.watch import Watch, wake_on_child
-from elevate.host.writes import Writes
+from elevate.host.writes import Writes, watch_writes
 
 CONTROL = 3
-SOFT_DESCRIPTORS = 1024
 _CLOEXEC = 0x40000000
 _TIOCSCTTY = 0x540E
 
@@ -168,9 +166,9 @@ class Ahead:
             if select.select([self.channel], [], [], 0)[0]:
                 return 0, errno.EPIPE + wire.SURROUNDINGS
             if order["jail"]:
-                rules = jail.furnish(order)
+                rules = jail.furnish(order, _terminal(order, fds))
                 fds = [*fds, *([rules] if rules >= 0 else [])]
-                self.writes = _watch_writes() if order["watch"] else None
+                self.writes = watch_writes() if order["watch"] else None
                 jail.shed()
             socket.send_fds(self.orders, [wire.MAGIC], fds)
         except OSError as exc:
@@ -193,12 +191,9 @@ class Ahead:
         return self.channel.fileno() not in [fd for fd, _ in poll.poll()]
 
 
-def _watch_writes() -> Writes | None:
-    """Begin to watch; a kernel that can't leaves the report without a list."""
-    try:
-        return Writes()
-    except OSError:
-        return None
+def _terminal(order: Fields, fds: list[int]) -> int | None:
+    """Give the descriptor of the task's terminal; None where it has none. The first descriptor is the order's own."""
+    return fds[1 + order["targets"].index(order["terminal"][0])] if order["terminal"] else None
 
 
 def become(orders: socket.socket, write: int) -> None:
@@ -232,7 +227,7 @@ def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
     program = next(rest) if order["exec_fd"] else None
     if order["terminal"]:
         fcntl.ioctl(int(order["terminal"][0]), _TIOCSCTTY, 0)
-    limit_descriptors()
+    limits.set_descriptors()
     confined = bool(order["jail"]) and confine.wanted(order)
     if confined:
         program = confine.own_views(program, targets)
@@ -275,13 +270,6 @@ def readable(program: int) -> int:
         if os.pread(program, 2, 0) == b"#!":
             os.set_inheritable(program, True)  # noqa: FBT003 - positional only
     return program
-
-
-def limit_descriptors() -> None:
-    """Give the task the usual soft limit, whatever the broker allowed itself; programs size tables by it."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    soft = SOFT_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(SOFT_DESCRIPTORS, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def reset_signals() -> None:

@@ -1,6 +1,7 @@
 """A task's own terminal: only where a rule says interactive, with its size and its signals, and gone at the end."""
 
 import os
+import select
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,22 @@ def test_task_reads_and_writes_its_terminal(acting: Emulated | Linux) -> None:
     assert ended.exit_status == 0
     assert "40 100\n" in text
     assert "got hello\n" in text
+
+
+@pytest.mark.root
+def test_confined_task_sees_no_terminal_but_its_own(linux: Linux) -> None:
+    """Another's can be neither read nor written; its own has a name, and it can make further ones."""
+    master, slave = os.openpty()
+    other = os.ttyname(slave)
+    confined = linux.demanding(interactive=True, identity="root", read_only=("/etc",))
+    text, _ = converse(confined, sh(f"tty; echo typed > {other}; script -qc 'tty' /dev/null"), lambda _: None)
+    shown = [line for line in text.splitlines() if not line.startswith("/bin/sh") and "cannot create" not in line]
+    try:
+        assert not select.select([master], [], [], 0)[0]
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert shown == ["/dev/console", "/dev/pts/0"]
 
 
 def test_interrupt_character_ends_the_foreground(acting: Emulated | Linux) -> None:
