@@ -64,6 +64,13 @@ def policy(place: Path) -> str:
     return RULES + "".join(SCRIPT.format(number=number, sha256=digest) for number, digest in enumerate(digests))
 
 
+def allow_all() -> str:
+    """Write a policy for the naive broker that allows everything, here; give its path."""
+    path = Path("policy.json")
+    path.write_text(json.dumps({"allow": ["/"], "deny": [], "run_as": []}))
+    return str(path.absolute())
+
+
 def plant_naive(folder: Path, users: set[str], pin: str, phrase: str, first: str) -> None:
     """Write the naive broker's files: the same rules, as it understands them."""
     pins = dict.fromkeys(sorted(users), pin) | {f"phrase of {first}": phrase}

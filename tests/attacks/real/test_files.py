@@ -89,19 +89,13 @@ def falls_back(connect: Connect) -> str:
     interpreter.unlink(missing_ok=True)
     interpreter.symlink_to("/bin/sh")
     side = connect()
-    own = {} if isinstance(side, Elevate) else {"policy": allow_all()}
+    own = {} if isinstance(side, Elevate) else {"policy": rules.allow_all()}
     held = side.ask([script("tool", rules.with_interpreter(Path.cwd()))], **own)
     assert not held.refused
     interpreter.unlink()
     Path("tool").unlink()
     script("tool", rules.EVIL)
     return side.use(held).out
-
-
-def allow_all() -> str:
-    path = Path("policy.json")
-    path.write_text('{"allow": ["/"], "deny": [], "run_as": []}')
-    return str(path.absolute())
 
 
 def test_10_no_way_back_to_the_path(arena: Arena) -> None:

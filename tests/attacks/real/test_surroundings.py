@@ -10,6 +10,7 @@ import pytest
 
 from elevate.host.sealed import seal
 from tests.attacks.real.arena import Arena
+from tests.attacks.real.rules import allow_all
 from tests.attacks.real.sides import Elevate, Naive, Side, done, elevate, naive
 
 pytestmark = pytest.mark.root
@@ -100,13 +101,6 @@ def planted(connect: Connect) -> str:
     side = connect()
     more = {} if isinstance(side, Elevate) else {"policy": allow_all()}
     return side.run(["ls", "-d", "/"], env={"PATH": f"{Path.cwd()}:/usr/bin"}, **more).out
-
-
-def allow_all() -> str:
-    """Write a policy of the user's own; give its path."""
-    path = Path("policy.json")
-    path.write_text('{"allow": ["/"], "deny": [], "run_as": []}')
-    return str(path.absolute())
 
 
 def test_04_planted_command(arena: Arena) -> None:
