@@ -67,12 +67,22 @@ def _plan(broker: Connection, task: Task, *, as_json: bool) -> int:
 
 
 def _tell(progress: Progress) -> None:
-    if progress.ended and not progress.problem:
-        return
-    what = f"can't be started: {escape(progress.problem)}" if progress.ended else progress.task
-    step = "undo" if progress.undo else f"step {progress.step} of {progress.steps}"
-    sys.stdout.flush()
-    typer.echo(f"elevate: {step}: {what}", err=True)
+    what = _ended(progress) if progress.ended else progress.task
+    if what:
+        step = "undo" if progress.undo else f"step {progress.step} of {progress.steps}"
+        sys.stdout.flush()
+        typer.echo(f"elevate: {step}: {what}", err=True)
+
+
+def _ended(progress: Progress) -> str:
+    """Say how a step ended that did not end well."""
+    if progress.problem:
+        return f"can't be started: {escape(progress.problem)}"
+    if progress.timed_out:
+        return "its time limit ended it"
+    if progress.signal is not None:
+        return f"ended by signal {progress.signal}"
+    return f"exit status {progress.exit_status}" if progress.exit_status else ""
 
 
 def _status(outcome: Outcome) -> int:
