@@ -1,4 +1,4 @@
-"""Drives an erasure (`elevate.store.erasing`) step by step through the writer, which serves everybody else in between."""
+"""Drives what would hold the writer long, an erasure or a pruning, step by step; it serves everybody else in between."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from elevate.audit.body import Body
 from elevate.errors import AuditError, ElevateError, StoreError, StoreUnwritableError
 from elevate.ports import Instant
-from elevate.store import erasing
+from elevate.store import erasing, keeping
 from elevate.store.erasing import Erased, Erasure, Named
 from elevate.store.reader import LedgerReader
 from elevate.store.sqlite_ledger import Ledger
@@ -22,7 +22,7 @@ MANY_PAGES = 256
 PAUSE_SECONDS, PAUSES = 0.05, 200
 """How long, and how often, a reader that holds the write-ahead log is waited for."""
 
-MIN_ROWS, MAX_ROWS = 32, 1024
+MIN_ROWS, MAX_ROWS, MAX_TILES = 32, 1024, 4
 SHORT_SECONDS, LONG_SECONDS = 0.003, 0.008
 """Steps that take less become larger, steps that take more smaller: an elevation may have to wait for two of them."""
 
@@ -75,6 +75,28 @@ class Eraser:
         finally:
             self._turn.release()
 
+    def prune(self, stop: int, at: Instant, by: Body, alone: Alone = nullcontext) -> int:
+        """Take out the entries below a position, some tiles at a time; give the position at which the log now begins.
+
+        Where it breaks off the log begins in between; what is left of what was archived goes with the next time.
+
+        Raises:
+            AuditError: An erasure goes on.
+            StoreUnwritableError: The ledger was closed meanwhile.
+        """
+        if not self._turn.acquire(blocking=False):
+            raise AuditError("an erasure has not ended yet", hint="wait for its end: an entry `erased` in the log")
+        try:
+            begins = self._step(lambda ledger: keeping.begin_prune(ledger, stop, at, by))
+            pace = _Pace(1, MAX_TILES)
+            while begins < stop:
+                begins = pace.tell(*self._step(_timed(partial(keeping.prune, tiles=pace.count, stop=stop))))
+            with alone():
+                self.empty_wal()
+        finally:
+            self._turn.release()
+        return begins
+
     def resume(self, erasure: Erasure) -> None:
         """Go on with what a crash broke off, beside everything else."""
         self._turn.acquire()
@@ -120,13 +142,9 @@ class Eraser:
     def _go_on(self, named: Named, alone: Alone = nullcontext) -> Erased:
         for requests, seqs in erasing.steps(named):
             self._step(partial(erasing.forget, rows=requests, seqs=seqs))
-        rows, more = MIN_ROWS, True
+        pace, more = _Pace(MIN_ROWS, MAX_ROWS), True
         while more:
-            more, seconds = self._step(partial(_renew, rows=rows))
-            if seconds < SHORT_SECONDS:
-                rows = min(rows * 2, MAX_ROWS)
-            elif seconds > LONG_SECONDS:
-                rows = max(rows // 2, MIN_ROWS)
+            more = pace.tell(*self._step(_timed(partial(erasing.renew, rows=pace.count))))
         with alone():
             erased = self._step(erasing.finish)
             self.empty_wal()
@@ -141,6 +159,25 @@ class Eraser:
         return result
 
 
-def _renew(ledger: Ledger, rows: int) -> tuple[bool, float]:
-    begun = time.perf_counter()
-    return erasing.renew(ledger, rows), time.perf_counter() - begun
+class _Pace:
+    """How much is done in one step."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least, self._most = least, most
+        self.count = least
+
+    def tell(self, result: T, seconds: float) -> T:
+        """Hear how long a step took, and hand its result on."""
+        if seconds < SHORT_SECONDS:
+            self.count = min(self.count * 2, self._most)
+        elif seconds > LONG_SECONDS:
+            self.count = max(self.count // 2, self._least)
+        return result
+
+
+def _timed(work: Callable[[Ledger], T]) -> Callable[[Ledger], tuple[T, float]]:
+    def timed(ledger: Ledger) -> tuple[T, float]:
+        begun = time.perf_counter()
+        return work(ledger), time.perf_counter() - begun
+
+    return timed

@@ -6,6 +6,8 @@ the tiles, so that every proof stays.
 
 from base64 import b64encode
 
+import apsw
+
 from elevate.audit import body
 from elevate.audit.body import Body
 from elevate.audit.notes import Signer
@@ -17,6 +19,10 @@ from elevate.store.tree import TILE
 
 _OPEN = ", ".join(f"'{state.value}'" for state in TRANSITIONS)
 SEED_BYTES = 32
+_ENDED = """
+DELETE FROM requests WHERE last < ?2 AND request IN
+(SELECT json_extract(CAST(data AS TEXT), '$.request') FROM entries WHERE seq >= ?1 AND seq < ?2)
+"""
 
 
 def rotate_key(ledger: Ledger, at: Instant, seed: bytes, by: Body) -> str:
@@ -32,35 +38,43 @@ def rotate_key(ledger: Ledger, at: Instant, seed: bytes, by: Body) -> str:
     return names[1]
 
 
-def prune(ledger: Ledger, before: int, at: Instant, by: Body) -> int:
-    """Take out what the caller has archived: entries, their openings, and the rows of requests that ended there.
+def begin_prune(ledger: Ledger, stop: int, at: Instant, by: Body) -> int:
+    """Write what will be taken out; give where the log begins now.
 
     Args:
         ledger: Keeps every hash.
-        before: Entries below this position go, as far as whole tiles do and no open request is touched.
+        stop: Entries below this position go, as `prunable` gave it; the caller has archived them.
         at: When.
         by: Who prunes, as parts of the entry.
-
-    Returns:
-        The position at which the log now begins.
     """
-    stop = prunable(ledger, before)
-    connection = ledger.connection
-    began = int(connection.execute("SELECT value FROM meta WHERE name = 'pruned'").get or 0)
-    if stop <= began:
-        return began
-    for table in ("entries", "openings", "loose"):
-        connection.execute(f"DELETE FROM {table} WHERE seq < ?", (stop,))  # noqa: S608 - constant names
-    connection.execute("DELETE FROM requests WHERE last < ?", (stop,))
-    connection.execute("INSERT OR REPLACE INTO meta VALUES('pruned', ?)", (str(stop),))
-    parts: Body = {"pruning": {"before": stop, "entries": stop - began}}
-    ledger.log.write(Draft(event="log-pruned", request="", at=at, body=by | parts))
-    ledger.empty_wal = True
-    return stop
+    began = int(ledger.meta("pruned") or 0)
+    if stop > began:
+        parts: Body = {"pruning": {"before": stop, "entries": stop - began}}
+        ledger.log.write(Draft(event="log-pruned", request="", at=at, body=by | parts))
+    return began
 
 
-def prunable(ledger: Ledger, before: int) -> int:
-    """Give how far a log can be pruned: whole tiles, below every open request, and never all of it."""
-    first_open = ledger.connection.execute(f"SELECT min(CAST(positions AS INTEGER)) FROM requests WHERE state IN ({_OPEN})").get  # noqa: S608 - constant names
-    limits = [before, ledger.log.size - 1, *([int(first_open)] if isinstance(first_open, int) else [])]
+def prune(ledger: Ledger, tiles: int, stop: int) -> int:
+    """Take out some tiles: entries, openings, and the rows of requests that ended there; give where the log begins now."""
+    began = int(ledger.meta("pruned") or 0)
+    ends = min(began + tiles * TILE, stop)
+    if ends > began:
+        ledger.connection.execute(_ENDED, (began, ends))
+        for table in ("entries", "openings", "loose"):
+            ledger.connection.execute(f"DELETE FROM {table} WHERE seq < ?", (ends,))  # noqa: S608 - constant names
+        ledger.connection.execute("INSERT OR REPLACE INTO meta VALUES('pruned', ?)", (str(ends),))
+    ledger.empty_wal = ledger.empty_wal or ends == stop
+    return max(began, ends)
+
+
+def prunable(connection: apsw.Connection, size: int, before: int) -> int:
+    """Give how far a log can be pruned: whole tiles, below every open request, and never all of it.
+
+    Args:
+        connection: Any; a request that begins meanwhile stands behind all that is there.
+        size: Number of entries.
+        before: Not this entry, and none behind it.
+    """
+    first_open = connection.execute(f"SELECT min(CAST(positions AS INTEGER)) FROM requests WHERE state IN ({_OPEN})").get  # noqa: S608 - constant names
+    limits = [before, size - 1, *([int(first_open)] if isinstance(first_open, int) else [])]
     return max(min(limits), 0) // TILE * TILE

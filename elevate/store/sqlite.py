@@ -184,13 +184,12 @@ class SqliteStore:
 
     def prunable(self, before: int) -> int:
         """Give how far `prune` would go."""
-        return self._writer.submit(lambda ledger: keeping.prunable(ledger, before)).result()
+        with self._reading() as connection:
+            return keeping.prunable(connection, self.head()[0], before)
 
-    def prune(self, before: int, at: Instant, by: Body | None = None) -> int:
-        """Take out entries that were archived; give the position at which the log now begins. ``by`` as for `erase`."""
-        began = self._writer.submit(lambda ledger: keeping.prune(ledger, before, at, by or {})).result()
-        self._eraser.empty_wal()
-        return began
+    def prune(self, before: int, at: Instant, by: Body | None = None, *, alone: Alone = nullcontext) -> int:
+        """Take out entries that were archived, in steps; give where the log now begins. ``by`` and ``alone`` as for `erase`."""
+        return self._eraser.prune(self.prunable(before), at, by or {}, alone)
 
     def prove(self, position: int) -> str:
         """Give a proof, as a C2SP tlog-proof, that an entry is in the log, with all that it still opens.

@@ -182,3 +182,28 @@ def test_41_closing_ends_an_erasure_after_its_step(store: SqliteStore) -> None:
     thread.join(timeout=60)
     assert (erasures(again), traces(store.path.parent)) == (1, [])
     again.close()
+
+
+def test_41_others_are_served_between_the_steps_of_a_pruning(tmp_path: Path) -> None:
+    """What the disk holds at any step is a whole log, and the next pruning takes the rest."""
+    store = make_log(tmp_path / "ledger.sqlite", 2100)
+    copies: list[Path] = []
+
+    def append(number: int) -> None:
+        store.append(draft("note", said=str(number)))
+        copies.append(tmp_path / f"copy-{number}")
+        copies[-1].mkdir(mode=0o700)
+        for file in tmp_path.glob("ledger.sqlite*"):
+            if not file.name.endswith("-shm"):
+                shutil.copy(file, copies[-1] / file.name)
+
+    store._eraser = Eraser(store.path, Steps(store, append), store._checkpoint)
+    assert store.prune(1600, AT) == 1536
+    store.close()
+    assert len(copies) > 4
+    for copy in copies:
+        after = SqliteStore(copy / "ledger.sqlite", entropy=SeededEntropy(5))
+        assert run(Plan(after.path)).outcome is Outcome.INCOMPLETE
+        assert after.prune(1600, AT) == 1536
+        after.close()
+        assert run(Plan(copy / "ledger.sqlite")).outcome is Outcome.INCOMPLETE
