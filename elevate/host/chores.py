@@ -174,10 +174,24 @@ def write(name: str, mode: str) -> None:
     with _source() as source:
         data = source.read()
     folder = Folder(DRIVE, "target")
-    if folder.exists(name):
-        os.close(folder.open_file(name))
-    folder.replace(name, data, mode=int(mode, 8))
+    folder.replace(name, data, mode=int(mode, 8), owner=_owner(folder, name))
     print(f"wrote {len(data)} bytes to {name}")
+
+
+def _owner(folder: Folder, name: str) -> tuple[int, int] | None:
+    """Give whose the file is that is there: it stays theirs, as its readers expect. None where none is, or nobody may say so.
+
+    Raises:
+        OSError: It is a link, or no plain file.
+    """
+    if not folder.exists(name):
+        return None
+    fd = folder.open_file(name)
+    try:
+        found = os.fstat(fd)
+    finally:
+        os.close(fd)
+    return (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
 
 
 _CHORES = {

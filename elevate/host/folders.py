@@ -106,14 +106,23 @@ class Folder:
             raise FolderError(f"{self.path}/{name} is over {max_bytes} bytes")
         return data
 
-    def replace(self, name: str, data: bytes, *, mode: int = 0o600) -> None:
-        """Write a whole file so that a reader sees the old or the new one, never a part; a link of that name is replaced."""
+    def replace(self, name: str, data: bytes, *, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
+        """Write a whole file so that a reader sees the old or the new one, never a part; a link of that name is replaced.
+
+        Args:
+            name: In this folder.
+            data: All of it.
+            mode: Its permissions.
+            owner: User and group that it is given; this process's own if not given.
+        """
         new = f".{_one(name)}.{os.urandom(6).hex()}"
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
         try:
             with os.fdopen(fd, "wb") as file:
                 file.write(data)
                 file.flush()
+                if owner is not None:
+                    os.fchown(fd, *owner)
                 os.fchmod(fd, mode)
                 os.fsync(fd)
             os.rename(new, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)

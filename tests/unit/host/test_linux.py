@@ -227,6 +227,16 @@ def test_file_write(linux: Linux) -> None:
     assert linux.do(Task.write(str(target), b"a=2\n")).ended.written[0].change == "changed"
 
 
+def test_a_file_that_is_written_anew_stays_its_owners(linux: Linux) -> None:
+    """A secret of a service's group is not root's alone afterwards, and not everybody's."""
+    target = linux.place / "secret"
+    target.write_text("old")
+    os.chown(target, 12_345, 54_321)
+    linux.do(Task.write(str(target), b"new", mode=0o640))
+    found = target.stat()
+    assert (target.read_text(), found.st_uid, found.st_gid, found.st_mode & 0o7777) == ("new", 12_345, 54_321, 0o640)
+
+
 @pytest.mark.parametrize("path", ["/no/such/folder/file", "/etc", "/", "/etc/.."])
 def test_file_write_refused(linux: Linux, path: str) -> None:
     """No such folder, or no file."""
