@@ -24,7 +24,10 @@ from elevate.words import ALONE, USAGE, parse
 MAX_INPUT = 16 * 2**20
 NOTE_AFTER_MS = 2_000
 _CHUNK = 65_536
-_SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
+_SIGNALS = (
+    *(_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT),
+    *(_signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGALRM),
+)
 _S_IFMT, _S_IFCHR = 0o170000, 0o020000
 _F_ADD_SEALS = 1033
 _SEALS = 0xF  # seal, shrink, grow, write
@@ -146,19 +149,20 @@ def _follow(wire: Wire, stage: _Stage) -> "dict[str, object]":
             stage.request = str(told.get("request", ""))
             out, err = wire.take_fds(2)
             if "terminal_fd" not in told:
+                _signal.signal(_signal.SIGTSTP, lambda *_: _on_stop(stage))
                 return Copy(wire, {out: 1, err: 2}).run()
             from elevate.interactive import converse
 
-            return converse(wire, {out: 1, err: 2}, *wire.take_fds(1))
+            return converse(wire, stage.request, {out: 1, err: 2}, wire.take_fds(2))
 
 
 def _window(options: "dict[str, object]") -> "dict[str, object] | None":
     """Give the size of the person's terminal, for a task that may use one."""
-    if "no_stdin" in options or not posix.isatty(0):
+    if not any(posix.isatty(fd) for fd in range(3)):
         return None
     from elevate.interactive import window
 
-    return window()
+    return window(no_stdin="no_stdin" in options)
 
 
 def _is_piped(options: "dict[str, object]") -> bool:
@@ -219,6 +223,16 @@ def _on_signal(stage: _Stage, number: int) -> None:
         _pass_on(stage.wire, stage.request, number)
     else:
         stage.wire.hang_up()
+
+
+def _on_stop(stage: _Stage) -> None:
+    """Stop the task, then ourselves; when we are continued, so is it. It has no terminal, so only SIGSTOP stops it."""
+    if stage.wire is not None:
+        _pass_on(stage.wire, stage.request, _signal.SIGSTOP)
+        kept = _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
+        posix.kill(posix.getpid(), _signal.SIGTSTP)
+        _signal.signal(_signal.SIGTSTP, kept)
+        _pass_on(stage.wire, stage.request, _signal.SIGCONT)
 
 
 def _pass_on(wire: Wire, request: str, number: int) -> None:

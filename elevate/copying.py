@@ -20,12 +20,14 @@ class Copy:
     Attributes:
         streams: Where each source goes; a source that ends is closed and taken out.
         inputs: Sources of ours that go to the task; the end does not wait for them.
+        jobs: Where the task's stops are told, by their signals' numbers; -1 where it has no terminal.
     """
 
     def __init__(self, wire: Wire, streams: "dict[int, int]", inputs: "dict[int, int] | None" = None) -> None:
         self.wire = wire
         self.streams = streams
         self.inputs = inputs or {}
+        self.jobs = -1
         self.waiting: dict[int, bytes] = {}
         self.outcome: "dict[str, object] | None" = None
 
@@ -47,6 +49,8 @@ class Copy:
     def _watched(self) -> "select.poll":
         poll = select.poll()
         poll.register(self.wire.alarm, select.POLLIN)
+        if self.jobs >= 0:
+            poll.register(self.jobs, select.POLLIN)
         if self.outcome is None:
             poll.register(self.wire.socket.fileno(), select.POLLIN)
         wanted: dict[int, int] = {}
@@ -67,6 +71,19 @@ class Copy:
                 self._read(source)
         if self.outcome is None and self.wire.socket.fileno() in ready:
             self._hear()
+        if self.jobs in ready:
+            self._hear_stop()
+
+    def stopped(self, number: int) -> None:
+        """Do what is to be done when the task was stopped; whoever gives it a terminal says what."""
+
+    def _hear_stop(self) -> None:
+        told = posix.read(self.jobs, 1)
+        if told:
+            self.stopped(told[0])
+        else:
+            posix.close(self.jobs)
+            self.jobs = -1
 
     def _hear(self) -> None:
         told, continues = self.wire.receive()

@@ -7,7 +7,7 @@ policy made of it. Prompt, gesture, token and run all carry the second one.
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from elevate import canonical
 from elevate.errors import HostError, PolicyError, TaskInvalidError
@@ -363,6 +363,20 @@ class VerifiedGesture:
     auth_time: int
     simulated: bool = False
     assertion: Mapping[str, str] = field(default_factory=dict)
+
+
+class Window(NamedTuple):
+    """The person's terminal, for a task that has one of its own where a rule says interactive.
+
+    Attributes:
+        term: Name of the terminal's kind, as ``TERM`` has it; empty where it is not known.
+        streams: Which of standard input, output and error are on it; the others are pipes, and input is what was declared.
+    """
+
+    rows: int
+    columns: int
+    term: str = ""
+    streams: tuple[int, ...] = (0, 1, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from elevate.canonical import Json
 from elevate.lifecycle import State
-from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, VerifiedGesture
+from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, VerifiedGesture, Window
 from elevate.tasks import Task
 
 
@@ -223,13 +223,16 @@ class Running(Protocol):
         stdout: Read end of a pipe; the reader owns it.
         stderr: Read end of a pipe; the reader owns it.
         terminal: The other end of the task's own terminal, which the reader owns; -1 where it has pipes. Where there is one,
-            the two pipes are empty, and reading fails with EIO at its end.
+            the pipes that it stands for are empty, and reading fails with EIO at its end.
+        jobs: Read end of a pipe on which one byte, the signal's number, comes whenever a task with a terminal is stopped; the
+            reader owns it; -1 where it has no terminal.
     """
 
     pid: int
     stdout: int
     stderr: int
     terminal: int
+    jobs: int
 
     def wait(self) -> Ended:
         """Wait until the whole tree has ended, end what is left of it, and check."""
@@ -286,7 +289,7 @@ class Host(Protocol):
         session: str,
         time_limit_seconds: int,
         obligations: Obligations | None = None,
-        window: tuple[int, int] | None = None,
+        window: Window | None = None,
         streams: tuple[int, int] | None = None,
     ) -> Running:
         """Start the inspected task as ``identity``. The one way to an admin process.
@@ -297,7 +300,7 @@ class Host(Protocol):
             session: A new id; never used before but for the step before this one.
             time_limit_seconds: The tree is ended after this.
             obligations: What the decision demands; a host that is a boundary refuses what it can't keep.
-            window: Rows and columns of a terminal of the task's own; None gives it pipes. A rule must say interactive.
+            window: A terminal of the task's own; None gives it pipes. A rule must say interactive.
             streams: Standard output and error in place of new pipes, for a step of several; the caller keeps them, and the
                 running task has -1 for its own.
 

@@ -52,7 +52,7 @@ class HelperRun:
         self.pid = facts.process.pid
         self.actor = entries.looked_at(facts)
         self.audience = audience
-        self.stdout = self.stderr = self.terminal = -1
+        self.stdout = self.stderr = self.terminal = self.jobs = -1
         self._clock = clock
         self._began_ns = clock.read().mono_ns
         self._over = threading.Event()

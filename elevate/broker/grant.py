@@ -37,7 +37,7 @@ from elevate.errors import (
     TransitionError,
 )
 from elevate.lifecycle import State, is_final
-from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, request_digest
+from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, Window, request_digest
 from elevate.outcome import Events, Outcome, drain, ending
 from elevate.ports import Inspection, Instant, Running
 from elevate.token import Claims, Expected, verify
@@ -119,7 +119,7 @@ class Grant:
         redeem_id: str,
         presenter: ProcessIdentity,
         *,
-        window: tuple[int, int] | None = None,
+        window: Window | None = None,
         by: Carrier | None = None,
         on_progress: Listener = lambda _: None,
     ) -> Running:
@@ -128,7 +128,7 @@ class Grant:
         Args:
             redeem_id: Random name of this call, to ask again with what became of it.
             presenter: The process that presents the grant, from kernel facts.
-            window: Rows and columns of a terminal of the task's own; without a rule that says interactive it has pipes.
+            window: A terminal of the task's own; without a rule that says interactive it has pipes.
             by: The helper that does the task in the host's place; the desk has looked at who presents the token.
             on_progress: As `run`; called from a thread of the broker's own.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from elevate.broker.several import steps_of
 from elevate.errors import ElevateError
-from elevate.model import AdminIdentity, Agreement, Allow, Ended, InspectedTask
+from elevate.model import AdminIdentity, Agreement, Allow, Ended, InspectedTask, Window
 from elevate.outcome import Progress
 from elevate.ports import Host, Inspection, Running
 from elevate.tasks import DEFAULT_TIME_LIMIT_SECONDS
@@ -45,7 +45,7 @@ class Start:
         """How many are done where none fails."""
         return self.steps - self.agreement.task.task.undo
 
-    def one(self, number: int, *, window: tuple[int, int] | None = None, streams: tuple[int, int] | None = None) -> Running:
+    def one(self, number: int, *, window: Window | None = None, streams: tuple[int, int] | None = None) -> Running:
         """Start one step by its number, from 1."""
         inspection = steps_of(self.inspection)[number - 1]
         if number > 1:
@@ -77,7 +77,7 @@ def stop(running: Running) -> None:
     running.cancel(signal.SIGKILL)
     with contextlib.suppress(Exception):
         running.wait()
-    for fd in _kept(running.stdout, running.stderr, running.terminal):
+    for fd in _kept(running.stdout, running.stderr, running.terminal, running.jobs):
         with contextlib.suppress(OSError):
             os.close(fd)
 

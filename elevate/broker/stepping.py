@@ -17,12 +17,12 @@ from elevate.broker.several import steps_of
 from elevate.broker.spill import spilled
 from elevate.broker.starting import Listener, Start
 from elevate.errors import ElevateError, HostError, StartUnknownError
-from elevate.model import Ended
+from elevate.model import Ended, Window
 from elevate.outcome import Progress
 from elevate.ports import Running
 
 
-def start(what: Start, window: tuple[int, int] | None, listener: Listener) -> Running:
+def start(what: Start, window: Window | None, listener: Listener) -> Running:
     """Start an agreed task, or the first of its steps.
 
     Raises:
@@ -32,8 +32,8 @@ def start(what: Start, window: tuple[int, int] | None, listener: Listener) -> Ru
         return StepsRunning(what, listener)
     # SECURITY: what was agreed to says whether the task hears a person (attacks.md rows 26 and 27).
     extra = dict(what.agreement.decision.obligations.extra)
-    interactive = extra.get("interactive") is True and what.agreement.task.payload is None
-    return what.one(1, window=window if interactive else None)
+    declared = what.agreement.task.payload is not None and window is not None and 0 in window.streams
+    return what.one(1, window=window if extra.get("interactive") is True and not declared else None)
 
 
 @dataclass(slots=True)
@@ -54,6 +54,7 @@ class StepsRunning:
     """
 
     terminal = -1
+    jobs = -1
 
     def __init__(self, what: Start, listener: Listener) -> None:
         self._what = what

@@ -31,7 +31,7 @@ from elevate.host.machine import Machine
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
 from elevate.host.windows import reg, tokens
-from elevate.model import AdminIdentity, Ended, Obligations, Requester
+from elevate.model import AdminIdentity, Ended, Obligations, Requester, Window
 from elevate.ports import Clock, Entropy, Inspection
 from elevate.tasks import Task
 
@@ -146,7 +146,7 @@ class EmulatedHost:
         session: str,
         time_limit_seconds: int,
         obligations: Obligations | None = None,
-        window: tuple[int, int] | None = None,
+        window: Window | None = None,
         streams: tuple[int, int] | None = None,
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, in a session that has never been. See `elevate.ports.Host.start`."""

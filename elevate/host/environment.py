@@ -36,6 +36,12 @@ FORMS: Mapping[str, re.Pattern[str]] = MappingProxyType(
 _LOCALE = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 
 
+def is_safe(name: str, value: str) -> bool:
+    """Say whether a value has the form that it must have."""
+    form = _LOCALE if name == "LANG" or name.startswith("LC_") or name == "LANGUAGE" else FORMS.get(name)
+    return (form is None or form.fullmatch(value) is not None) and not value.startswith("() {")
+
+
 def check_additions(additions: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Give the additions that a task may have.
 
@@ -48,8 +54,7 @@ def check_additions(additions: Iterable[tuple[str, str]]) -> dict[str, str]:
     for name, value in additions:
         if NEVER.fullmatch(name):
             raise TaskInvalidError(f"the environment variable {name} can't be passed to a task", hint="leave it out")
-        form = _LOCALE if name == "LANG" or name.startswith("LC_") or name == "LANGUAGE" else FORMS.get(name)
-        if (form is not None and not form.fullmatch(value)) or value.startswith("() {"):
+        if not is_safe(name, value):
             raise TaskInvalidError(f"{name} can't be {shell_words((value[:80],))}")
         checked[name] = value
     return checked

@@ -9,7 +9,7 @@ from elevate.errors import HostError, TaskInvalidError
 from elevate.host.folders import Folder
 from elevate.host.opening import Opened
 from elevate.host.sealed import check_sealed, digest_of, seal
-from elevate.model import Fact, FactValue, FileFact, InspectedTask, Obligations
+from elevate.model import Fact, FactValue, FileFact, InspectedTask, Obligations, Window
 from elevate.tasks import Task
 
 MAX_WINDOW = 0xFFFF
@@ -141,17 +141,19 @@ def in_order(facts: Mapping[str, FactValue]) -> tuple[tuple[str, FactValue], ...
     return tuple(sorted(facts.items()))
 
 
-def check_window(inspection: HostInspection, obligations: Obligations, window: tuple[int, int] | None) -> None:
+def check_window(inspection: HostInspection, obligations: Obligations, window: Window | None) -> None:
     """Check that a task may have a terminal.
 
     Raises:
-        HostError: No rule says interactive, or the task's input was declared, or the size is none.
+        HostError: No rule says interactive, or the task's input was declared and is to be the terminal, or the size is none.
     """
     if window is None:
         return
-    program = inspection.task.task.kind == "process.run" and inspection.payload is None
+    program = inspection.task.task.kind == "process.run" and (inspection.payload is None or 0 not in window.streams)
     # SECURITY: standard input is empty unless the rule says interactive (attacks.md rows 26 and 27).
     if dict(obligations.extra).get("interactive") is not True or not program:
         raise HostError("the task may not use a terminal", hint="a rule must say: interactive = true")
-    if not all(0 <= size <= MAX_WINDOW for size in window):
+    if not all(0 <= size <= MAX_WINDOW for size in (window.rows, window.columns)):
         raise HostError("the terminal's size is none")
+    if not window.streams or not set(window.streams) <= {0, 1, 2}:
+        raise HostError("a terminal is at least one of standard input, output and error")

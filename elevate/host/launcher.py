@@ -126,7 +126,10 @@ class Launcher:
         taken = self._send(order)
         # SECURITY: entering a folder or reading a program can hang for as long as its file system likes.
         taken.channel.settimeout(START_SECONDS)
-        known_as = receive(taken.channel, len(wire.BORN))[1] if order.jail else 0
+        known_as = 0
+        if order.jail:
+            for _ in range(1 if order.terminal is None else 2):  # one with a terminal is born a second time, on it
+                known_as = receive(taken.channel, len(wire.BORN))[1]
         answer, _, _ = receive(taken.channel, wire.STARTED.size)
         taken.channel.settimeout(None)
         if len(answer) != wire.STARTED.size:

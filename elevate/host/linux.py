@@ -32,7 +32,7 @@ from elevate.host.looking import PACKAGE_FD, Eyes, LinuxInspection, inspect
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
 from elevate.host.targets import as_target
-from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Written
+from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Window, Written
 from elevate.ports import Clock, Entropy, Inspection
 from elevate.tasks import Task
 
@@ -132,7 +132,7 @@ class LinuxHost:
         session: str,
         time_limit_seconds: int,
         obligations: Obligations | None = None,
-        window: tuple[int, int] | None = None,
+        window: Window | None = None,
         streams: tuple[int, int] | None = None,
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, or as uid 0 in its name. See `elevate.ports.Host.start`."""

@@ -50,7 +50,9 @@ class Order:
         fds: Number in the task to descriptor here. 0, 1 and 2 are /dev/null where not given.
         exec_fd: Descriptor of the program; None executes the path ``argv[0]``, for programs of elevate's own.
         time_limit_seconds: The tree is ended after this.
-        controlling_terminal: Standard input of the task becomes its controlling terminal.
+        terminal: Which descriptor of the task is its controlling terminal; None where it has none.
+        foreground: It has the terminal at once; else from when it first reads or sets it.
+        jobs_fd: Where the launcher writes the signal's number whenever a task with a terminal is stopped.
         no_new_privs: No setuid or file capabilities anywhere in the tree.
         jail: Namespaces, user and capabilities of the task's own; for a broker that is root.
     """
@@ -62,7 +64,9 @@ class Order:
     fds: Mapping[int, int] = field(default_factory=dict)
     exec_fd: int | None = None
     time_limit_seconds: int = 3600
-    controlling_terminal: bool = False
+    terminal: int | None = None
+    foreground: bool = True
+    jobs_fd: int | None = None
     no_new_privs: bool = True
     jail: Jail | None = None
 
@@ -88,7 +92,9 @@ def encode(order: Order) -> tuple[bytes, list[int]]:
         "exec_fd": [] if order.exec_fd is None else [b"1"],
         "targets": [str(number).encode() for number in order.fds],
         "limit": [str(order.time_limit_seconds).encode()],
-        "terminal": [b"0"] if order.controlling_terminal else [],
+        "terminal": [] if order.terminal is None else [str(order.terminal).encode()],
+        "foreground": [b"1"] if order.foreground else [],
+        "jobs_fd": [] if order.jobs_fd is None else [b"1"],
         "no_new_privs": [b"1"] if order.no_new_privs else [],
         **_encode_jail(order.jail),
     }
@@ -96,7 +102,7 @@ def encode(order: Order) -> tuple[bytes, list[int]]:
         data = wire.pack(fields)
     except ValueError as exc:
         raise HostError("the order can't be sent") from exc
-    return data, [fd for fd in (order.cwd_fd, order.exec_fd) if fd is not None]
+    return data, [fd for fd in (order.cwd_fd, order.exec_fd, order.jobs_fd) if fd is not None]
 
 
 def _encode_jail(jail: Jail | None) -> dict[str, list[bytes]]:

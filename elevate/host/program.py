@@ -13,7 +13,6 @@ A task that could not be executed is an errno in the first answer. There is no s
 
 import contextlib
 import errno
-import fcntl
 import os
 import select
 import signal
@@ -24,15 +23,13 @@ import time
 if __name__ == "__main__":
     sys.path.append(__file__.rsplit("/elevate/", 1)[0])
 
-from elevate.host import cgroups, confine, forking, jail, kernel, limits, wire
+from elevate.host import cgroups, forking, jail, kernel, sharing, wire
+from elevate.host.becoming import Fields, become, receive
 from elevate.host.watch import Watch, wake_on_child
 from elevate.host.writes import Writes, watch_writes
 
 CONTROL = 3
 _CLOEXEC = 0x40000000
-_TIOCSCTTY = 0x540E
-
-Fields = dict[str, list[bytes]]
 
 
 class Zygote:
@@ -101,22 +98,23 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a task as root could send it: whoever has a handler hears what its children send
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     if cgroup is not None:
         jail.settle(cgroup, apart=apart)
     ahead = Ahead(channel)
     if cgroup is not None:
-        # The kernel gives the process's number as the broker knows it.
-        number = wire.CREDENTIALS.pack(ahead.pid, 0, 0)
-        with contextlib.suppress(BrokenPipeError):  # nobody waits any more: the next read sees that
-            channel.sendmsg([wire.BORN], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)])
+        ahead.tell_born()
     wake = wake_on_child()
     received = receive(channel)
     if received is None:
         return
     order, fds = received
     began = time.monotonic()
+    jobs = fds.pop() if order["jobs_fd"] else -1
     pid, error = ahead.start(order, fds)
     for fd in fds:
         os.close(fd)
@@ -124,21 +122,8 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
         channel.send(wire.STARTED.pack(pid, error))
     if pid:
         watch = Watch(channel, wake, pid, began, int(order["limit"][0]))
-        watch.writes = ahead.writes
+        watch.writes, watch.jobs, watch.terminal = ahead.writes, jobs, ahead.terminal
         watch.run()
-
-
-def receive(channel: socket.socket) -> tuple[Fields, list[int]] | None:
-    """Take the order and its descriptors; None where the broker is gone."""
-    try:
-        data, fds, flags, _ = socket.recv_fds(channel, len(wire.MAGIC) + 1, wire.MAX_DESCRIPTORS, flags=_CLOEXEC)
-    except ConnectionResetError:  # gone, with something of ours unread
-        return None
-    if not data:
-        return None
-    if data != wire.MAGIC or not fds or flags & socket.MSG_CTRUNC:
-        raise ValueError("not an order")
-    return wire.unpack(os.pread(fds[0], wire.MAX_ORDER_BYTES + 1, 0)), fds
 
 
 class Ahead:
@@ -146,27 +131,52 @@ class Ahead:
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
+        self.writes: Writes | None = None
+        self.terminal = -1
+        self._fork()
+
+    def _fork(self) -> None:
         self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.answers, write = os.pipe2(os.O_CLOEXEC)
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                channel.close()
+                self.channel.close()
                 self.orders.close()
                 become(theirs, write)
             finally:
                 os._exit(127)
         theirs.close()
         os.close(write)
-        self.writes: Writes | None = None
+
+    def tell_born(self) -> None:
+        """Tell the process's number; the kernel gives it as the broker knows it."""
+        number = wire.CREDENTIALS.pack(self.pid, 0, 0)
+        with contextlib.suppress(BrokenPipeError):  # nobody waits any more: the next read sees that
+            self.channel.sendmsg([wire.BORN], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)])
+
+    def _fork_again(self, order: Fields, fds: list[int]) -> None:
+        """Fork once more, on the terminal: only who is born in a session that has one has it, too."""
+        self.orders.close()
+        os.close(self.answers)
+        os.waitpid(self.pid, 0)
+        # Kept, because a confined task's /dev may not have it; whoever reads the other end reads until the launcher has ended.
+        self.terminal = os.dup(_terminal(order, fds))
+        sharing.take(self.terminal)
+        self._fork()
+        sharing.give(self.terminal, self.pid, foreground=bool(order["foreground"]))
+        if order["jail"]:
+            self.tell_born()
 
     def start(self, order: Fields, fds: list[int]) -> tuple[int, int]:
         """Hand the order on; give the process id, or 0 and the errno."""
         try:
             if select.select([self.channel], [], [], 0)[0]:
                 return 0, errno.EPIPE + wire.SURROUNDINGS
+            if order["terminal"]:
+                self._fork_again(order, fds)
             if order["jail"]:
-                rules = jail.furnish(order, _terminal(order, fds))
+                rules = jail.furnish(order, self.terminal if order["terminal"] else None)
                 fds = [*fds, *([rules] if rules >= 0 else [])]
                 self.writes = watch_writes() if order["watch"] else None
                 jail.shed()
@@ -191,92 +201,9 @@ class Ahead:
         return self.channel.fileno() not in [fd for fd, _ in poll.poll()]
 
 
-def _terminal(order: Fields, fds: list[int]) -> int | None:
-    """Give the descriptor of the task's terminal; None where it has none. The first descriptor is the order's own."""
-    return fds[1 + order["targets"].index(order["terminal"][0])] if order["terminal"] else None
-
-
-def become(orders: socket.socket, write: int) -> None:
-    """Wait as the task's process; then become the task, or say why not. Without an order just end."""
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.setsid()
-    reset_signals()
-    os.umask(0o022)
-    kernel.new_session_keyring()
-    received = receive(orders)
-    if received is None:
-        return
-    answer, code = [write, False], errno.EINVAL
-    try:
-        execute(*received, answer)
-    except OSError as exc:
-        code = exc.errno or code
-    finally:
-        os.write(answer[0], bytes([code & 0xFF, answer[1]]))
-
-
-def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
-    """Take the given descriptors, directory, user and capabilities, and no further privileges; then execute by descriptor.
-
-    ``answer`` holds the descriptor for the errno, which moves with the others, and whether only the execution was left.
-    """
-    targets = [int(number) for number in order["targets"]]
-    answer[0], *others = place(targets, fds[1 : 1 + len(targets)], [answer[0], *fds[1 + len(targets) :]])
-    rest = iter(others)
-    directory = next(rest) if order["cwd_fd"] else None
-    program = next(rest) if order["exec_fd"] else None
-    if order["terminal"]:
-        fcntl.ioctl(int(order["terminal"][0]), _TIOCSCTTY, 0)
-    limits.set_descriptors()
-    confined = bool(order["jail"]) and confine.wanted(order)
-    if confined:
-        program = confine.own_views(program, targets)
-    if order["jail"]:
-        jail.become(order)
-        jail.enter(order, directory)
-    elif directory is not None:
-        os.fchdir(directory)
-    else:
-        os.chdir(order["cwd"][0])
-    if order["no_new_privs"]:
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    if confined:
-        confine.close(next(rest, None))
-    environment = dict(entry.split(b"=", 1) for entry in order["env"])
-    answer[1] = True
-    os.execve(order["argv"][0] if program is None else readable(program), order["argv"], environment)  # noqa: S606 - no shell
-
-
-def place(targets: list[int], sources: list[int], others: list[int]) -> list[int]:
-    """Put each source at its target, the others above them all and closed on exec, nothing else; give the others' places."""
-    floor = max([2, *targets]) + 1
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, floor + len(sources) + len(others) + 1) for fd in [*others, *sources]]
-    keep = list(range(floor, floor + len(others)))
-    for fd, number in zip(high, keep + targets, strict=True):
-        os.dup2(fd, number, inheritable=number not in keep)
-    for number in {0, 1, 2} - set(targets):
-        os.dup2(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC), number, inheritable=True)
-    for number in set(range(floor)) - set(targets) - {0, 1, 2}:
-        with contextlib.suppress(OSError):
-            os.close(number)
-    os.closerange(floor + len(others), 1 << 30)
-    return keep
-
-
-def readable(program: int) -> int:
-    """Leave a script's descriptor open for its interpreter, which reads it as /dev/fd/N; a binary's closes on exec."""
-    # SECURITY: there is no way back to a path here (attacks.md row 10).
-    with contextlib.suppress(OSError):
-        if os.pread(program, 2, 0) == b"#!":
-            os.set_inheritable(program, True)  # noqa: FBT003 - positional only
-    return program
-
-
-def reset_signals() -> None:
-    """Give the task the dispositions and the mask of a fresh process."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+def _terminal(order: Fields, fds: list[int]) -> int:
+    """Give the descriptor of the task's terminal. The first descriptor is the order's own."""
+    return fds[1 + order["targets"].index(order["terminal"][0])]
 
 
 def main() -> None:

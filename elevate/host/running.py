@@ -9,16 +9,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from elevate.host.environment import is_safe
 from elevate.host.launcher import Launched, Launcher, Order, Report
-from elevate.model import Ended
+from elevate.model import Ended, Window
 
 
 class TreeRunning:
     """A `elevate.ports.Running` over one launched tree."""
 
-    def __init__(self, launched: Launched, ends: tuple[int, int, int], finish: Callable[[Report], Ended]) -> None:
+    def __init__(self, launched: Launched, ends: tuple[int, int, int, int], finish: Callable[[Report], Ended]) -> None:
         self.pid = launched.pid
-        self.stdout, self.stderr, self.terminal = ends
+        self.stdout, self.stderr, self.terminal, self.jobs = ends
         self._launched = launched
         self._finish = finish
         self._ended: Ended | None = None
@@ -50,46 +51,66 @@ def start(
     order: Callable[[int, int], Order],
     finish: Callable[[Report], Ended],
     *,
-    window: tuple[int, int] | None = None,
+    window: Window | None = None,
     streams: tuple[int, int] | None = None,
 ) -> TreeRunning:
-    """Launch an order made for the write ends of two new pipes, or for a new terminal of that many rows and columns.
+    """Launch an order made for the write ends of two new pipes, or for a new terminal.
 
     Args:
         launcher: Starts it.
         order: Made for standard output and error.
         finish: What is done with the report.
-        window: Size of the terminal.
+        window: The terminal, and which streams are on it.
         streams: Standard output and error in place of the pipes; the caller keeps them, and there is nothing to read then.
 
     Raises:
         ElevateError: As `Launcher.launch`; nothing runs, no descriptor is left.
     """
     if streams is not None:
-        return TreeRunning(launcher.launch(order(*streams)), (-1, -1, -1), finish)
+        return TreeRunning(launcher.launch(order(*streams)), (-1, -1, -1, -1), finish)
     stdout, write_out = os.pipe()
     stderr, write_err = os.pipe()
-    master, slave = _terminal(window) if window else (-1, -1)
+    master, slave, jobs, tell = _terminal(window) if window else (-1, -1, -1, -1)
     try:
-        if window:
-            made = order(slave, slave)
-            made = replace(made, fds={**made.fds, 0: slave}, controlling_terminal=True)
-        else:
-            made = order(write_out, write_err)
-        launched = launcher.launch(made)
+        made = order(write_out, write_err)
+        launched = launcher.launch(_on(made, window, slave, tell) if window else made)
     except BaseException:
-        _close(stdout, stderr, master)
+        _close(stdout, stderr, master, jobs)
         raise
     finally:
-        _close(write_out, write_err, slave)
-    return TreeRunning(launched, (stdout, stderr, master), finish)
+        _close(write_out, write_err, slave, tell)
+    return TreeRunning(launched, (stdout, stderr, master, jobs), finish)
 
 
-def _terminal(window: tuple[int, int]) -> tuple[int, int]:
-    """Make a terminal that belongs to nobody yet."""
+def _on(order: Order, window: Window, slave: int, tell: int) -> Order:
+    """Give the order with the terminal in place of the streams that are on it."""
+    term = {"TERM": window.term} if is_safe("TERM", window.term) else {}
+    return replace(
+        order,
+        fds={**order.fds, **dict.fromkeys(window.streams, slave)},
+        env={**term, **order.env},
+        terminal=window.streams[0],
+        foreground=_has_keys(window),
+        jobs_fd=tell,
+    )
+
+
+def _has_keys(window: Window) -> bool:
+    """Say whether the task has the person's keys at once; in a pipeline others may want them."""
+    return {0, 1} <= set(window.streams)
+
+
+def _terminal(window: Window) -> tuple[int, int, int, int]:
+    """Make a terminal that belongs to nobody yet, and the pipe on which stops are told."""
+    jobs, tell = os.pipe()
     master, slave = os.openpty()
-    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *window, 0, 0))
-    return master, slave
+    if not _has_keys(window):
+        # What it shows goes through the person's own terminal, which is not raw then and ends the lines itself.
+        mode = termios.tcgetattr(slave)
+        mode[1] &= ~termios.OPOST
+        termios.tcsetattr(slave, termios.TCSANOW, mode)
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", window.rows, window.columns, 0, 0))
+    return master, slave, jobs, tell
 
 
 def _close(*descriptors: int) -> None:

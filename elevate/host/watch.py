@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 
-from elevate.host import wire
+from elevate.host import sharing, wire
 from elevate.host.writes import Writes
 
 GRACE_SECONDS = 2.0
@@ -31,6 +31,7 @@ class Watch:
 
     def __init__(self, channel: socket.socket, wake: int, pid: int, began: float, limit: int) -> None:
         self.writes: Writes | None = None
+        self.jobs = self.terminal = -1
         self.channel = channel
         self.wake = wake
         self.pid = pid
@@ -102,6 +103,8 @@ class Watch:
         if verb == wire.END and not self.ending:
             self._end(number)
         else:
+            if number == signal.SIGCONT and self.jobs >= 0:
+                sharing.to_foreground(self.terminal, self.pid)
             self._signal(number)
         return True
 
@@ -109,13 +112,20 @@ class Watch:
         """Collect all who have ended; False where no child is left."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | (os.WUNTRACED if self.jobs >= 0 else 0))
             except ChildProcessError:
                 return False
             if pid == 0:
                 return True
-            if pid == self.pid:
+            if os.WIFSTOPPED(status):
+                self._tell_stop(pid, os.WSTOPSIG(status))
+            elif pid == self.pid:
                 self.status = status
+
+    def _tell_stop(self, pid: int, number: int) -> None:
+        if pid == self.pid and not self.ending:
+            with contextlib.suppress(OSError):  # nobody hears it any more
+                os.write(self.jobs, bytes([number]))
 
     def _end_tree(self) -> int:
         """Kill until nothing is left; give the number that would not go."""

@@ -9,7 +9,7 @@ from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
 from elevate.kinds import KindSpec
 from elevate.lifecycle import State
-from elevate.model import ProcessIdentity, Requester
+from elevate.model import ProcessIdentity, Requester, Window
 from elevate.outcome import Outcome, Progress
 from elevate.ports import Running
 from elevate.tasks import Task
@@ -50,7 +50,7 @@ class SocketGrant:
         redeem_id: str,
         presenter: ProcessIdentity,
         *,
-        window: tuple[int, int] | None = None,
+        window: Window | None = None,
         on_progress: Callable[[Progress], object] = lambda _: None,
     ) -> Running:
         """Redeem, and start the task."""

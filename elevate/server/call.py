@@ -20,6 +20,7 @@ class Call:
     request: Request
     parameters: Parameters
     fds: list[int]
+    terminal: int | None = None  # of the person who asks; set once it has been looked at
 
     def requester(self) -> Requester:
         """Say who asks, read from the kernel now."""

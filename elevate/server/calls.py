@@ -12,6 +12,7 @@ from elevate.broker.enrolling import METHODS as HELLO_METHODS
 from elevate.canonical import Json
 from elevate.errors import DeniedError, TaskInvalidError
 from elevate.lifecycle import State
+from elevate.model import Window
 from elevate.ports import Running
 from elevate.server import auditing, helping, interface
 from elevate.server.asked import task_of
@@ -22,10 +23,12 @@ from elevate.server.interface import Parameters, Request, ServiceError
 from elevate.server.output import forward
 from elevate.server.surface import Grant, Surface
 from elevate.server.telling import Teller
+from elevate.server.terminal import tidied
 
 MAX_REASON = 1024
 _MAX_SIGNAL = 64
 MAX_WINDOW = 10_000
+MAX_TERM = 64
 MAX_AUDIENCE = 128
 
 
@@ -34,7 +37,7 @@ class _How:
     """How a task's streams go: as descriptors or as replies, and the size of a terminal that it may have."""
 
     descriptors: bool
-    window: tuple[int, int] | None
+    window: Window | None
 
 
 def run(broker: Surface, connection: Connection, request: Request, fds: list[int]) -> None:
@@ -85,7 +88,8 @@ def _run(call: Call) -> None:
     how = _how(call)
     grant = _ask(call)
     try:
-        _redeem_grant(call, grant, secrets.token_hex(16), how)
+        with tidied(call.terminal if how.window else None, left=lambda: call.connection.left):
+            _redeem_grant(call, grant, secrets.token_hex(16), how)
     finally:
         grant.release()
 
@@ -104,7 +108,7 @@ def _redeem(call: Call) -> None:
 def _ask(call: Call, audience: str = "") -> Grant:
     task, payload = task_of(call)
     reason = call.parameters.text("reason", max_chars=MAX_REASON, default="")
-    terminal = call.descriptor("terminal_fd")
+    terminal = call.terminal = call.descriptor("terminal_fd")
     call.parameters.end()
     if terminal is not None:
         _check_terminal(terminal)
@@ -117,10 +121,12 @@ def _how(call: Call) -> _How:
     window = call.parameters.optional_members("window")
     if window is None or not descriptors:
         return _How(descriptors, None)
-    size = Parameters(window)
-    rows, columns = (size.number(name, least=0, most=MAX_WINDOW) for name in ("rows", "columns"))
-    size.end()
-    return _How(descriptors, (rows or 0, columns or 0))
+    given = Parameters(window)
+    rows, columns = (given.number(name, least=0, most=MAX_WINDOW) or 0 for name in ("rows", "columns"))
+    term = given.text("term", max_chars=MAX_TERM, default="")
+    streams = tuple(fd for fd, name in enumerate(("input_piped", "output_piped", "error_piped")) if not given.flag(name))
+    given.end()
+    return _How(descriptors, Window(rows, columns, term, streams) if streams else None)
 
 
 def _redeem_grant(call: Call, grant: Grant, redeem_id: str, how: _How) -> None:
@@ -144,8 +150,8 @@ def _output(call: Call, grant: Grant, running: Running, how: _How) -> Iterator[N
     told: dict[str, Json] = {"state": State.RUNNING.value, "request": grant.request}
     pipes = (running.stdout, running.stderr)
     if how.descriptors:
-        terminal = () if running.terminal < 0 else (running.terminal,)
-        told |= {"stdout_fd": 0, "stderr_fd": 1} | ({"terminal_fd": 2} if terminal else {})
+        terminal = () if running.terminal < 0 else (running.terminal, running.jobs)
+        told |= {"stdout_fd": 0, "stderr_fd": 1} | ({"terminal_fd": 2, "jobs_fd": 3} if terminal else {})
         call.progress(told, (*pipes, *terminal))
         # Ours are closed now: when the client's are gone, the task's next write fails.
         close_all([*pipes, *terminal])

@@ -54,19 +54,22 @@ method Elevate(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int,
   token_fd: ?int
 )
 
-# The size of the person's terminal, for a task that may use one.
-type Window (rows: int, columns: int)
+# The person's terminal, for a task that may have one of its own: its size, its kind, and which of the caller's standard streams
+# are not on it.
+type Window (rows: int, columns: int, term: ?string, input_piped: ?bool, output_piped: ?bool, error_piped: ?bool)
 
 # Use a grant: once. With "more" a reply with state "running" comes first. With descriptors the task's output comes as the
 # read ends of two pipes beside that reply; without, as replies with stream and data (base64), or not at all without "more".
 # Of several tasks each step is told by a reply with step, as it begins and as it has ended, after that first reply.
-# With a window, where a rule says interactive, the task has a terminal of its own, whose other end comes as terminal_fd.
+# With a window, where a rule says interactive, the task has a terminal of its own, whose other end comes as terminal_fd; a byte
+# from jobs_fd is the number of the signal that has stopped it.
 method Redeem(request: string, redeem_id: string, descriptors: ?bool, window: ?Window) -> (
   state: string,
   request: ?string,
   stdout_fd: ?int,
   stderr_fd: ?int,
   terminal_fd: ?int,
+  jobs_fd: ?int,
   stream: ?string,
   data: ?string,
   outcome: ?Outcome,
@@ -80,6 +83,7 @@ method Run(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int, des
   stdout_fd: ?int,
   stderr_fd: ?int,
   terminal_fd: ?int,
+  jobs_fd: ?int,
   stream: ?string,
   data: ?string,
   outcome: ?Outcome,

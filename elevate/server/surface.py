@@ -9,7 +9,7 @@ from elevate.canonical import Json
 from elevate.host.processes import ProcessFacts
 from elevate.kinds import KindSpec
 from elevate.lifecycle import State
-from elevate.model import ProcessIdentity, Requester
+from elevate.model import ProcessIdentity, Requester, Window
 from elevate.outcome import Progress
 from elevate.ports import Cancel, Running
 from elevate.tasks import Task
@@ -41,7 +41,7 @@ class Grant(Protocol):
         redeem_id: str,
         presenter: ProcessIdentity,
         *,
-        window: tuple[int, int] | None = None,
+        window: Window | None = None,
         on_progress: Callable[[Progress], object] = lambda _: None,
     ) -> Running:
         """Redeem, and start the task.
@@ -49,7 +49,7 @@ class Grant(Protocol):
         Args:
             redeem_id: Random; the same one may be asked about again.
             presenter: The process that uses it; it must be the one that asked.
-            window: Rows and columns of a terminal that the task gets where a rule says interactive.
+            window: A terminal that the task gets where a rule says interactive.
             on_progress: Told of each step of several, from another thread.
 
         Raises:

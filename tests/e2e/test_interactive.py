@@ -120,3 +120,14 @@ def test_27_piped_input_is_never_a_terminal(daemon: Daemon) -> None:
 def test_folder_of_the_rule_is_there() -> None:
     """The rule names the file that runs."""
     assert Path(SHELL).is_file()
+
+
+def test_terminal_is_put_right_after_kill(daemon: Daemon) -> None:
+    """Nobody catches SIGKILL: the broker sees to it, where nobody else has set the terminal meanwhile."""
+    with started(daemon, "echo ready; exec sleep 1000") as person:
+        person.read_until("ready\n")
+        while person.echoes():
+            pass
+        person.process.kill()
+        while not person.echoes():
+            pass

@@ -7,10 +7,12 @@ and users' folders are not touched. The users are real ones of the machine, and 
 import grp
 import os
 import pwd
+import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +195,18 @@ def surroundings(env: Mapping[str, str] | None) -> dict[str, str]:
 
 UNSET = "\0unset"
 """Value of a variable that is to be left out."""
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Wait for something that comes about by itself.
+
+    Raises:
+        AssertionError: It does not.
+    """
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        select.select([], [], [], 0.01)
 
 
 @contextmanager

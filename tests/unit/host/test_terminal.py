@@ -10,7 +10,7 @@ import pytest
 
 from elevate.errors import HostError
 from elevate.host.running import TreeRunning
-from elevate.model import Ended, Obligations
+from elevate.model import Ended, Obligations, Window
 from elevate.tasks import Task
 from tests.unit.host.acting import Linux
 from tests.unit.host.emulating import Emulated
@@ -37,7 +37,7 @@ def converse(acting: Emulated | Linux, task: Task, talk: Callable[[TreeRunning],
         session=next(acting.sessions),
         time_limit_seconds=60,
         obligations=acting.obligations or INTERACTIVE,
-        window=(40, 100),
+        window=Window(40, 100),
     )
     talk(running)
     shown = b""
@@ -113,7 +113,7 @@ def test_closed_terminal_ends_the_task(acting: Emulated | Linux) -> None:
         session=next(acting.sessions),
         time_limit_seconds=60,
         obligations=acting.obligations or INTERACTIVE,
-        window=(24, 80),
+        window=Window(24, 80),
     )
     for fd in (running.terminal, running.stdout, running.stderr):
         os.close(fd)
@@ -124,16 +124,17 @@ def test_closed_terminal_ends_the_task(acting: Emulated | Linux) -> None:
 @pytest.mark.parametrize(
     ("obligations", "task", "window"),
     [
-        (None, Task.run(["true"]), (24, 80)),
-        (Obligations(), Task.run(["true"]), (24, 80)),
-        (INTERACTIVE, Task.run(["cat"], stdin=b"x"), (24, 80)),
-        (INTERACTIVE, Task.run(["true"]), (-1, 80)),
-        (INTERACTIVE, Task.run(["true"]), (24, 70_000)),
+        (None, Task.run(["true"]), Window(24, 80)),
+        (Obligations(), Task.run(["true"]), Window(24, 80)),
+        (INTERACTIVE, Task.run(["cat"], stdin=b"x"), Window(24, 80)),
+        (INTERACTIVE, Task.run(["true"]), Window(-1, 80)),
+        (INTERACTIVE, Task.run(["true"]), Window(24, 70_000)),
+        (INTERACTIVE, Task.run(["true"]), Window(24, 80, "", ())),
+        (INTERACTIVE, Task.run(["true"]), Window(24, 80, "", (0, 3))),
+        (Obligations(), Task.run(["cat"], stdin=b"x"), Window(24, 80, "", (1, 2))),
     ],
 )
-def test_27_no_terminal_without_a_rule(
-    machine: Emulated, obligations: Obligations | None, task: Task, window: tuple[int, int]
-) -> None:
+def test_27_no_terminal_without_a_rule(machine: Emulated, obligations: Obligations | None, task: Task, window: Window) -> None:
     """Without interactive, beside declared input, or with no real size, nothing starts."""
     inspection = machine.host.inspect(task, machine.requester)
     before = len(list(Path("/proc/self/fd").iterdir()))

@@ -13,7 +13,7 @@ from elevate.errors import CancelledError, TaskInvalidError, TokenSpentError
 from elevate.host.processes import ProcessFacts
 from elevate.kinds import KINDS, KindSpec
 from elevate.lifecycle import State
-from elevate.model import Ended, ProcessIdentity, Requester
+from elevate.model import Ended, ProcessIdentity, Requester, Window
 from elevate.outcome import Progress
 from elevate.ports import Cancel, Running
 from elevate.server.surface import Grant
@@ -25,7 +25,7 @@ class SimulatedTask:
 
     def __init__(self) -> None:
         self.pid = 1
-        self.terminal = -1
+        self.terminal = self.jobs = -1
         self.stdout, self.out = os.pipe()
         self.stderr, self.err = os.pipe()
         self.signals: list[int] = []
@@ -61,7 +61,7 @@ class SimulatedGrant:
     expires_at: int = 1_800_000_030
     claims: Mapping[str, Json] = field(default_factory=lambda: {"jti": "x"})
     used: bool = False
-    window: tuple[int, int] | None = None
+    window: Window | None = None
     released: bool = False
     failing: Exception | None = None
 
@@ -70,7 +70,7 @@ class SimulatedGrant:
         redeem_id: str,
         presenter: ProcessIdentity,
         *,
-        window: tuple[int, int] | None = None,
+        window: Window | None = None,
         on_progress: Callable[[Progress], object] = lambda _: None,
     ) -> Running:
         self.window = window
