@@ -26,6 +26,7 @@ from elevate.host.packages import Entry, Package, PackageError, describe, entrie
 from elevate.library import connect, invoking_user
 from elevate.receipt import Receipt
 from elevate.tasks import Task
+from elevate.wire import home
 
 Scope = Literal["user", "machine"]
 PLACE = ".local/share/elevate/programs"
@@ -100,7 +101,7 @@ def _check_plain() -> None:
 
 @contextlib.contextmanager
 def _programs() -> Iterator[Folder]:
-    place = Path(pwd.getpwuid(os.getuid()).pw_dir, PLACE)
+    place = Path(home(os.getuid()), PLACE)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     with Folder.open(place) as folder:
         yield folder
@@ -171,7 +172,7 @@ def _prune(folder: Folder) -> None:
 
 
 def _receipt(programs: Folder, task: str, name: str, written: list[tuple[str, str, str, int]]) -> Receipt:
-    user = pwd.getpwuid(os.getuid()).pw_name
+    user = pwd.getpwuid(os.getuid()).pw_name  # `home` has looked: the user database knows the uid
     listed: list[Json] = [
         {"path": f"{programs.path}/{path}", "change": change, "sha256": digest, "size": size}
         for path, change, digest, size in written

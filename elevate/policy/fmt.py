@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from elevate.policy.places import STRING_PATTERNS, Places, parse
 from elevate.policy.problems import Report, error_of
-from elevate.policy.schema import RULE, SERVICE, TABLES
+from elevate.policy.schema import KIND, RULE, SERVICE, TABLES
 from elevate.policy.toml import toml_key, toml_value
 
 _RULE_ORDER = ("id", "effect", *TABLES, "message", "why")
 _ORDERS: Mapping[str, tuple[str, ...]] = {
     "rule": (*_RULE_ORDER, *(name for name in RULE if name not in _RULE_ORDER)),
     "service": tuple(SERVICE),
+    "kind": (*KIND, "params"),
     "test": ("name", "given", "expect"),
 }
 _TOKENS = re.compile("|".join([*STRING_PATTERNS, "#[^\n]*"]), re.DOTALL)

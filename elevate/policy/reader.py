@@ -7,13 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
-from elevate.kinds import KindSpec
+from elevate.kinds import KindSpec, is_own
 from elevate.policy.as_whom import as_whom, misplaced
-from elevate.policy.conditions import (
-    ArgumentsAre,
-    EnvWithin,
-    NotWritable,
-)
+from elevate.policy.conditions import ArgumentsAre, EnvWithin, NotWritable
 from elevate.policy.parts import SELECTORS, condition_of, has_selector, names_in, plain_value, unknown_fix
 from elevate.policy.problems import Path, RefusedValue, similar
 from elevate.policy.rule import By, Condition, Effect, Rule, ServiceIdentity, Settings, Value, Who
@@ -297,7 +293,8 @@ class Reader:
         if rule.who.user or rule.who.group or rule.who.sid:
             self._bad((*path, "who"), "a service identity is no person", "keep who = { service = … } alone")
         exact = any(isinstance(one, ArgumentsAre) and one.wanted.exact is not None for one in rule.conditions)
-        pinned = rule.by is By.SHA256 or (rule.by is By.PATH and (exact or "process.run" not in rule.kinds))
+        runs = "process.run" in rule.kinds or any(map(is_own, rule.kinds))
+        pinned = rule.by is By.SHA256 or (rule.by is By.PATH and (exact or not runs))
         if not pinned and not (rule.by is By.SERVICE and rule.kinds == ("service.control",)):
             fix = "name the program's sha256, or its path with the exact arguments"
             self._bad((*path, "task"), "what a service identity may do must be pinned", fix)

@@ -17,6 +17,7 @@ from elevate.canonical import Json
 from elevate.errors import (
     DeniedError,
     HostError,
+    PolicyChangedError,
     TaskInvalidError,
     TokenError,
     TokenExpiredError,
@@ -151,6 +152,19 @@ def test_13_a_token_does_not_outlive_its_broker(tmp_path: Path) -> None:
                 again.desk.redeem(grant.token, redeem_id(1), me())
         assert events(again, unused.request)[-1] == "revoked"
         assert events(again, used.request)[-1] == "outcome-unknown"
+
+
+def test_48_a_policy_that_changed_meanwhile_ends_a_helpers_token(tmp_path: Path) -> None:
+    """As for the host's own: what was decided by another policy is not done."""
+    state = tmp_path / "state"
+    with embedded(state) as broker:
+        grant = hand_over(broker)
+        with (state / "policy" / "rules.toml").open("a") as file:
+            file.write('\n[[rule]]\nid = "never"\neffect = "deny"\ntask = { kind = "service.control" }\n')
+        broker.reload_policy()
+        with pytest.raises(PolicyChangedError):
+            broker.desk.redeem(grant.token, redeem_id(), me())
+        assert events(broker, grant.request)[-1] == "revoked"
 
 
 def test_16_a_helpers_token_opens_nothing_on_the_host(broker: Broker) -> None:

@@ -16,6 +16,7 @@ TEST = """\
 given = { user = "alice", task = { kind = "acme.flush-cache", path = "/usr/bin/echo", arguments = ["hard"] } }
 expect = { outcome = "credential", rules = ["flush"] }
 """
+EXACT = ', path = "/usr/bin/echo", arguments = ["--zone=eu", "soft", "1"]'
 
 
 def kind(**changes: str) -> str:
@@ -134,3 +135,25 @@ def test_its_record_is_asked_again_without_its_description() -> None:
     asked = question({"user": "alice", "task": {"kind": "acme.flush-cache", "path": "/usr/bin/echo", "arguments": ["hard"]}})
     assert given(question(given(asked))) == given(asked)
     assert 'kind = "acme.flush-cache", arguments = ["hard"]' in narrowest(asked)
+
+
+@pytest.mark.parametrize(("task", "fine"), [("", False), (', path = "/usr/bin/echo"', False), (EXACT, True)])
+def test_31_a_service_identity_may_do_exactly_one_thing(task: str, *, fine: bool) -> None:
+    """With nobody to ask, a kind's parameters are pinned, too."""
+    rules = f"""
+[[service]]
+name = "nightly"
+uid = 0
+executable = "/usr/bin/cron"
+
+[[rule]]
+id = "r"
+effect = "allow"
+who = {{ service = "nightly" }}
+task = {{ kind = "acme.flush-cache"{task} }}
+then = {{ prompt = "service" }}
+"""
+    if fine:
+        assert len(policy(FLUSH + rules).rules) == 1
+    else:
+        assert "must be pinned" in problems(FLUSH + rules)

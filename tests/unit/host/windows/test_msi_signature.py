@@ -85,6 +85,19 @@ def test_names_and_times_are_covered_where_it_says_so(package: Path, tmp_path: P
     assert verdict(renamed, tmp_path)[0] is Verdict.TAMPERED
 
 
+def test_an_entrys_bits_are_covered_where_it_says_so(package: Path, signed: bytes, tmp_path: Path) -> None:
+    """Without the further digest nobody vouches for them, and Windows does not look at them either."""
+    more = sign(package, contoso()[1], "-add-msi-dse").read_bytes()
+    for data, expected in ((signed, Verdict.SIGNED), (more, Verdict.TAMPERED)):
+        with olefile.OleFileIO(data) as file:
+            chain = [file.first_dir_sector]
+            while file.fat[chain[-1]] < 0xFFFFFFF0:
+                chain.append(file.fat[chain[-1]])
+            entry = next(one for one in file.root.kids if one.name not in {SIGNATURE, METADATA})
+        at = (chain[entry.sid * 128 // SECTOR] + 1) * SECTOR + entry.sid * 128 % SECTOR + 96
+        assert verdict(data[:at] + b"\x01" + data[at + 1 :], tmp_path)[0] is expected
+
+
 def test_any_changed_byte_of_a_stream_is_found(signed: bytes, tmp_path: Path) -> None:
     """Of every stream that has one."""
     with olefile.OleFileIO(signed) as file:
