@@ -27,6 +27,7 @@ pytestmark = pytest.mark.root
 PLACE = "/run/elevate/broker.sock"
 STATUS = canonical.encode({"method": "io.elevate.Broker.Status"}) + b"\0"
 CLONE_NEWUSER = 0x10000000
+NONE = -1
 BORROWED = 700_000
 """The first of the uids that a user may give to processes of a namespace of the user's own, as newuidmap does."""
 
@@ -53,7 +54,9 @@ def many_uids(arena: Arena) -> Iterator[int]:
     def take(write: int) -> None:
         become(arena.users["mallory"])
         ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
-        ctypes.CDLL(None).unshare(CLONE_NEWUSER)
+        if ctypes.CDLL(None).unshare(CLONE_NEWUSER) != 0:
+            os.write(tell, b"-")
+            return
         os.write(tell, b"x")
         os.read(mapped, 1)
         os.setresgid(0, 0, 0)
@@ -66,7 +69,9 @@ def many_uids(arena: Arena) -> Iterator[int]:
         os.read(mapped, 1)
 
     with aside(take) as read:
-        os.read(told, 1)
+        if os.read(told, 1) == b"-":
+            yield NONE
+            return
         child = next(iter(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
         Path(f"/proc/{child}/uid_map").write_text(f"0 {BORROWED} 100\n")
         Path(f"/proc/{child}/gid_map").write_text(f"0 {BORROWED} 100\n")
@@ -81,7 +86,10 @@ def test_49_one_person_with_many_uids(arena: Arena) -> None:
         with many_uids(arena) as taken, aside(lambda write: os.write(write, ask_as(arena))) as read:
             return [taken, os.read(read, 100).decode()]
 
-    assert arena.act(others_get_in, user="root") == [MAX_PER_UID, "True"]
+    taken, answered = arena.act(others_get_in, user="root")
+    if taken == NONE:
+        pytest.skip("the kernel gives users no namespaces here")
+    assert (taken, answered) == (MAX_PER_UID, "True")
 
 
 def ask_as(arena: Arena) -> bytes:
@@ -143,6 +151,7 @@ def endless(path: str, *, kind: str = "file.write") -> list[object]:
     return [side.elevate(task, fds, **({"payload_fd": 0} if fds else {})).refused.partition(":")[0]]
 
 
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a file system with files of any length")
 def test_36_file_that_never_ends_in_the_place_that_is_written(arena: Arena) -> None:
     """A sparse one of the user's, and one of the kernel's: the broker does not read on, and can still be stopped."""
 
@@ -167,10 +176,16 @@ def test_36_file_that_somebody_has_a_lease_on(arena: Arena) -> None:
         path.chmod(0o755)
         signal.signal(signal.SIGIO, signal.SIG_IGN)
         with path.open("r+") as file:
-            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            try:
+                fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            except OSError:
+                return [NONE]
             return endless(str(path.absolute()), kind="process.run")
 
-    assert arena.act(leased, user="mallory") == ["command-not-executable"]
+    told = arena.act(leased, user="mallory")
+    if told == [NONE]:
+        pytest.skip("the file system knows no leases")
+    assert told == ["command-not-executable"]
 
 
 def bomb(path: Path, mebibytes: int) -> None:
