@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from elevate.broker.several import steps_of
@@ -77,10 +77,6 @@ def stop(running: Running) -> None:
     running.cancel(signal.SIGKILL)
     with contextlib.suppress(Exception):
         running.wait()
-    for fd in _kept(running.stdout, running.stderr, running.terminal, running.jobs):
+    for fd in (running.stdout, running.stderr, running.terminal, running.jobs):
         with contextlib.suppress(OSError):
             os.close(fd)
-
-
-def _kept(*descriptors: int) -> Iterable[int]:
-    return (fd for fd in descriptors if fd >= 0)

@@ -1,10 +1,9 @@
 """Several steps as one running task: one after the other, in one session, with one pair of pipes.
 
-Several steps are started one after the other, each from the descriptors that were opened before the prompt and with the
-obligations of its own decision, in the one session; one whose file an earlier step has changed is not started. The first that
-fails, is ended or can't be started ends the row; then, and only then, the steps that undo are started, all of them. INVARIANT:
-no log, no right: a step after the first is started once the log has that it is. Nothing of it is ever started twice, and a
-broker that comes back starts none of it.
+Each is started from the descriptors that were opened before the prompt and with the obligations of its own decision; one whose
+file an earlier step has changed is not started. The first that fails, is ended or can't be started ends the row; then, and only
+then, the steps that undo are started, all of them. INVARIANT: no log, no right: a step after the first is started once the log
+has that it is. Nothing of it is ever started twice, and a broker that comes back starts none of it.
 """
 
 import contextlib

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from elevate.resources import shipped
-from tests.e2e.test_linux import ask, place, run, user, write
+from tests.e2e.test_linux import ask, deb, place, run, user, write
 
 __all__ = ["place", "user"]
 
@@ -103,6 +103,34 @@ def test_a_step_denied_is_all_denied(tmp_path: Path, user: pwd.struct_passwd) ->
     assert told["error"] == "denied"
     assert told["message"].startswith("step 2 (file.write /srv/x): ")
     assert left() == []
+
+
+def test_a_package_among_the_steps(tmp_path: Path, user: pwd.struct_passwd, place: Path) -> None:
+    """A later step fails: what was agreed to takes the package out again. Else the receipt has the way back as a task."""
+    if not Path("/usr/bin/dpkg-deb").exists():
+        pytest.skip("this machine has no dpkg")
+    name = f"elevate-{user.pw_name}"
+    package = deb(tmp_path, place, name)
+    install = {"kind": "package.install", "params": {"path": str(package), "cwd": "/"}}
+    purge, program = run("dpkg", "--purge", name), Path("/usr/bin", name)
+    try:
+        failed, again, purged = ask(
+            tmp_path,
+            user,
+            {"steps": [install, write(str(CONF), b"x"), run("false"), purge], "undo": True},
+            {"steps": [install, write(str(CONF), b"y")]},
+            {"steps": [run(name), purge]},
+        )
+    finally:
+        Path("/usr/share", name).unlink(missing_ok=True)
+
+    assert (failed["status"], [one["step"] for one in failed["receipt"]["steps"]]) == (1, [1, 2, 3, 4])
+    assert (again["status"], again["receipt"]["undo"][0]["do"], again["receipt"]["undo"][1]["task"]) == (
+        *(0, "restore"),
+        {"kind": "package.remove", "params": {"package": name, "time_limit_seconds": 3600}},
+    )
+    assert (purged["status"], purged["out"].splitlines()[0]) == (0, "installed")
+    assert not program.exists()
 
 
 def test_48_a_file_that_the_step_before_writes_to_does_not_run(tmp_path: Path, user: pwd.struct_passwd, place: Path) -> None:
