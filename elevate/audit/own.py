@@ -17,15 +17,18 @@ from elevate.lifecycle import State
 
 _SEEN: Mapping[str, frozenset[str] | None] = {
     "actor": None,
-    "task": frozenset({"kind", "display", "why", "cwd", "environment", "mode"}),
+    "task": frozenset({"kind", "display", "why", "cwd", "environment", "mode", "run_as"}),
     "decision": None,
     "authentication": None,
     "token": None,
     "process": None,
+    "step": None,
+    "steps": None,
+    "written": None,
     "reason": frozenset({"code"}),
 }
-"""Members of each part; None stands for all."""
-_SHOWN = frozenset({"path", "sha256", "digest", "request_digest"})
+"""Members of each part; None stands for all. What was written the receipt tells, too."""
+_SHOWN = frozenset({"path", "sha256", "digest", "request_digest", "steps"})
 """Of a task, once the person was asked to agree to it."""
 _AGREED = frozenset({State.PROMPTING.value, State.ISSUED.value})
 _OTHERS = frozenset({"user", "uid"})

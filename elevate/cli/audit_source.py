@@ -10,18 +10,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from elevate.audit.context import Context
 from elevate.audit.entry import Entry, leaf_hash, opened
 from elevate.canonical import Json
 from elevate.cli.audit_common import ledger_path
 from elevate.errors import AuditError, NoBrokerError
-from elevate.library import Connection, connect
 from elevate.lifecycle import State
-from elevate.logs import Told
 from elevate.store.proving import ticks
 from elevate.store.reader import LedgerReader
+
+if TYPE_CHECKING:
+    from elevate.library import Connection
+    from elevate.logs import Told
 
 FOLLOW_SECONDS = 0.3
 BATCH = 1000
@@ -76,7 +78,7 @@ def source(state: Path | None) -> Iterator[Source]:
         yield FileSource(reader)
 
 
-def running(state: Path | None) -> Connection | None:
+def running(state: Path | None) -> "Connection | None":
     """Connect to the broker that runs, unless a folder is named; None where none runs."""
     if state is not None:
         return None
@@ -86,10 +88,17 @@ def running(state: Path | None) -> Connection | None:
         return None
 
 
+def connect() -> "Connection":
+    """Connect to the machine's broker; what reads a file does not load the library."""
+    from elevate import library
+
+    return library.connect()
+
+
 class BrokerSource:
     """The log as the broker gives it to this user."""
 
-    def __init__(self, broker: Connection) -> None:
+    def __init__(self, broker: "Connection") -> None:
         self._broker = broker
 
     def last(self, count: int) -> Iterator[Entry]:
@@ -135,7 +144,7 @@ class BrokerSource:
                 before.clear()
             yield lines, after
 
-    def _all(self, start: int) -> Iterator[tuple[list[Told], int]]:
+    def _all(self, start: int) -> Iterator[tuple[list["Told"], int]]:
         told = self._broker.search(oldest_first=True, position=start, context=True)
         while page := list(itertools.islice(told, BATCH)):
             yield page, cast("int", page[-1]["seq"]) + 1
@@ -207,5 +216,5 @@ class FileSource:
             yield [(entry, context.feed(entry), digest) for entry, digest in entries]
 
 
-def _entry(told: Told) -> Entry:
+def _entry(told: "Told") -> Entry:
     return Entry(**{name: told[name] for name in _MEMBERS})  # type: ignore[arg-type]  # of the broker's own making

@@ -162,7 +162,15 @@ def entry(event: str, **body: Json) -> Entry:
 
 def test_own_entries_leave_out_what_the_requester_was_not_told() -> None:
     """The full reason, what was found out of a file before a refusal, who exactly acted on it, and whatever is new."""
-    task: Json = {"kind": "process.run", "display": "cat /root/x", "digest": "d", "path": "/root/x", "sha256": "ab"}
+    found: Json = [{"kind": "process.run", "path": "/root/x", "sha256": "ab"}]
+    task: Json = {
+        "kind": "process.run",
+        "display": "cat /root/x",
+        "digest": "d",
+        "path": "/root/x",
+        "sha256": "ab",
+        "steps": found,
+    }
     told = {"kind": "process.run", "display": "cat /root/x"}
     denied = own_view(entry("denied", task=task, reason={"code": "denied", "text": "secret"}, question={"a": 1}), 1000)
     assert denied.body == {"task": told, "reason": {"code": "denied"}}
