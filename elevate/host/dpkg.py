@@ -6,6 +6,7 @@ of the system's nothing is known here; files outside of the system's folders bel
 
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from elevate.model import Fact, FactValue
@@ -36,7 +37,7 @@ class PackageIndex:
             return {"package": Fact.ABSENT, "version": Fact.ABSENT}
         with self._lock:
             known = self._refresh()
-            package = self._owners.get(path)
+            package = self._owners.get(path) if known else None
             version = self._versions.get(package or "")
         if package and version:
             return {"package": package, "version": version}
@@ -47,8 +48,7 @@ class PackageIndex:
     def version(self, package: str) -> str:
         """Give an installed package's version; empty where it is not installed."""
         with self._lock:
-            self._refresh()
-            return self._versions.get(package, "")
+            return self._versions.get(package, "") if self._refresh() else ""
 
     def files(self, package: str) -> list[str]:
         """Give the paths that a package brought; empty where it is not installed."""
@@ -58,29 +58,40 @@ class PackageIndex:
         return []
 
     def _refresh(self) -> bool:
+        """Read the database where it has changed; False where that can't be done, as while dpkg is at work on it."""
         try:
             found = (self._root / "status").stat()
+            now = (found.st_mtime_ns, found.st_size)
+            if now != self._built_from:
+                self._versions = _versions(self._root / "status")
+                self._owners = dict(_commands(self._root / "info"))
+                self._built_from = now
         except OSError:
             return False
-        now = (found.st_mtime_ns, found.st_size)
-        if now != self._built_from:
-            self._versions = _versions((self._root / "status").read_text(errors="replace"))
-            self._owners = {
-                _MERGED.sub(r"/usr/\1/", line): path.name.removesuffix(".list").partition(":")[0]
-                for path in (self._root / "info").glob("*.list")
-                for line in path.read_text(errors="replace").splitlines()
-                if line.rpartition("/")[0] in _COMMANDS
-            }
-            self._built_from = now
         return True
 
 
-def _versions(status: str) -> dict[str, str]:
+def _versions(status: Path) -> dict[str, str]:
+    """Give the versions of what is installed; line by line, for the file has megabytes."""
     found: dict[str, str] = {}
-    for block in status.split("\n\n"):
-        fields = dict(
-            line.split(": ", 1) for line in block.split("\n") if line.startswith(("Package: ", "Version: ", "Status: "))
-        )
-        if fields.get("Status", "").endswith(" installed") and "Version" in fields:
-            found[fields.get("Package", "")] = fields["Version"]
+    package, installed = "", False
+    with status.open(errors="replace") as file:
+        for line in file:
+            name, _, value = line.rstrip("\n").partition(": ")
+            if name == "Package":
+                package, installed = value, False
+            elif name == "Status":
+                installed = value.endswith(" installed")
+            elif name == "Version" and installed:
+                found[package] = value
     return found
+
+
+def _commands(info: Path) -> Iterator[tuple[str, str]]:
+    """Give each command's path and the package that brought it."""
+    for path in info.glob("*.list"):
+        package = path.name.removesuffix(".list").partition(":")[0]
+        with path.open(errors="replace") as file:
+            for line in file:
+                if line.rstrip("\n").rpartition("/")[0] in _COMMANDS:
+                    yield _MERGED.sub(r"/usr/\1/", line.rstrip("\n")), package
