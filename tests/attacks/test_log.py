@@ -9,6 +9,7 @@ import pytest
 from elevate.audit import Outcome, Tampering, Verdict
 from elevate.audit.notes import Checkpoint, Note, Signer, VerifierKey
 from elevate.audit.verify import Known
+from elevate.canonical import Json
 from elevate.cli.audit_verify import run
 from elevate.errors import AuditError, StoreError
 from elevate.store import SqliteStore
@@ -272,6 +273,17 @@ def test_verification_goes_on_where_it_ended(path: Path) -> None:
     change(path, "DELETE FROM entries WHERE seq = 700")
     assert verify(path, since=1000).outcome is Outcome.INCOMPLETE
     assert named(verify(path)) == (700, Tampering.DELETED)
+
+
+@pytest.mark.parametrize("kind", ["größe", ["a", {"b": [1, True, None]}], {"x": {"y": []}}])
+def test_no_false_alarm_for_what_is_not_read_in_bulk(tmp_path: Path, kind: Json) -> None:
+    """Text beyond ASCII, and what the quick reader's schema does not know: read one by one, and good."""
+    store = SqliteStore(tmp_path / "ledger.sqlite", entropy=SeededEntropy())
+    for value in ("plain", kind, "plain"):
+        store.append(draft("note", task={"kind": value}))
+    store.close()
+    verdict = verify(tmp_path / "ledger.sqlite")
+    assert (verdict.outcome, verdict.size) == (Outcome.INCOMPLETE, 3)
 
 
 def test_no_false_alarm_after_a_clock_step(tmp_path: Path) -> None:
