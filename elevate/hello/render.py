@@ -6,6 +6,9 @@ from elevate.canonical import Json
 from elevate.text import escape
 
 COLOURED_LINES = 2
+ROWS, COLUMNS = 20, 80
+"""What a usual terminal shows at once, with some room for the question."""
+SHORT_CHARS = 60
 DEFAULT_SECONDS = 3600
 FOLD_COLUMNS = 79
 _BAR = " " * 12 + "| "
@@ -36,9 +39,29 @@ def lines(view: Mapping[str, Json], *, phrase: str) -> list[str]:
     ]
     shown += _steps(view.get("steps"))
     shown += [f"  {name:<10} {text}" for name, text in _parts(view) if text]
+    shown += [f"  {'in short':<10} {_short(view)}"] if _scrolls(shown) else []
     if phrase:
         shown.append(f"  {'phrase':<10} {escape(phrase)}")
     return [*shown, ""]
+
+
+def _scrolls(shown: list[str]) -> bool:
+    """Say whether the head leaves a usual screen before the person is asked."""
+    return sum(1 + len(line) // COLUMNS for line in shown) > ROWS
+
+
+def _short(view: Mapping[str, Json]) -> str:
+    """Give what runs, once more, right above the question: who asks can fill a screen with blanks."""
+    # SECURITY: what scrolled away was not seen (attacks.md row 37).
+    steps = view.get("steps")
+    several = f"{len(steps)} steps; " if isinstance(steps, list) else ""
+    named = (" ".join(str(view.get(name, "")).split()) for name in ("path", "display"))
+    return several + ": ".join(_ends(text) for text in named if text)
+
+
+def _ends(text: str) -> str:
+    """Give a text's beginning and end, where it is long."""
+    return text if len(text) <= 2 * SHORT_CHARS else f"{text[:SHORT_CHARS]} […] {text[-SHORT_CHARS:]}"
 
 
 def _steps(steps: Json) -> Iterator[str]:

@@ -65,3 +65,15 @@ def test_37_a_variable_s_value_does_not_drive_the_terminal() -> None:
     task = run(env={"TZ": "\x1b[2J\n"})
     assert "\x1b" not in _shown(task)
     assert "\\u{1b}[2J\\n" in _shown(task)
+
+
+def test_37_blanks_that_fill_the_screen_do_not_hide_what_runs() -> None:
+    """It stands again right above the question; where nothing scrolls away it is not said twice."""
+    asked = replace(agreement(), task=_inspected(run(argv=["shred", " " * 900, "x" * 900])), reason=" " * 500)
+    shown = lines(prompt_view(asked, Offer(gestures=("pin",)), emulated=False), phrase="green heron")
+    assert sum(1 + len(line) // 80 for line in shown[-3:]) < 8
+    assert shown[-3].startswith("  in short   shred ")
+    assert "green heron" in shown[-2]
+    assert not any(
+        "in short" in line for line in lines(prompt_view(agreement(), Offer(gestures=("pin",)), emulated=True), phrase="")
+    )
