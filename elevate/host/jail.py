@@ -21,6 +21,7 @@ _HIDDEN = "/run/user"
 _BROKERS = ("/run/elevate", "/var/lib/elevate")
 _POLICY = "/etc/elevate"
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+_LAUNCHERS = tuple(kernel.CAPABILITIES.index(name) for name in ("DAC_READ_SEARCH", "KILL"))
 _SETS = ("CapPrm", "CapBnd", "CapAmb")
 
 Fields = dict[str, list[bytes]]
@@ -120,21 +121,14 @@ def become(order: Fields) -> None:
 
 
 def shed() -> None:
-    """Give up, as the launcher, all rights but to end the tree and to find files by handle, before the task can look at it.
+    """Give up, as the launcher, all rights but to end the tree and to find files by handle, before the task begins.
 
-    SECURITY: a task with SYS_PTRACE can take hold of the launcher; it must not get further capabilities by that.
+    SECURITY: a task with SYS_PTRACE can take hold of the launcher; it must not get further capabilities by that, nor by letting
+    it execute something: being uid 0 gives none any more.
     """
-    keep = numbers(("KILL", "DAC_READ_SEARCH"))
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    for number in range(kernel.last_capability() + 1):
-        if number not in keep:
-            kernel.prctl(kernel.PR_CAPBSET_DROP, number)
-    kernel.set_capabilities(keep, inheritable=False)
-
-
-def numbers(names: tuple[str, ...]) -> tuple[int, ...]:
-    """Give the numbers of capabilities by their names without ``CAP_``."""
-    return tuple(kernel.CAPABILITIES.index(name) for name in names)
+    kernel.prctl(kernel.PR_SET_SECUREBITS, kernel.SECURE_NO_ROOT)
+    kernel.set_capabilities(_LAUNCHERS, inheritable=False)
 
 
 def _scratch(place: str, options: str, room: str = "25%") -> None:
