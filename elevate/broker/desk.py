@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from elevate import canonical
 from elevate.broker import entries
 from elevate.broker.audience import helper_of
-from elevate.broker.grant import MAX_ALARMS, Grant
+from elevate.broker.grant import Grant
 from elevate.broker.opened import OpenRequests
 from elevate.broker.parts import Parts
+from elevate.broker.redeeming import MAX_ALARMS
 from elevate.canonical import Json
 from elevate.errors import (
     ElevateError,

@@ -19,6 +19,7 @@ from elevate.broker import entries
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
 from elevate.broker.receipts import SHORT_BYTES, receipt_of
+from elevate.broker.redeeming import Use
 from elevate.broker.starting import Listener, Start, limit_of, stop
 from elevate.broker.stepping import StepsRunning, start
 from elevate.canonical import Json
@@ -31,20 +32,15 @@ from elevate.errors import (
     TaskError,
     TaskInvalidError,
     TokenError,
-    TokenExpiredError,
-    TokenRevokedError,
-    TokenSpentError,
     TransitionError,
 )
 from elevate.lifecycle import State, is_final
-from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, Window, request_digest
+from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, Window
 from elevate.outcome import Events, Outcome, drain, ending
 from elevate.ports import Inspection, Instant, Running
-from elevate.token import Claims, Expected, verify
+from elevate.token import Claims
 
 REDEEM_ID_BYTES = 16
-MAX_ALARMS = 16
-"""So many misuses of one token are logged; whoever goes on only fills the disk."""
 _REDEEM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -80,7 +76,11 @@ class Grant:
     _cancelled: int = 0
     _by: Body = field(default_factory=dict, repr=False)
     _ended_by: Body = field(default_factory=dict, repr=False)
-    _alarms: int = 0
+    _use: Use = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the token's use in hand."""
+        self._use = Use(parts=self.parts, journal=self.journal, agreement=self.agreement, token=self.token)
 
     @property
     def request(self) -> str:
@@ -141,9 +141,10 @@ class Grant:
         with self._lock:
             try:
                 self._by = entries.presenter(presenter, self.agreement.requester) if by is None else by.actor
-                self._redeem(redeem_id, presenter if by is None else None, self.parts.host.name if by is None else by.audience)
+                audience = self.parts.host.name if by is None else by.audience
+                self._use.take(redeem_id, presenter if by is None else None, audience, by=self._by)
                 # A policy that came into force meanwhile: the log may have it before the redemption.
-                self._check_policy()
+                self._use.check_policy()
                 running = self._running = by or start(self._what(), window, on_progress)
                 self._record_start(running, begun=by is None and not isinstance(running, StepsRunning))
                 if self._cancelled:
@@ -225,7 +226,7 @@ class Grant:
 
     def overdue(self) -> bool:
         """Say whether it was not used in time; `release` then ends it."""
-        return self.journal.record.state is State.ISSUED and self._expired(self.parts.clock.read())
+        return self.journal.record.state is State.ISSUED and self._use.expired(self.parts.clock.read())
 
     def _what(self) -> Start:
         return Start(
@@ -307,71 +308,11 @@ class Grant:
         self.on_end()
 
     def _take_back(self, now: Instant) -> None:
-        if self._expired(now):
+        if self._use.expired(now):
             self.journal.to(State.EXPIRED, body.reason("token-expired", "not used in time"))
         else:
             left = self._ended_by or body.actor(self.agreement.requester, brief=True)
             self.journal.to(State.REVOKED, body.reason("token-revoked", "it was left without being used") | left)
-
-    def _redeem(self, redeem_id: str, presenter: ProcessIdentity | None, audience: str) -> None:
-        now = self.parts.clock.read()
-        record = self.journal.refresh()
-        if record.state is not State.ISSUED:
-            self._refuse_second_use(redeem_id)
-        try:
-            self._check(presenter, audience, now)
-        except TokenExpiredError:
-            self.journal.to(State.EXPIRED, body.reason("token-expired", "used too late"))
-            raise
-        except PolicyChangedError as error:
-            self.journal.to(State.REVOKED, entries.failed(error))
-            raise
-        except TokenError as error:
-            if self._alarms < MAX_ALARMS:
-                self._alarms += 1
-                self.journal.note("token-refused", entries.failed(error) | self._by)
-            raise
-        stepped = self.journal.to(
-            State.REDEEMED, entries.used(record.jti, redeem_id, self._by), {"redeem_id": redeem_id}, at=now
-        )
-        # INVARIANT: one use. Only the call that changed the row may start anything.
-        if not stepped.won:
-            self._refuse_second_use(redeem_id)
-
-    def _check(self, presenter: ProcessIdentity | None, audience: str, now: Instant) -> None:
-        expected = Expected(
-            iss=self.parts.issuer,
-            aud=audience,
-            epoch=self.parts.epoch,
-            request_digest=request_digest(self.agreement).hex(),
-            binding=presenter,
-        )
-        claims = verify(self.token, {self.parts.key.kid: self.parts.key.public}, expected, now=now.unix)
-        record = self.journal.record
-        if (claims.jti, claims.position, claims.request) != (record.jti, record.position, record.request):
-            raise TokenError("the token is not good here", detail="jti, position or request is not the ledger's")
-        if self._expired(now):
-            raise TokenExpiredError("the token has expired", detail="monotonic deadline")
-        self._check_policy()
-
-    def _check_policy(self) -> None:
-        if not self.parts.policy.holds(self.agreement.policy_digest):
-            raise PolicyChangedError("the policy changed between the prompt and the run")
-
-    def _expired(self, now: Instant) -> bool:
-        # SECURITY: both clocks; a wall clock that is set back revives nothing (CVE-2013-1775).
-        return now.unix >= self.journal.record.expires_at or now.mono_ns >= self.journal.record.deadline_ns
-
-    def _refuse_second_use(self, redeem_id: str) -> None:
-        record = self.journal.record
-        if record.state is State.EXPIRED:
-            raise TokenExpiredError("the token has expired")
-        if record.state is State.REVOKED:
-            raise TokenRevokedError("the token was taken back")
-        if record.redeem_id != redeem_id and self._alarms < MAX_ALARMS:
-            self._alarms += 1
-            self.journal.note("second-use", entries.used(record.jti, redeem_id, self._by))
-        raise TokenSpentError("the token was used before")
 
     @property
     def time_limit_seconds(self) -> int:

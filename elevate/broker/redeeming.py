@@ -1,0 +1,109 @@
+"""One use: a token is held against all that it is bound to, and one compare-and-set in the ledger takes it."""
+
+from dataclasses import dataclass, field
+
+from elevate.audit import body
+from elevate.audit.body import Body
+from elevate.broker import entries
+from elevate.broker.journal import Journal
+from elevate.broker.parts import Parts
+from elevate.errors import PolicyChangedError, TokenError, TokenExpiredError, TokenRevokedError, TokenSpentError
+from elevate.lifecycle import State
+from elevate.model import Agreement, ProcessIdentity, request_digest
+from elevate.ports import Instant
+from elevate.token import Expected, verify
+
+MAX_ALARMS = 16
+"""So many misuses of one token are logged; whoever goes on only fills the disk."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Use:
+    """The only use of one token.
+
+    Attributes:
+        alarms: Misuses that were logged.
+    """
+
+    parts: Parts
+    journal: Journal
+    agreement: Agreement
+    token: str = field(repr=False)
+    alarms: int = 0
+
+    def take(self, redeem_id: str, presenter: ProcessIdentity | None, audience: str, *, by: Body) -> None:
+        """Use the token up for one start, or raise; what is refused is in the log.
+
+        Args:
+            redeem_id: Random name of the call.
+            presenter: The process that presents it, to which it must be bound; None where that was looked at before.
+            audience: For whom the token must be.
+            by: Who presents it, as a part of the entries.
+
+        Raises:
+            TokenSpentError, TokenExpiredError, TokenRevokedError: It was used or ended before.
+            PolicyChangedError: Other rules hold now than at the prompt.
+            TokenError: It is not good here.
+        """
+        now = self.parts.clock.read()
+        record = self.journal.refresh()
+        if record.state is not State.ISSUED:
+            self._refuse(redeem_id, by)
+        try:
+            self._check(presenter, audience, now)
+        except TokenExpiredError:
+            self.journal.to(State.EXPIRED, body.reason("token-expired", "used too late"))
+            raise
+        except PolicyChangedError as error:
+            self.journal.to(State.REVOKED, entries.failed(error))
+            raise
+        except TokenError as error:
+            if self.alarms < MAX_ALARMS:
+                self.alarms += 1
+                self.journal.note("token-refused", entries.failed(error) | by)
+            raise
+        stepped = self.journal.to(State.REDEEMED, entries.used(record.jti, redeem_id, by), {"redeem_id": redeem_id}, at=now)
+        # INVARIANT: one use. Only the call that changed the row may start anything.
+        if not stepped.won:
+            self._refuse(redeem_id, by)
+
+    def _check(self, presenter: ProcessIdentity | None, audience: str, now: Instant) -> None:
+        expected = Expected(
+            iss=self.parts.issuer,
+            aud=audience,
+            epoch=self.parts.epoch,
+            request_digest=request_digest(self.agreement).hex(),
+            binding=presenter,
+        )
+        claims = verify(self.token, {self.parts.key.kid: self.parts.key.public}, expected, now=now.unix)
+        record = self.journal.record
+        if (claims.jti, claims.position, claims.request) != (record.jti, record.position, record.request):
+            raise TokenError("the token is not good here", detail="jti, position or request is not the ledger's")
+        if self.expired(now):
+            raise TokenExpiredError("the token has expired", detail="monotonic deadline")
+        self.check_policy()
+
+    def check_policy(self) -> None:
+        """See that the rules are those of the prompt.
+
+        Raises:
+            PolicyChangedError: They are not.
+        """
+        if not self.parts.policy.holds(self.agreement.policy_digest):
+            raise PolicyChangedError("the policy changed between the prompt and the run")
+
+    def expired(self, now: Instant) -> bool:
+        """Say whether its time is over, by either clock."""
+        # SECURITY: both clocks; a wall clock that is set back revives nothing (CVE-2013-1775).
+        return now.unix >= self.journal.record.expires_at or now.mono_ns >= self.journal.record.deadline_ns
+
+    def _refuse(self, redeem_id: str, by: Body) -> None:
+        record = self.journal.record
+        if record.state is State.EXPIRED:
+            raise TokenExpiredError("the token has expired")
+        if record.state is State.REVOKED:
+            raise TokenRevokedError("the token was taken back")
+        if record.redeem_id != redeem_id and self.alarms < MAX_ALARMS:
+            self.alarms += 1
+            self.journal.note("second-use", entries.used(record.jti, redeem_id, by))
+        raise TokenSpentError("the token was used before")
