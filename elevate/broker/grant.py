@@ -19,7 +19,7 @@ from elevate.broker import entries
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
 from elevate.broker.receipts import SHORT_BYTES, receipt_of
-from elevate.broker.redeeming import Use
+from elevate.broker.redeeming import Presented, Use
 from elevate.broker.starting import Listener, Start, limit_of, stop
 from elevate.broker.stepping import StepsRunning, start
 from elevate.canonical import Json
@@ -80,7 +80,7 @@ class Grant:
 
     def __post_init__(self) -> None:
         """Take the token's use in hand."""
-        self._use = Use(parts=self.parts, journal=self.journal, agreement=self.agreement, token=self.token)
+        self._use = Use(parts=self.parts, journal=self.journal)
 
     @property
     def request(self) -> str:
@@ -141,10 +141,9 @@ class Grant:
         with self._lock:
             try:
                 self._by = entries.presenter(presenter, self.agreement.requester) if by is None else by.actor
-                audience = self.parts.host.name if by is None else by.audience
-                self._use.take(redeem_id, presenter if by is None else None, audience, by=self._by)
+                self._use.take(self.token, self.agreement, self._presented(redeem_id, presenter, by))
                 # A policy that came into force meanwhile: the log may have it before the redemption.
-                self._use.check_policy()
+                self._use.check_policy(self.agreement)
                 running = self._running = by or start(self._what(), window, on_progress)
                 self._record_start(running, begun=by is None and not isinstance(running, StepsRunning))
                 if self._cancelled:
@@ -157,6 +156,11 @@ class Grant:
                     raise
                 raise HostError("the task could not be started", detail=f"{type(error).__name__}: {error}") from error
         return running
+
+    def _presented(self, redeem_id: str, presenter: ProcessIdentity, by: Carrier | None) -> Presented:
+        if by is None:
+            return Presented(redeem_id=redeem_id, process=presenter, audience=self.parts.host.name, by=self._by)
+        return Presented(redeem_id=redeem_id, process=None, audience=by.audience, by=self._by)
 
     def _record_start(self, running: Running, *, begun: bool) -> None:
         entry = entries.running(running.pid, self.identity)

@@ -17,6 +17,23 @@ MAX_ALARMS = 16
 """So many misuses of one token are logged; whoever goes on only fills the disk."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presented:
+    """One call that presents a token.
+
+    Attributes:
+        redeem_id: Random name of the call.
+        process: Whose, where the token must be bound to it; None where that was looked at before.
+        audience: For whom the token must be.
+        by: Who presents it, as a part of the entries.
+    """
+
+    redeem_id: str
+    process: ProcessIdentity | None
+    audience: str
+    by: Body = field(repr=False)
+
+
 @dataclass(slots=True, kw_only=True)
 class Use:
     """The only use of one token.
@@ -27,18 +44,10 @@ class Use:
 
     parts: Parts
     journal: Journal
-    agreement: Agreement
-    token: str = field(repr=False)
     alarms: int = 0
 
-    def take(self, redeem_id: str, presenter: ProcessIdentity | None, audience: str, *, by: Body) -> None:
-        """Use the token up for one start, or raise; what is refused is in the log.
-
-        Args:
-            redeem_id: Random name of the call.
-            presenter: The process that presents it, to which it must be bound; None where that was looked at before.
-            audience: For whom the token must be.
-            by: Who presents it, as a part of the entries.
+    def take(self, token: str, agreement: Agreement, presented: Presented) -> None:
+        """Use the token up for one start of what was agreed to, or raise; what is refused is in the log.
 
         Raises:
             TokenSpentError, TokenExpiredError, TokenRevokedError: It was used or ended before.
@@ -48,9 +57,9 @@ class Use:
         now = self.parts.clock.read()
         record = self.journal.refresh()
         if record.state is not State.ISSUED:
-            self._refuse(redeem_id, by)
+            self._refuse(presented)
         try:
-            self._check(presenter, audience, now)
+            self._check(token, agreement, presented, now)
         except TokenExpiredError:
             self.journal.to(State.EXPIRED, body.reason("token-expired", "used too late"))
             raise
@@ -60,36 +69,41 @@ class Use:
         except TokenError as error:
             if self.alarms < MAX_ALARMS:
                 self.alarms += 1
-                self.journal.note("token-refused", entries.failed(error) | by)
+                self.journal.note("token-refused", entries.failed(error) | presented.by)
             raise
-        stepped = self.journal.to(State.REDEEMED, entries.used(record.jti, redeem_id, by), {"redeem_id": redeem_id}, at=now)
+        stepped = self.journal.to(
+            State.REDEEMED,
+            entries.used(record.jti, presented.redeem_id, presented.by),
+            {"redeem_id": presented.redeem_id},
+            at=now,
+        )
         # INVARIANT: one use. Only the call that changed the row may start anything.
         if not stepped.won:
-            self._refuse(redeem_id, by)
+            self._refuse(presented)
 
-    def _check(self, presenter: ProcessIdentity | None, audience: str, now: Instant) -> None:
+    def _check(self, token: str, agreement: Agreement, presented: Presented, now: Instant) -> None:
         expected = Expected(
             iss=self.parts.issuer,
-            aud=audience,
+            aud=presented.audience,
             epoch=self.parts.epoch,
-            request_digest=request_digest(self.agreement).hex(),
-            binding=presenter,
+            request_digest=request_digest(agreement).hex(),
+            binding=presented.process,
         )
-        claims = verify(self.token, {self.parts.key.kid: self.parts.key.public}, expected, now=now.unix)
+        claims = verify(token, {self.parts.key.kid: self.parts.key.public}, expected, now=now.unix)
         record = self.journal.record
         if (claims.jti, claims.position, claims.request) != (record.jti, record.position, record.request):
             raise TokenError("the token is not good here", detail="jti, position or request is not the ledger's")
         if self.expired(now):
             raise TokenExpiredError("the token has expired", detail="monotonic deadline")
-        self.check_policy()
+        self.check_policy(agreement)
 
-    def check_policy(self) -> None:
+    def check_policy(self, agreement: Agreement) -> None:
         """See that the rules are those of the prompt.
 
         Raises:
             PolicyChangedError: They are not.
         """
-        if not self.parts.policy.holds(self.agreement.policy_digest):
+        if not self.parts.policy.holds(agreement.policy_digest):
             raise PolicyChangedError("the policy changed between the prompt and the run")
 
     def expired(self, now: Instant) -> bool:
@@ -97,13 +111,13 @@ class Use:
         # SECURITY: both clocks; a wall clock that is set back revives nothing (CVE-2013-1775).
         return now.unix >= self.journal.record.expires_at or now.mono_ns >= self.journal.record.deadline_ns
 
-    def _refuse(self, redeem_id: str, by: Body) -> None:
+    def _refuse(self, presented: Presented) -> None:
         record = self.journal.record
         if record.state is State.EXPIRED:
             raise TokenExpiredError("the token has expired")
         if record.state is State.REVOKED:
             raise TokenRevokedError("the token was taken back")
-        if record.redeem_id != redeem_id and self.alarms < MAX_ALARMS:
+        if record.redeem_id != presented.redeem_id and self.alarms < MAX_ALARMS:
             self.alarms += 1
-            self.journal.note("second-use", entries.used(record.jti, redeem_id, by))
+            self.journal.note("second-use", entries.used(record.jti, presented.redeem_id, presented.by))
         raise TokenSpentError("the token was used before")
