@@ -9,6 +9,7 @@ from elevate.model import Requester
 from elevate.server.connection import Connection
 from elevate.server.interface import Parameters, Request
 from elevate.server.surface import Surface
+from elevate.server.terminal import Mode
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Call:
     parameters: Parameters
     fds: list[int]
     terminal: int | None = None  # of the person who asks; set once it has been looked at
+    mode: Mode | None = None  # of that terminal, as it was then
 
     def requester(self) -> Requester:
         """Say who asks, read from the kernel now."""

@@ -23,7 +23,7 @@ from elevate.server.interface import Parameters, Request, ServiceError
 from elevate.server.output import forward
 from elevate.server.surface import Grant, Surface
 from elevate.server.telling import Teller
-from elevate.server.terminal import tidied
+from elevate.server.terminal import mode_of, tidied
 
 MAX_REASON = 1024
 _MAX_SIGNAL = 64
@@ -88,7 +88,7 @@ def _run(call: Call) -> None:
     how = _how(call)
     grant = _ask(call)
     try:
-        with tidied(call.terminal if how.window else None, left=lambda: call.connection.left):
+        with tidied(call.terminal if how.window else None, call.mode, left=lambda: call.connection.left):
             _redeem_grant(call, grant, secrets.token_hex(16), how)
     finally:
         grant.release()
@@ -112,6 +112,7 @@ def _ask(call: Call, audience: str = "") -> Grant:
     call.parameters.end()
     if terminal is not None:
         _check_terminal(terminal)
+        call.mode = mode_of(terminal)
     ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload, audience=audience)
     return call.broker.elevate(ask, terminal=terminal, cancel=call.connection.hangup, on_state=call.state)
 

@@ -7,19 +7,27 @@ taken it over has set it as it likes.
 import contextlib
 import termios
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from elevate.interactive import raw
 
 _FLAGS = 4
 
 
+Mode: TypeAlias = list[int | list[bytes | int]]
+
+
+def mode_of(terminal: int) -> Mode | None:
+    """Give the mode of a terminal, before any prompt has it; None where it has gone."""
+    try:
+        return termios.tcgetattr(terminal)
+    except termios.error:
+        return None
+
+
 @contextlib.contextmanager
-def tidied(terminal: int | None, *, left: Callable[[], bool]) -> Iterator[None]:
-    """See to it that a terminal is as it was, where the client has gone meanwhile."""
-    before = None
-    if terminal is not None:
-        with contextlib.suppress(termios.error):
-            before = termios.tcgetattr(terminal)
+def tidied(terminal: int | None, before: Mode | None, *, left: Callable[[], bool]) -> Iterator[None]:
+    """See to it that a terminal is as it was before, where the client has gone meanwhile."""
     try:
         yield
     finally:
