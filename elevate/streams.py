@@ -119,3 +119,7 @@ class AsyncWire:
         for fd in fds:
             os.close(fd)
         self._socket.close()
+
+    def __del__(self) -> None:
+        """Close what was dropped without a word: the broker takes an unused token back at once."""
+        self.close()
