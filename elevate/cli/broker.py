@@ -30,9 +30,9 @@ def explain(words: Words = None, *, kind: Kind = "process.run", as_json: AsJson 
 
     And which nearly would. Nobody is asked.
     """
+    known = task_of(KINDS[kind], words or []) if kind in KINDS else None
     with connect() as broker:
-        task = task_of(spec_of(KINDS if kind in KINDS else broker.kinds(), kind), words or [])
-        found = broker.explain(task)
+        found = broker.explain(known or task_of(spec_of(broker.kinds(), kind), words or []))
     text = str(found.pop("text", ""))
     if as_json:
         print_json(found)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from elevate.errors import LockedOutError, NoBrokerError, TokenRevokedError
+from elevate.cli.app import app
+from elevate.errors import LockedOutError, NoBrokerError, TaskKindUnknownError, TokenRevokedError
 from elevate.library import connect
 from elevate.tasks import Task
 from tests.e2e.daemon import PIN, ROOT, Daemon, command
@@ -37,7 +39,6 @@ def one_error(err: str) -> str:
 @pytest.mark.parametrize(
     ("words", "status", "error"),
     [
-        (["explain", "--kind", "no.such"], 125, "unknown task kind no.such"),
         (["explain"], 125, "the command is empty"),
         (["explain", "--kind", "file.write", "path"], 125, "a parameter is NAME=VALUE"),
         (["explain", "--kind", "file.write", "path=x", "mode=rwx"], 125, "the parameter mode is not a number"),
@@ -64,6 +65,14 @@ def test_command_lines(words: list[str], status: int, error: str) -> None:
     given = command(words)
     assert (given[0], given[1]) == (status, "")
     assert one_error(given[2]) == error
+
+
+def test_kind_that_the_machine_does_not_have(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the broker knows what kinds of its own it has."""
+    monkeypatch.setattr("elevate.cli.broker.connect", daemon.connect)
+    result = CliRunner().invoke(app, ["explain", "--kind", "no.such"])
+    assert isinstance(result.exception, TaskKindUnknownError)
+    assert result.exception.message == "this machine has no kind of task called no.such"
 
 
 @pytest.mark.parametrize("given", [b"", b"x", b"a.b.c", b"e30.e30.x.y", b"\xff.\xff.\xff", b"x" * 20_000, b"e30.WzFd.x"])
