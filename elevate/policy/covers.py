@@ -33,7 +33,10 @@ def who_overlap(one: Who, other: Who) -> bool:
 
 
 def overlap(one: Rule, other: Rule) -> bool:
-    """Say whether some task may match both; selectors of different types always may."""
+    """Say whether some task may match both, links aside: a program that is called by a link has two names.
+
+    Selectors of different types always may.
+    """
     if not set(one.kinds) & set(other.kinds) or not who_overlap(one.who, other.who):
         return False
     if one.by is other.by and one.by not in {By.ANY, By.DIRECTORY}:

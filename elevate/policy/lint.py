@@ -206,7 +206,7 @@ def _together(rules: Iterable[Rule]) -> Iterator[Finding]:
         elif rule.effect is not Effect.REQUIRE:
             yield from _covered(rule, denies)
         elif not any(overlap(rule, allow) for allow in allows.reaching(rule)):
-            yield _finding(Severity.WARNING, "unreachable-require", rule, "no allow rule is for any of its tasks")
+            yield _finding(Severity.WARNING, "unreachable-require", rule, "no allow is for any of its tasks, unless by a link")
 
 
 def _covered(rule: Rule, denies: "_Shelf") -> Iterator[Finding]:
