@@ -70,14 +70,20 @@ def test_48_a_later_steps_file_swapped_while_the_prompt_is_open(broker: Broker) 
 
 
 def test_48_a_later_steps_file_swapped_by_the_step_before(broker: Broker) -> None:
-    """Nor does a step change what the next one is: written to in place, where only admin can, the file runs no more."""
+    """Nor does a step change what the next one is: written to in place, where only admin can, the file runs no more.
+
+    What the requester can write was copied before the prompt, and the copy runs.
+    """
     program = owned_program(broker, "second", "#!/bin/sh\necho agreed\n")
     swap = sh(f"printf '#!/bin/sh\\necho swapped\\n' > '{program}'")
     outcome = ask(broker, lambda: broker.prompter(None), swap, Task.run([str(program)])).run(capture=True)
     receipt: Any = outcome.receipt
-    assert (outcome.stdout, outcome.exit_status) == (b"", 125)
-    assert receipt["steps"][1]["problem"] == "the file was changed after it was agreed to"
     assert "swapped" in program.read_text()
+    if os.getuid() == 0:
+        assert (outcome.stdout, outcome.exit_status) == (b"", 125)
+        assert receipt["steps"][1]["problem"] == "the file was changed after it was agreed to"
+    else:
+        assert (outcome.stdout, outcome.exit_status) == (b"agreed\n", 0)
 
 
 def test_48_a_later_steps_file_replaced_by_the_step_before(broker: Broker) -> None:

@@ -131,8 +131,9 @@ def test_plan_says_that_it_needs_no_admin(home: Path) -> None:
 
 def test_invoking_user_and_is_protected(tmp_path: Path) -> None:
     """A task knows for whom it runs; nothing else is a task. Protection is what the settings say."""
-    root = str(Path(elevate.__file__).parents[1])
-    ask = f"import sys; sys.path.insert(0, {root!r}); import elevate; print(elevate.invoking_user())"
+    # A Python of the user's own is copied before it runs, and then finds no packages by itself.
+    paths = [str(Path(elevate.__file__).parents[1]), *sys.path]
+    ask = f"import sys; sys.path[:0] = {paths!r}; import elevate; print(elevate.invoking_user())"
     assert elevate.invoking_user() is None
     with Broker.embedded(tmp_path / "state") as broker:
         me, _, _ = broker.parts.host.user_for(os.getuid())
