@@ -12,6 +12,7 @@ from elevate import __version__, canonical
 from elevate.audit import body
 from elevate.broker import recovery, windows
 from elevate.broker.cancel import Cancellation, Joined
+from elevate.broker.deciding import explain
 from elevate.broker.desk import Desk
 from elevate.broker.elevation import Ask, Terms, elevate
 from elevate.broker.grant import Grant
@@ -197,8 +198,7 @@ class Broker(Ruled):
         inspection = inspect(self.parts.host, task, requester, payload)
         try:
             question = Question(requester=requester, task=inspection.task, now=self.parts.clock.read(), reason=reason)
-            policy = self.parts.policy.current
-            return policy.explain_steps(question) if question.task.steps else policy.explain(question)
+            return explain(self.parts, question)
         finally:
             inspection.close()
 

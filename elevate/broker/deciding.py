@@ -1,6 +1,7 @@
 """What the policy in force makes of a question, and the agreement that comes of it. A demand is never dropped in silence."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 from elevate.broker import entries
 from elevate.broker.audience import audience_of
@@ -10,10 +11,21 @@ from elevate.canonical import Json
 from elevate.errors import DeniedError, PolicyChangedError
 from elevate.lifecycle import State
 from elevate.model import Agreement, Allow, Deny, Outcome
-from elevate.policy import Policy, Question, missing_tickets, narrowest, questions_of, record_of, unkept
+from elevate.policy import (
+    Explanation,
+    Explanations,
+    Policy,
+    Question,
+    missing_tickets,
+    narrowest,
+    questions_of,
+    record_of,
+    unkept,
+)
 from elevate.ports import Instant
 
 NONCE_BYTES = 16
+Told = TypeVar("Told", Explanation, Explanations)
 
 
 def decide(parts: Parts, question: Question, journal: Journal, *, audience: str = "") -> Agreement:
@@ -42,10 +54,25 @@ def decide(parts: Parts, question: Question, journal: Journal, *, audience: str 
                 session=journal.record.session,
                 reason=question.reason,
                 host=host,
-                decision=_raised(decision, consent=parts.host.emulated and parts.settings.consent_counts),
+                decision=_raised(decision, consent=_consent_counts(parts)),
                 policy_digest=policy.digest,
                 nonce=parts.entropy.token_bytes(NONCE_BYTES),
             )
+
+
+def explain(parts: Parts, question: Question) -> Explanation | Explanations:
+    """Say what the policy in force makes of a question, and what the person would be asked for; nothing is decided."""
+    policy, consent = parts.policy.current, _consent_counts(parts)
+    if not question.task.steps:
+        return _told(policy.explain(question), consent=consent)
+    several = policy.explain_steps(question)
+    steps = tuple(_told(step, consent=consent) for step in several.steps)
+    return replace(_told(several, consent=consent), steps=steps)
+
+
+def _told(found: Told, *, consent: bool) -> Told:
+    decision = found.decision
+    return replace(found, decision=_raised(decision, consent=consent)) if isinstance(decision, Allow) else found
 
 
 def _check_kinds(policy: Policy, question: Question) -> None:
@@ -59,6 +86,10 @@ def _check_kinds(policy: Policy, question: Question) -> None:
 def asked_of(agreement: Agreement, now: Instant) -> dict[str, Json]:
     """Give what the log keeps of the question, so that it can be asked again of another policy."""
     return record_of(Question(requester=agreement.requester, task=agreement.task, now=now, reason=agreement.reason))
+
+
+def _consent_counts(parts: Parts) -> bool:
+    return parts.host.emulated and parts.settings.consent_counts
 
 
 def _raised(decision: Allow, *, consent: bool) -> Allow:

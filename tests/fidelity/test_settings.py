@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from elevate.broker import Broker
+from elevate.policy import Explanations
 from elevate.tasks import Task
 from tests.unit.policy.build import rule
 
@@ -25,7 +26,7 @@ def test_01_a_mode_change_is_pending_until_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("value", "outcome"), [(1, "credential"), (2, "consent")])
 def test_01_the_prompt_behaviour_is_a_floor(tmp_path: Path, value: int, outcome: str) -> None:
-    """With credentials wanted for all, a rule's consent is not enough; with consent, rules decide."""
+    """With credentials wanted for all, a rule's consent is not enough; with consent, rules decide. `explain` says the same."""
     state = tmp_path / "state"
     with Broker.embedded(state):
         pass
@@ -39,6 +40,10 @@ def test_01_the_prompt_behaviour_is_a_floor(tmp_path: Path, value: int, outcome:
         grant = broker.elevate(Task.run(["true"]))
         assert grant.agreement.decision.outcome.value == outcome
         assert grant.claims.acr != "urn:elevate:acr:consent"
+        several = broker.explain([Task.run(["true"]), Task.run(["false"])])
+        assert isinstance(several, Explanations)
+        for told in (broker.explain(Task.run(["true"])), several, *several.steps):
+            assert told.json()["outcome"] == outcome
 
 
 def test_12_both_levels_are_on_the_token(tmp_path: Path) -> None:
