@@ -13,6 +13,7 @@ from elevate.broker import Broker
 from elevate.errors import CommandNotFoundError, RefusedError, TaskInvalidError
 from elevate.installing import PLACE
 from tests.unit.host import archives
+from tests.unit.policy.build import rule
 
 
 @pytest.fixture
@@ -137,6 +138,10 @@ def test_invoking_user_and_is_protected(tmp_path: Path) -> None:
     assert elevate.invoking_user() is None
     with Broker.embedded(tmp_path / "state") as broker:
         me, _, _ = broker.parts.host.user_for(os.getuid())
+        place = broker.home.policy / "python.toml"
+        place.write_text(rule("python", task='{ kind = "process.run" }', then='{ prompt = "credential" }'))
+        place.chmod(0o600)
+        broker.reload_policy()
         told = broker.elevate(elevate.Task.run([sys.executable, "-c", ask])).run(capture=True).stdout.decode().strip()
         assert told == me
         assert broker.status()["protected"] is True

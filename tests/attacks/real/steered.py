@@ -15,12 +15,16 @@ def main(words: list[str]) -> int:
     """Serve."""
     steps = Path(words[words.index("--state") + 1]).with_name("clock")
     read = SystemClock.read
+    last = [0.0, 0.0]
 
     def stepped(self: SystemClock) -> Instant:
         now = read(self)
-        if not steps.exists():
-            return now
-        wall, mono = (float(word) for word in steps.read_text().split())
+        try:
+            # It is empty for a moment while it is written anew; the last word counts until then.
+            last[:] = [float(word) for word in steps.read_text().split()] or last
+        except FileNotFoundError:
+            last[:] = 0.0, 0.0
+        wall, mono = last
         return Instant(unix_us=now.unix_us + int(wall * 1e6), mono_ns=now.mono_ns + int(mono * 1e9))
 
     SystemClock.read = stepped  # type: ignore[method-assign]  # the kernel's own clock is everybody's
