@@ -68,10 +68,10 @@ def presenter(process: ProcessIdentity, requester: Requester) -> Body:
     return {"actor": {"uid": process.uid, "pid": process.pid, "start_time": process.start_time, "boot": process.boot_id}}
 
 
-def looked_at(facts: ProcessFacts) -> Body:
-    """Which process acts, from kernel facts alone."""
+def looked_at(facts: ProcessFacts, user: str = "") -> Body:
+    """Which process acts, from kernel facts alone; in short, unless its user's name was looked up."""
     other = Requester(
-        user="",
+        user=user,
         sid="",
         groups=(),
         machine="",
@@ -82,7 +82,7 @@ def looked_at(facts: ProcessFacts) -> Body:
         audit_uid=facts.audit_uid,
         executable_sha256=facts.executable_sha256,
     )
-    return body.actor(other, brief=True)
+    return body.actor(other, brief=not user)
 
 
 def running(pid: int, identity: AdminIdentity) -> Body:

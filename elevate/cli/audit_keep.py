@@ -139,29 +139,15 @@ def _me() -> "Body":
     """Say who does this, as the kernel and the user database have it."""
     import pwd
 
-    from elevate.audit import body
+    from elevate.broker import entries
     from elevate.host.processes import read_process
-    from elevate.model import Requester
 
     facts = read_process(os.getpid())
     try:
         name = pwd.getpwuid(facts.process.uid).pw_name
     except KeyError:
         name = f"uid{facts.process.uid}"
-    return body.actor(
-        Requester(
-            user=name,
-            sid="",
-            groups=(),
-            machine="",
-            process=facts.process,
-            executable=facts.executable,
-            chain=facts.chain,
-            remote=facts.remote,
-            audit_uid=facts.audit_uid,
-            executable_sha256=facts.executable_sha256,
-        )
-    )
+    return entries.looked_at(facts, name)
 
 
 def _post(url: str, body: bytes) -> str:

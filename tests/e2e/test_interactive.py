@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemon import PIN, Daemon
+from tests.tools import wait_for
 from tests.transcripts.terminal import Terminal
 
 SHELL = os.path.realpath(shutil.which("sh") or "/bin/sh")
@@ -126,8 +127,6 @@ def test_terminal_is_put_right_after_kill(daemon: Daemon) -> None:
     """Nobody catches SIGKILL: the broker sees to it, where nobody else has set the terminal meanwhile."""
     with started(daemon, "echo ready; exec sleep 1000") as person:
         person.read_until("ready\n")
-        while person.echoes():
-            pass
+        assert wait_for(lambda: not person.echoes())
         person.process.kill()
-        while not person.echoes():
-            pass
+        assert wait_for(person.echoes)

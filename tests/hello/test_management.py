@@ -29,6 +29,7 @@ def test_15_without_a_history_the_same_pin_may_come_again(machine: Machine) -> N
     """That is the default of Windows."""
     hello = machine.enrolled()
     hello.change_pin(USER, pin_proof(), bytearray(PIN))
+    assert sign(machine, hello).gesture == "pin"
 
 
 def test_16_an_expired_pin_signs_nothing(machine: Machine) -> None:
