@@ -175,7 +175,7 @@ KINDS: Mapping[str, KindSpec] = MappingProxyType(
                 params={
                     "path": ParamSpec(type=ParamType.PATH),
                     "cwd": _CWD,
-                    "mode": ParamSpec(type=ParamType.MODE, default=0o644),
+                    "mode": ParamSpec(type=ParamType.MODE, optional=True),
                 },
                 payload=True,
             ),

@@ -16,6 +16,9 @@ from elevate.text import shell_words
 
 DIGEST_CHARS = 64
 MAX_TOKEN_SECONDS = 120
+MODE_BEFORE = "mode_before"
+"""The fact of a `file.write` that tells the permission bits of the file that is there."""
+NEW_FILE_MODE = 0o644
 MEDIUM_INTEGRITY, HIGH_INTEGRITY = 8192, 12288
 """Windows' integrity levels: of whoever asks, and of the hidden account's task."""
 STRENGTHS = ("any", "pin", "biometric", "hardware")
@@ -193,8 +196,20 @@ def run_as_of(task: InspectedTask) -> str:
 
 
 def mode_of(task: InspectedTask) -> str:
-    """Give the permission bits of a file that is to be written, in octal; empty for any other task."""
-    mode = dict(task.task.params).get("mode")
+    """Give the permission bits of a file that is to be written, in octal; empty for any other task.
+
+    They are those that were asked for, else those of the file that is there.
+    """
+    if task.task.kind != "file.write":
+        return ""
+    there = dict(task.facts).get(MODE_BEFORE, NEW_FILE_MODE)
+    mode = dict(task.task.params).get("mode", there)
+    return f"{mode if isinstance(mode, int) else NEW_FILE_MODE:04o}"
+
+
+def mode_before(task: InspectedTask) -> str:
+    """Give the permission bits of the file that is there and will be written anew, in octal; empty where none is."""
+    mode = dict(task.facts).get(MODE_BEFORE)
     return f"{mode:04o}" if isinstance(mode, int) else ""
 
 

@@ -23,6 +23,7 @@ class WrittenThing:
         sha256: Of a file that is there, in hexadecimal; else empty.
         size: In bytes.
         step: Number of the step that did it; 1 where the task was one.
+        mode: Permission bits in octal, of a file that was written as a task of its own; else empty.
     """
 
     path: str
@@ -30,6 +31,7 @@ class WrittenThing:
     sha256: str
     size: int
     step: int
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class Undo:
         what: The file, setting or package, or the task's display form.
         sha256: Of the file as it was, in hexadecimal; empty where that is not known.
         task: To be asked for, where elevate has a task for it.
+        mode: Permission bits of the file as it was, in octal; empty where they are not known.
     """
 
     step: int
@@ -74,6 +77,7 @@ class Undo:
     what: str
     sha256: str
     task: Task | None
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +151,12 @@ class Receipt:
 
 def _written(one: Mapping[str, Any]) -> WrittenThing:
     return WrittenThing(
-        path=one["path"], change=one["change"], sha256=one["sha256"], size=int(one["size"]), step=int(one.get("step", 1))
+        path=one["path"],
+        change=one["change"],
+        sha256=one["sha256"],
+        size=int(one["size"]),
+        step=int(one.get("step", 1)),
+        mode=str(one.get("mode", "")),
     )
 
 
@@ -160,4 +169,5 @@ def _undo(one: Mapping[str, Any]) -> Undo:
     asked = one.get("task")
     task = Task.parse(asked["kind"], asked["params"]) if asked else None
     what = next(str(one[name]) for name in ("display", "path", "setting", "package") if name in one)
-    return Undo(step=int(one["step"]), do=one["do"], what=what, sha256=one.get("sha256", ""), task=task)
+    kept = {"sha256": str(one.get("sha256", "")), "mode": str(one.get("mode", ""))}
+    return Undo(step=int(one["step"]), do=one["do"], what=what, task=task, **kept)

@@ -185,9 +185,18 @@ class Task:
         return cls.parse("service.control", {"service": service, "action": action})
 
     @classmethod
-    def write(cls, path: str, content: bytes, *, mode: int = 0o644, cwd: str = "/") -> Self:
-        """Write ``content`` to the file ``path`` with the permission bits ``mode``."""
-        return cls.parse("file.write", {"path": path, "cwd": cwd, "mode": mode}, payload=content)
+    def write(cls, path: str, content: bytes, *, mode: int | None = None, cwd: str = "/") -> Self:
+        """Write ``content`` to the file ``path``, whole or not at all.
+
+        Args:
+            path: Of the file.
+            content: All of it.
+            mode: Permission bits. Where none are given a file keeps those that it has, and a new one gets ``0o644``; give
+                ``0o600`` to what others must not read.
+            cwd: What a relative path is relative to.
+        """
+        params = {"path": path, "cwd": cwd}
+        return cls.parse("file.write", params if mode is None else {**params, "mode": mode}, payload=content)
 
     @classmethod
     def in_order(cls, steps: Sequence["Task"], *, undo: Sequence["Task"] = ()) -> Self:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from elevate import canonical
 from elevate.broker.undoing import undo_of
 from elevate.canonical import MAX_INTEGER, Json
-from elevate.model import AdminIdentity, Agreement, Allow, Ended, InspectedTask, Written, run_as_of
+from elevate.model import AdminIdentity, Agreement, Allow, Ended, InspectedTask, Written, mode_of, run_as_of
 from elevate.ports import Record
 from elevate.text import escape
 
@@ -23,7 +23,7 @@ def receipt_of(
 
     The lists are cut at half of ``size_bytes`` each, the counts are whole.
     """
-    written, undo = _written(ended), list(undo_of(agreement, ended))
+    written, undo = _written(agreement, ended), list(undo_of(agreement, ended))
     return {
         "request": record.request,
         "session": record.session,
@@ -73,16 +73,18 @@ def _shown(text: str, size_bytes: int) -> str:
     return text if size_bytes > SHORT_BYTES else text[:_SHORT_CHARS]
 
 
-def _written(ended: Ended) -> list[dict[str, Json]]:
+def _written(agreement: Agreement, ended: Ended) -> list[dict[str, Json]]:
     """Give what was written, in order; of several steps with the number of the one that did it."""
+    tasks = [task for task, _ in agreement.steps]
     if not ended.steps:
-        return [_one(written) for written in ended.written]
-    return [{"step": step.step, **_one(written)} for step in ended.steps for written in step.written]
+        return [_one(written, tasks[0]) for written in ended.written]
+    return [{"step": one.step, **_one(written, tasks[one.step - 1])} for one in ended.steps for written in one.written]
 
 
-def _one(written: Written) -> dict[str, Json]:
+def _one(written: Written, task: InspectedTask) -> dict[str, Json]:
+    agreed = {"mode": mode_of(task)} if task.task.kind == "file.write" and task.file and task.file.path == written.path else {}
     # A sparse file can be larger than a number in canonical JSON.
-    return {**asdict(written), "size": min(written.size, MAX_INTEGER)}
+    return {**asdict(written), "size": min(written.size, MAX_INTEGER), **agreed}
 
 
 def _listed(members: Iterable[dict[str, Json]], size_bytes: int) -> list[Json]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from elevate.canonical import Json
 from elevate.errors import TaskError
-from elevate.model import Agreement, Ended, Fact, InspectedTask, Written
+from elevate.model import Agreement, Ended, Fact, InspectedTask, Written, mode_before
 from elevate.tasks import Task
 from elevate.text import escape
 
@@ -44,7 +44,8 @@ def _of_file(task: InspectedTask, written: Written) -> dict[str, Json]:
     known = task.task.kind == "file.write" and task.file is not None and task.file.path == written.path
     before = task.file.sha256 if known and task.file else ""
     do = "remove" if written.change == "created" else "restore"
-    return {"do": do, "path": written.path, "sha256": before}
+    mode: dict[str, Json] = {"mode": mode_before(task)} if known and do == "restore" else {}
+    return {"do": do, "path": written.path, "sha256": before, **mode}
 
 
 def _of_machine(task: InspectedTask) -> Iterator[dict[str, Json]]:

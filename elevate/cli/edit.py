@@ -22,7 +22,6 @@ from elevate.library import Connection, connect
 from elevate.tasks import MAX_PAYLOAD_BYTES, Task
 
 EDITORS = ("ELEVATE_EDITOR", "SUDO_EDITOR", "VISUAL", "EDITOR")
-_NEW_MODE = 0o644
 
 
 def edit(
@@ -32,17 +31,17 @@ def edit(
 ) -> None:
     """Edit a file as yourself; it is written as admin, once."""
     target = file if PureWindowsPath(file).drive else Path.cwd() / file  # the emulated machine's own drive is no folder here
-    mode = _mode(target)
+    there = _is_there(target)
     with connect() as broker, tempfile.TemporaryDirectory(prefix="elevate-edit-") as folder:
-        before = b"" if mode is None else _content(broker, target, reason)
+        before = _content(broker, target, reason) if there else b""
         copy = Path(folder) / PureWindowsPath(target).name
         copy.write_bytes(before)
         _run_editor(copy)
         after = _edited(copy)
-        if after == before and mode is not None:
+        if after == before and there:
             typer.echo(f"{file}: not changed")
             return
-        task = Task.write(str(target), after, mode=_NEW_MODE if mode is None else mode)
+        task = Task.write(str(target), after)  # with the permission bits that it has
         with broker.elevate(task, reason=reason) as grant:
             outcome = grant.run()
     if outcome.exit_status != 0:
@@ -50,21 +49,19 @@ def edit(
     typer.echo(f"{file}: written")
 
 
-def _mode(target: Path) -> int | None:
-    """Give the permission bits of the file; None where there is none yet.
+def _is_there(target: Path) -> bool:
+    """Say whether the file is there; where the user can't look, the broker will.
 
     Raises:
         TaskInvalidError: It is a link, or no file.
     """
     try:
         found = target.lstat()
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return _NEW_MODE  # a folder that the user can't look into: the broker will
+    except OSError as exc:
+        return not isinstance(exc, FileNotFoundError)
     if not stat.S_ISREG(found.st_mode):
         raise TaskInvalidError(f"{target} is not a plain file", hint="give the file itself, not a link to it")
-    return stat.S_IMODE(found.st_mode) & 0o777
+    return True
 
 
 def _content(broker: Connection, target: Path, reason: str) -> bytes:

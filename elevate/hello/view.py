@@ -19,6 +19,7 @@ from elevate.model import (
     Outcome,
     Requester,
     environment_of,
+    mode_before,
     mode_of,
     request_digest,
     run_as_of,
@@ -152,7 +153,7 @@ def _task(task: InspectedTask) -> dict[str, Json]:
         "cwd": _cut(task.cwd),
         "run_as": _cut(run_as_of(task)),
         "environment": _cut_escaped(environment_of(task)),
-        "file_mode": mode_of(task),
+        "file_mode": _mode(task),
         "asked_seconds": _seconds(task),
         "input_sha256": task.payload.sha256 if task.payload else "",
         "input_bytes": task.payload.size if task.payload else 0,
@@ -162,6 +163,14 @@ def _task(task: InspectedTask) -> dict[str, Json]:
 def _seconds(task: InspectedTask) -> int:
     asked = dict(task.task.params).get("time_limit_seconds")
     return asked if isinstance(asked, int) else 0
+
+
+def _mode(task: InspectedTask) -> str:
+    """Give a written file's permission bits, and what they were where that is another."""
+    after, before = mode_of(task), mode_before(task)
+    if not before:
+        return after
+    return f"{after}, as it is" if after == before else f"{after}, was {before}"
 
 
 def _requester(requester: Requester) -> dict[str, Json]:

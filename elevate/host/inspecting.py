@@ -27,7 +27,7 @@ from elevate.host.registry import MACHINE, SERVICES, UNINSTALL
 from elevate.host.windows import facts as windows
 from elevate.host.windows.detect import named_like_installer
 from elevate.host.windows.tokens import STANDARD, Integrity, may_write
-from elevate.model import Fact, FactValue, InspectedTask, Requester
+from elevate.model import Fact, FactValue, InspectedTask, Requester, mode_of
 from elevate.tasks import Task
 
 CHORES = Path(__file__).with_name("chores.py")
@@ -156,12 +156,13 @@ def _write(found: EmulatedInspection, task: Task, *_: object) -> None:
         raise TaskInvalidError("the emulated machine writes files on drive C: only", hint=r"give a path as C:\ProgramData\name")
     try:
         found.target = found.machine.drive.walk_to(steps[:-1])
-        fact = target_fact(found.target, steps[-1], path)
+        fact, there = target_fact(found.target, steps[-1], path)
     except OSError as exc:
         raise TaskInvalidError("the file can't be written there: no such folder, or a link", detail=str(exc)) from exc
     writable = _standard_user_writes(found.machine, steps)
-    found.task = replace(found.task, file=fact, facts=(("path", found.machine.rule_path(path)), ("writable", writable)))
-    found.chore = ("write", steps[-1], f"{task['mode']:o}")
+    facts: dict[str, FactValue] = {"path": found.machine.rule_path(path), "writable": writable, **there}
+    found.task = replace(found.task, file=fact, facts=in_order(facts))
+    found.chore = ("write", steps[-1], mode_of(found.task))
 
 
 _KINDS: Mapping[str, Callable[[EmulatedInspection, Task, Requester, Looking], None]] = {

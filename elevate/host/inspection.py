@@ -9,7 +9,8 @@ from elevate.errors import HostError, TaskInvalidError
 from elevate.host.folders import Folder
 from elevate.host.opening import Opened
 from elevate.host.sealed import check_sealed, digest_of, seal
-from elevate.model import Fact, FactValue, FileFact, InspectedTask, Obligations, Window
+from elevate.model import MODE_BEFORE, Fact, FactValue, FileFact, InspectedTask, Obligations, Window
+from elevate.params import MAX_MODE
 from elevate.tasks import Task
 
 MAX_WINDOW = 0xFFFF
@@ -112,20 +113,21 @@ def check_own(task: Task, program: Opened) -> None:
         raise TaskInvalidError("the program of this kind can be changed by others", hint="tell whoever looks after the machine")
 
 
-def target_fact(folder: Folder, name: str, path: str) -> FileFact:
-    """Say what is at the place of a file that will be written; no hash where nothing is.
+def target_fact(folder: Folder, name: str, path: str) -> tuple[FileFact, dict[str, FactValue]]:
+    """Say what is at the place of a file that will be written, and its permission bits; no hash and none where nothing is.
 
     Raises:
         OSError: A link, a folder, a device, a file with a second name, or one over `MAX_TARGET_BYTES`.
     """
     if not folder.exists(name):
-        return FileFact(path=path, sha256="", size=0)
+        return FileFact(path=path, sha256="", size=0), {}
     fd = folder.open_file(name)
     try:
         sha256, size = digest_of(fd, max_bytes=MAX_TARGET_BYTES)
+        mode = os.fstat(fd).st_mode & MAX_MODE
     finally:
         os.close(fd)
-    return FileFact(path=path, sha256=sha256, size=size)
+    return FileFact(path=path, sha256=sha256, size=size), {MODE_BEFORE: mode}
 
 
 def file_facts(file: Opened) -> dict[str, FactValue]:

@@ -32,7 +32,7 @@ from elevate.host.looking import PACKAGE_FD, Eyes, LinuxInspection, inspect
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
 from elevate.host.targets import as_target
-from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Window, Written
+from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Window, Written, mode_of
 from elevate.ports import Clock, Entropy, Inspection
 from elevate.tasks import Task
 
@@ -237,7 +237,7 @@ def _plan(inspection: LinuxInspection, stdin: list[int]) -> _Plan:
             return _Plan(argv=inspection.command, env=services.ENV)
         case "file.write" if inspection.target is not None and task.file is not None:
             name = task.file.path.rpartition("/")[2]
-            argv = (os.path.realpath(sys.executable), "-I", "-S", str(CHORES), "write", name, f"{task.task['mode']:o}")
+            argv = (os.path.realpath(sys.executable), "-I", "-S", str(CHORES), "write", name, mode_of(task))
             return _Plan(argv=argv, fds={3: stdin[0], 4: inspection.target.fd})
         case _:
             raise HostError("there is nothing to execute")
@@ -248,10 +248,10 @@ def _written_file(target: Folder, task: InspectedTask) -> tuple[Written, ...]:
     if before is None:
         return ()
     try:
-        after = target_fact(target, before.path.rpartition("/")[2], before.path)
+        after, there = target_fact(target, before.path.rpartition("/")[2], before.path)
     except OSError:
         return (Written(path=before.path, change="changed"),)
-    if after == before:
+    if after == before and there.items() <= dict(task.facts).items():
         return ()
     change = "created" if not before.sha256 else "changed"
     return (Written(path=after.path, change=change, sha256=after.sha256, size=after.size),)

@@ -167,10 +167,10 @@ def _write(found: LinuxInspection, task: Task, requester: Requester, _eyes: Eyes
             raise FileNotFoundError(path)
         # SECURITY: no link is followed any more, so a folder that is swapped meanwhile stops it.
         found.target = Folder(open_folder(real), real)
-        fact = target_fact(found.target, name, path)
+        fact, there = target_fact(found.target, name, path)
     except OSError as exc:
         raise TaskInvalidError("the file can't be written there: no such folder, or a link", detail=str(exc)) from exc
-    facts: dict[str, FactValue] = {"path": path, "writable": may_change(real, requester)}
+    facts: dict[str, FactValue] = {"path": path, "writable": may_change(real, requester), **there}
     found.task = replace(found.task, file=fact, facts=in_order(facts))
 
 

@@ -77,3 +77,14 @@ def test_37_blanks_that_fill_the_screen_do_not_hide_what_runs() -> None:
     assert not any(
         "in short" in line for line in lines(prompt_view(agreement(), Offer(gestures=("pin",)), emulated=True), phrase="")
     )
+
+
+def test_48_permission_bits_that_nobody_asked_for_are_shown() -> None:
+    """A file keeps what it has; whoever asks for more is seen to."""
+    kept, opened = Task.write("/etc/motd", b"x"), Task.write("/etc/motd", b"x", mode=0o666)
+    there = (("mode_before", 0o600),)
+    cases = [(kept, there), (opened, there), (kept, ()), (opened, ())]
+    found = [replace(_inspected(task), facts=facts) for task, facts in cases]
+    views = [prompt_view(replace(agreement(), task=one), Offer(gestures=("pin",)), emulated=True) for one in found]
+    assert [view["file_mode"] for view in views] == ["0600, as it is", "0666, was 0600", "0644", "0666"]
+    assert all(f"  mode       {view['file_mode']}" in lines(view, phrase="") for view in views)

@@ -76,3 +76,15 @@ def test_a_task_that_is_one_has_no_steps(broker: Broker) -> None:
 def test_what_is_no_receipt(values: dict[str, object]) -> None:
     with pytest.raises(TaskInvalidError, match="no receipt"):
         Receipt.read(values)  # type: ignore[arg-type]  # the very point
+
+
+def test_the_permission_bits_of_a_written_file_are_shown_and_kept(broker: Broker) -> None:
+    """What the prompt shows, the receipt says; and how it was before, for whoever puts it back."""
+    path = r"C:\ProgramData\secret.ini"
+    first = Receipt.read(broker.elevate(Task.write(path, b"a=1\n", mode=0o600)).run(capture=True).receipt)
+    kept = Receipt.read(broker.elevate(Task.write(path, b"a=2\n")).run(capture=True).receipt)
+    steps = [Task.write(path, b"a=3\n", mode=0o640), Task.write(rf"{path}.new", b"")]
+    opened = Receipt.read(broker.elevate(steps).run(capture=True).receipt)
+
+    assert [one.mode for receipt in (first, kept, opened) for one in receipt.written] == ["0600", "0600", "0640", "0644"]
+    assert [one.mode for receipt in (first, kept, opened) for one in receipt.undo] == ["", "0600", "", "0600"]

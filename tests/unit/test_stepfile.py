@@ -56,7 +56,9 @@ def test_every_kind_with_what_goes_beside_it(tmp_path: Path) -> None:
 
 def test_json_says_the_same(tmp_path: Path) -> None:
     steps = [{"kind": "file.write", "path": "/etc/x", "content": "x", "cwd": "/", "mode": 0o644}]
-    assert read(write(tmp_path, json.dumps({"step": steps}), "steps.json")) == Task.in_order([Task.write("/etc/x", b"x")])
+    assert read(write(tmp_path, json.dumps({"step": steps}), "steps.json")) == Task.in_order(
+        [Task.write("/etc/x", b"x", mode=0o644)]
+    )
 
 
 @pytest.mark.parametrize(

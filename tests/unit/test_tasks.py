@@ -67,7 +67,7 @@ def test_install_service_and_write() -> None:
     assert Task.install("a.deb").params == (("cwd", "/"), ("path", "a.deb"), ("time_limit_seconds", 3600))
     assert Task.service("ssh", "stop").params == (("action", "stop"), ("service", "ssh"))
     write = Task.write("/etc/motd", b"hi")
-    assert write.params == (("cwd", "/"), ("mode", 0o644), ("path", "/etc/motd"))
+    assert write.params == (("cwd", "/"), ("path", "/etc/motd"))
     assert write.payload == b"hi"
 
 

@@ -154,6 +154,7 @@ def test_file_write(machine: Emulated) -> None:
     assert [(item.path, item.change, item.size) for item in done.ended.written] == [(str(target), "created", 4)]
     again = machine.do(Task.write(r"C:\ProgramData\conf.ini", b"a=2\n"))
     assert [item.change for item in again.ended.written] == ["changed"]
+    assert target.stat().st_mode & 0o777 == 0o640
     assert again.inspected.file is not None
     assert again.inspected.file.size == 4
 

@@ -227,6 +227,19 @@ def test_file_write(linux: Linux) -> None:
     assert linux.do(Task.write(str(target), b"a=2\n")).ended.written[0].change == "changed"
 
 
+def test_a_file_keeps_its_mode_unless_another_is_asked_for(linux: Linux) -> None:
+    """Nobody makes a secret public by forgetting a parameter; a new file is everybody's to read; a mode alone is a change."""
+    secret, new = linux.place / "secret", linux.place / "new"
+    secret.touch(0o600)
+    secret.chmod(0o4600)
+    linux.do(Task.write(str(secret), b"1"))
+    linux.do(Task.write(str(new), b"1"))
+    assert [path.stat().st_mode & 0o7777 for path in (secret, new)] == [0o600, 0o644]
+    done = linux.do(Task.write(str(secret), b"1", mode=0o640))
+    assert ([one.change for one in done.ended.written], secret.stat().st_mode & 0o7777) == (["changed"], 0o640)
+    assert linux.do(Task.write(str(secret), b"1")).ended.written == ()
+
+
 def test_a_file_that_is_written_anew_stays_its_owners(linux: Linux) -> None:
     """A secret of a service's group is not root's alone afterwards, and not everybody's."""
     target = linux.place / "secret"
