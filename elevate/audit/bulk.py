@@ -3,12 +3,13 @@
 The schema says less than format 1 may say: what it does not know is no fault yet, `load` then decides.
 """
 
+import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from elevate.audit.entry import FORMAT, MAX_ENTRY_BYTES
+from elevate.audit.entry import MAX_ENTRY_BYTES
 from elevate.canonical import MAX_INTEGER
 
 _Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
@@ -28,22 +29,34 @@ class Read(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     request: str
     seq: _Integer
     unix_us: _Integer
-    v: _Integer
+    v: Literal[1]
     was: str
 
 
-_decode = msgspec.json.Decoder(Read).decode
-_encode = msgspec.json.Encoder(order="sorted").encode
+_decode = msgspec.json.Decoder(Read).decode_lines
+_encode = msgspec.json.Encoder(order="sorted").encode_lines
+_base64 = msgspec.json.encode
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def read(data: Sequence[Any]) -> Sequence[Read] | None:
     """Give entries; None where one of them is none, or is one that `load` must look at."""
     try:
-        found = list(map(_decode, data))
-        # Equal bytes also rule out duplicate members, spaces, other spellings and unsorted names.
-        if list(map(_encode, found)) != list(data):
+        lines = b"\n".join((*data, b""))
+        found = _decode(lines)
+        # Equal bytes also rule out duplicate members, spaces, other spellings and unsorted names. No canonical entry holds a
+        # line feed: as many entries as rows, and every row is one of them.
+        if len(found) != len(data) or _encode(found) != lines:
             return None
     except (msgspec.MsgspecError, TypeError, UnicodeDecodeError):
         return None
-    plain = b"".join(data).isascii() and max(map(len, data), default=0) <= MAX_ENTRY_BYTES
-    return found if plain and {one.v for one in found} <= {FORMAT} else None
+    return found if lines.isascii() and max(map(len, data), default=0) <= MAX_ENTRY_BYTES else None
+
+
+def commitments(openings: Sequence[bytes]) -> list[str]:
+    """Give the digests that stand in entries for openings (`elevate.audit.private.commitment`); there is at least one."""
+    # As a JSON list all are encoded by one call; neither quotes nor commas are in base64.
+    encoded = _base64(openings)[2:-2].replace(b"=", b"").replace(b"+", b"-").replace(b"/", b"_").split(b'","')
+    digests = [hashlib.sha256(one).digest() for one in encoded]
+    # 32 bytes always end in one "=".
+    return _base64(digests)[2:-3].decode().translate(_URL_SAFE).split('=","')

@@ -104,7 +104,7 @@ def _take(rows: Sequence[Row], position: int, found: Range) -> bool:
     entries = _read(data)
     if not entries:
         return not rows
-    digests = [hashlib.sha256(b"\0" + one).digest() for one in data]
+    digests = merkle.leaves(data)
     hashes = [found.last or entries[0].was, *(digest.hex() for digest in digests)]
     positions = range(position, position + len(rows))
     chained = [one.was for one in entries] == hashes[:-1] and [one.seq for one in entries] == list(positions)
@@ -133,8 +133,8 @@ def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> N
     requests, events = [one.request for one in entries], [one.event for one in entries]
     found.links += sum(map(hash, compress(zip(repeat(found.salt), requests, positions, strict=False), requests)))
     if ISSUED in events:
-        issued = ((one, at) for one, at in zip(entries, positions, strict=True) if one.event == ISSUED)
-        found.tokens += sum(hash((found.salt, at, _jti(one.body))) for one, at in issued)
+        issued = [at for at, event in enumerate(events) if event == ISSUED]
+        found.tokens += sum([hash((found.salt, positions[at], _jti(entries[at].body))) for at in issued])
     if ROTATED in events:
         said = zip(entries, positions, strict=True)
         found.rotations += [(at, _part(one.body, "log_key")) for one, at in said if one.event == ROTATED]
@@ -153,15 +153,16 @@ def _jti(body: Mapping[str, Any]) -> object:
 def _opens(openings: Sequence[Any], entries: Sequence[Read]) -> bool:
     """Say whether all openings are among what their entry commits to."""
     if None in openings:
-        kept = [number for number, found in enumerate(openings) if found is not None]
-        openings, entries = [openings[number] for number in kept], [entries[number] for number in kept]
+        kept = [found is not None for found in openings]
+        openings, entries = list(compress(openings, kept)), list(compress(entries, kept))
     if not openings:
         return True
-    known = [digests for one in entries if isinstance(digests := one.body.get(private.DIGESTS), list)]
-    if len(known) != len(entries) or set(map(type, openings)) != {bytes}:
+    known: list[Any] = [one.body.get(private.DIGESTS) for one in entries]
+    if set(map(type, known)) != {list} or set(map(type, openings)) != {bytes}:
         return False
-    owners = chain.from_iterable(map(repeat, known, [found.count(b"\n") + 1 for found in openings]))
-    return all(map(contains, owners, private.commitments(b"\n".join(openings).split(b"\n"))))
+    parts = [found.split(b"\n") for found in openings]
+    owners = chain.from_iterable(map(repeat, known, map(len, parts)))
+    return all(map(contains, owners, bulk.commitments(list(chain.from_iterable(parts)))))
 
 
 def _mark(found: Range, marks: frozenset[int], position: int) -> None:

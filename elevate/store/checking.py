@@ -87,9 +87,8 @@ class Plan:
         """Check one range of `ranges`, and the same share of the ledger's rows."""
         start, stop = parts[part]
         with LedgerReader(self.path) as reader, _without_collector():
-            found = check_range(
-                reader.each(_ROWS, start, stop), start, stop, marks=self.marks, progress=progress, salt=self.salt
-            )
+            with reader.each(_ROWS, start, stop) as entries:
+                found = check_range(entries, start, stop, marks=self.marks, progress=progress, salt=self.salt)
             rows = read_rows(reader, (part, len(parts)), self.salt, self.start)
         mine = (one for one in self.checkpoints if start < one[0] <= stop)
         return Part(entries=found, rows=rows, signed=read_signed(mine, self.keys))

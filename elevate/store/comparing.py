@@ -4,9 +4,11 @@ What the rows say is added up in the way in which `elevate.audit.ranges` adds up
 be kept in memory. The salt is random: whoever wrote the file could not know which sums will be equal.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, compress, islice, repeat
+from typing import Any
 
 from elevate.store.reader import LedgerReader
 
@@ -42,22 +44,27 @@ def read_rows(reader: LedgerReader, share: tuple[int, int], salt: int, start: in
     """Read one share of the rows; what they say of entries before ``start`` is left out."""
     part, parts = share
     count = reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0]
-    stream = reader.each(_ROWS, count * part // parts, count * (part + 1) // parts)
     found = Rows()
-    while rows := list(islice(stream, BATCH)):
-        requests, positions, lasts, states, issued, jtis, ends = zip(*rows, strict=True)
-        linked = [_numbers(text, start) for text in positions]
-        owners = chain.from_iterable(map(repeat, requests, map(len, linked)))
-        found.links += sum(map(hash, zip(repeat(salt), owners, chain.from_iterable(linked), strict=False)))
-        of_tokens = [type(position) is not int or position >= start for position in issued]
-        found.tokens += sum(map(hash, compress(zip(repeat(salt), issued, jtis, strict=False), of_tokens)))
-        good = map(_is_end, lasts, states, ends, repeat(start))
-        if not found.bad and (wrong := [row for row, is_good in zip(rows, good, strict=True) if not is_good]):
-            found.bad, found.at = str(wrong[0][0]), wrong[0][2] if type(wrong[0][2]) is int else 0
+    with reader.each(_ROWS, count * part // parts, count * (part + 1) // parts) as stream:
+        while rows := list(islice(stream, BATCH)):
+            _add(rows, found, salt, start)
     if part == 0:
-        loose = reader.each("SELECT request, seq FROM loose WHERE seq >= ?", start)
-        found.links += sum(hash((salt, request, seq)) for request, seq in loose)
+        with reader.each("SELECT request, seq FROM loose WHERE seq >= ?", start) as loose:
+            found.links += sum(hash((salt, request, seq)) for request, seq in loose)
     return found
+
+
+def _add(rows: Sequence[tuple[Any, ...]], found: Rows, salt: int, start: int) -> None:
+    """Add up what some rows say."""
+    requests, positions, lasts, states, issued, jtis, ends = zip(*rows, strict=True)
+    linked = [_numbers(text, start) for text in positions]
+    owners = chain.from_iterable(map(repeat, requests, map(len, linked)))
+    found.links += sum(map(hash, zip(repeat(salt), owners, chain.from_iterable(linked), strict=False)))
+    of_tokens = [type(position) is not int or position >= start for position in issued]
+    found.tokens += sum(map(hash, compress(zip(repeat(salt), issued, jtis, strict=False), of_tokens)))
+    good = map(_is_end, lasts, states, ends, repeat(start))
+    if not found.bad and (wrong := [row for row, is_good in zip(rows, good, strict=True) if not is_good]):
+        found.bad, found.at = str(wrong[0][0]), wrong[0][2] if type(wrong[0][2]) is int else 0
 
 
 def token_that_was_not_issued(reader: LedgerReader, start: int) -> tuple[int, str]:

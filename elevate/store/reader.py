@@ -5,6 +5,7 @@ Works beside a running broker, with no broker, on what a crash left, and on a co
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -140,14 +141,15 @@ class LedgerReader:
             raise AuditError(f"{word} {name}", hint="elevate audit tail shows the ids")
         return found[0]
 
-    def each(self, query: str, *values: str | int) -> Iterator[tuple[Any, ...]]:
-        """Give the rows of a query one by one.
+    @contextmanager
+    def each(self, query: str, *values: str | int) -> Iterator[Iterator[tuple[Any, ...]]]:
+        """Give the rows of a query one by one, inside of the block.
 
         Raises:
             StoreError: The file is damaged.
         """
         try:
-            yield from self.connection.execute(query, values)
+            yield iter(self.connection.execute(query, values))
         except (apsw.Error, UnicodeDecodeError) as exc:
             raise StoreError("the ledger's file is damaged", hint=_DAMAGED, detail=str(exc)) from exc
 

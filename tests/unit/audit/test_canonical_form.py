@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from elevate.audit import Sealed, leaf_hash, parse
-from elevate.audit.bulk import Read, read
+from elevate.audit import Sealed, leaf_hash, parse, private
+from elevate.audit.bulk import Read, commitments, read
 from elevate.audit.entry import load
 from elevate.canonical import Json
 from elevate.errors import AuditError
@@ -107,3 +107,30 @@ def _compare(data: bytes) -> None:
 def test_a_plain_entry_is_read_in_bulk() -> None:
     """Or the tests above would say nothing."""
     assert read([PLAIN] * 3) == [Read(**load(PLAIN))] * 3
+
+
+CUT = PLAIN.index(b',"boot"') + 1
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [PLAIN[:CUT], PLAIN[CUT:]],
+        [PLAIN + b"\n" + PLAIN, PLAIN[:CUT], PLAIN[CUT:]],
+        [PLAIN + b"\n" + PLAIN, b""],
+        [PLAIN + b"\n" + PLAIN],
+        [PLAIN + b"\n", PLAIN],
+        [PLAIN, b"\n" + PLAIN],
+        [PLAIN, b""],
+        [PLAIN, PLAIN.decode()],
+    ],
+)
+def test_42_rows_that_are_entries_only_together_are_not_read(rows: list[bytes]) -> None:
+    """They are read as one text, and each must be an entry by itself."""
+    assert read(rows) is None
+
+
+@given(st.lists(st.binary(max_size=100), min_size=1, max_size=9))
+def test_digests_of_many_openings_are_those_of_each(openings: list[bytes]) -> None:
+    """Whatever stands in them."""
+    assert commitments(openings) == [private.commitment(one) for one in openings]
