@@ -7,7 +7,7 @@
 None says yes by itself: every way out with an `Assertion` leads through `Hello.sign`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from elevate.broker.looking import Looks, StoppableHello
@@ -44,7 +44,7 @@ class TerminalPrompter:
     def ask(self, view: Mapping[str, Json], user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
         """Ask once; a wrong PIN is asked for again as long as tries are left. See `elevate.ports.Prompter.ask`."""
         offer = self._hello.offer(user)
-        usable = _usable(offer, view, self._hello.settings)
+        usable = _usable(offer.gestures, view, self._hello.settings)
         with ExitStack() as stack:
             near = stack.enter_context(WhileNear(cancel, self._hello.signal))
             seconds = self._hello.settings.prompt_seconds
@@ -70,7 +70,7 @@ class TerminalPrompter:
         if view.get("mode") == CONSENT:
             return self._consent(prompt, user, challenge, message)
         offer = self._offer(user, prompt)
-        if PIN not in _usable(offer, view, self._hello.settings):
+        if PIN not in _usable(offer.gestures, view, self._hello.settings):
             answer = prompt.ask("make the gesture, or press Ctrl-C to decline: ", message=message, typing_helps=False)
         elif offer.pin_phrase:
             answer = prompt.ask(f"several PINs were wrong; type {offer.pin_phrase} to go on: ", message=message, echo=True)
@@ -133,7 +133,7 @@ class SensorPrompter:
 
     def ask(self, view: Mapping[str, Json], user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
         """Look once with each sensor; see `elevate.ports.Prompter.ask`."""
-        sensed = [gesture for gesture in _usable(self._hello.offer(user), view, self._hello.settings) if gesture in _BESIDE]
+        sensed = [gesture for gesture in _usable(_shown(view), view, self._hello.settings) if gesture in _BESIDE]
         if not sensed:
             raise NotEnrolledError(
                 "there is no terminal for a PIN, and no sensor is enrolled", hint="run it from a terminal, or enrol a sensor"
@@ -175,7 +175,13 @@ class ScriptedPrompter:
         return self.hello.sign(user, self.gesture, challenge, secret=secret)
 
 
-def _usable(offer: Offer, view: Mapping[str, Json], settings: HelloSettings) -> list[str]:
+def _shown(view: Mapping[str, Json]) -> list[str]:
+    """Give the gestures that a view offers."""
+    shown = view.get("gestures")
+    return [str(name) for name in shown] if isinstance(shown, list) else []
+
+
+def _usable(offered: Sequence[str], view: Mapping[str, Json], settings: HelloSettings) -> list[str]:
     """Give the gestures that satisfy the rule, here; what would be refused afterwards is not asked for.
 
     A sensor and a security key see who is at this machine, which is nobody of a session that came over a network.
@@ -183,7 +189,7 @@ def _usable(offer: Offer, view: Mapping[str, Json], settings: HelloSettings) -> 
     wanted = _STRONGER.get(str(view.get("min_strength", "any")))
     requester = view.get("requester")
     remote = isinstance(requester, dict) and requester.get("remote") is True and not settings.allow_remote_gestures
-    found = [name for name in offer.gestures if (wanted is None or name in wanted) and not (remote and name in _BESIDE)]
+    found = [name for name in offered if (wanted is None or name in wanted) and not (remote and name in _BESIDE)]
     if not found and view.get("mode") != CONSENT:
         here = "over a network " * remote
         raise NotEnrolledError(f"no enrolled gesture will do {here}for this task", hint="see: elevate hello list")

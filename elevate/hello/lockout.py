@@ -11,7 +11,7 @@ Time is the monotonic clock of one boot. The wall clock is read only where the o
 and then only forwards, so a clock that is set back forgets nothing.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from elevate.canonical import Json
@@ -20,6 +20,8 @@ from elevate.hello.settings import LockoutRules
 from elevate.ports import Instant
 
 _US = 1_000_000
+RESERVED = 63
+"""So many counts more are given before the record must be synced again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class Tries:
         restarts: Restarts that a wrong PIN made necessary, since the last success.
         free_at_us: The PIN can't be tried before this.
         sign_count: The authenticator's signature counter.
+        reserved: Up to here counts may have been given that were not synced; after a restart it goes on above.
     """
 
     failed: int = 0
@@ -60,10 +63,11 @@ class Tries:
     restarts: int = 0
     free_at_us: int = 0
     sign_count: int = 0
+    reserved: int = 0
 
     def to_json(self) -> dict[str, Json]:
         """Give the members as they are kept."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _MEMBERS}
 
     @classmethod
     def from_json(cls, members: dict[str, Json]) -> Self:
@@ -72,10 +76,13 @@ class Tries:
         Raises:
             HelloDamagedError: A member is missing, unknown or of another type.
         """
-        wanted = {field.name: type(field.default) for field in fields(cls)}
-        if {name: type(value) for name, value in members.items()} != wanted:
+        members = {"reserved": 0, **members}  # a record from before there was this member
+        if {name: type(value) for name, value in members.items()} != _MEMBERS:
             raise HelloDamagedError("the counter's record is not ours")
         return cls(**members)  # type: ignore[arg-type] # checked one line above
+
+
+_MEMBERS = {field.name: type(field.default) for field in fields(Tries)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +136,12 @@ def charge(tries: Tries, now: Now, rules: LockoutRules) -> Tries:
     )
 
 
+def count(tries: Tries) -> Tries:
+    """Take the next signature count; where none is left of those that are reserved, reserve more."""
+    number = tries.sign_count + 1
+    return replace(tries, sign_count=number, reserved=tries.reserved if number <= tries.reserved else number + RESERVED)
+
+
 def refund(tries: Tries, before: Tries) -> Tries:
     """Give back one's own try after it was right; ``before`` is the record that `charge` was given."""
     since = max(before.since_us, 0) if tries.failed == before.failed + 1 else tries.since_us
@@ -152,6 +165,7 @@ def _booted(tries: Tries, now: Now, rules: LockoutRules) -> Tries:
         phrase_typed=False,
         restarts=restarts,
         free_at_us=free_at,
+        sign_count=max(tries.sign_count, tries.reserved),
     )
 
 

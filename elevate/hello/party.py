@@ -115,16 +115,20 @@ class Challenges:
         Raises:
             GestureError: Never given out, used already, or too old.
         """
-        self._sweep(now)
-        if self._open.pop(challenge, None) is None:
+        since = self._open.pop(challenge, None)
+        if since is None or self._is_old(since, now):
             raise _refuse("challenge unknown, used before or too old")
+        self._sweep(now)
         self._spent[challenge] = now.mono_ns
 
     def _sweep(self, now: Instant) -> None:
-        limit = now.mono_ns - self.seconds * _NS
+        """Forget the oldest: each of the two holds them in the order in which they came."""
         for held in (self._open, self._spent):
-            for challenge in [key for key, since in held.items() if since <= limit]:
-                del held[challenge]
+            while held and self._is_old(held[oldest := next(iter(held))], now):
+                del held[oldest]
+
+    def _is_old(self, since: int, now: Instant) -> bool:
+        return since <= now.mono_ns - self.seconds * _NS
 
 
 def _refuse(detail: str) -> GestureError:

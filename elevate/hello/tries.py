@@ -59,14 +59,17 @@ class Counter:
             return Charged(before=before, standing=lockout.standing(after, now, self._rules))
 
     def succeed(self, charged: Charged | None) -> int:
-        """Give the try back, where one was counted, and give the next signature count; synced."""
+        """Give the try back, where one was counted, and give the next signature count, which never comes again.
+
+        Synced where a try is given back, and where a count was not reserved by a sync before.
+        """
         with self._file.open() as slot:
             tries = self._settled(slot, self._now())
             if charged:
                 tries = lockout.refund(tries, charged.before)
-            tries = replace(tries, sign_count=tries.sign_count + 1)
-            slot.write(tries.to_json())
-            return tries.sign_count
+            after = lockout.count(tries)
+            slot.write(after.to_json(), sync=charged is not None or after.reserved != tries.reserved)
+            return after.sign_count
 
     def type_phrase(self, text: str) -> bool:
         """Take the phrase, in capitals or not; it is no try."""
@@ -80,8 +83,8 @@ class Counter:
     def reset(self) -> None:
         """Forget all tries; for root, whom nobody locks out."""
         with self._file.open() as slot:
-            count = Tries.from_json(slot.record).sign_count
-        self.create(sign_count=count)
+            kept = Tries.from_json(slot.record)
+        self.create(sign_count=max(kept.sign_count, kept.reserved))
 
     def _settled(self, slot: Slot, now: Now) -> Tries:
         kept = Tries.from_json(slot.record)

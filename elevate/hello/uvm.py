@@ -5,6 +5,7 @@ key and matcher protection); RFC 8176 (``amr`` values).
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 from elevate.errors import GestureError
 from elevate.hello import cbor
@@ -12,6 +13,7 @@ from elevate.hello.container import CONSENT, FACE, FINGERPRINT, PIN, SECURITY_KE
 from elevate.hello.settings import TRUSTED_SIGNAL
 
 _METHODS: Mapping[str, int] = {CONSENT: 0x01, FINGERPRINT: 0x02, PIN: 0x04, FACE: 0x10, TRUSTED_SIGNAL: 0x20}
+_NAMES = {number: name for name, number in _METHODS.items()}
 _SOFTWARE, _HARDWARE = 1, 2
 _AMR: Mapping[str, str] = {
     PIN: "pin",
@@ -30,6 +32,7 @@ _STRENGTH: Mapping[str, str] = {
 }
 
 
+@cache
 def encode(gestures: tuple[str, ...], *, hardware: bool = False) -> bytes:
     """Give the extension data that says how the person was verified, each way once."""
     protection = _HARDWARE if hardware else _SOFTWARE
@@ -42,11 +45,10 @@ def decode(extensions: bytes) -> tuple[str, ...]:
     Raises:
         GestureError: None, or one that we do not know.
     """
-    names = {number: name for name, number in _METHODS.items()}
     try:
         match cbor.decode(extensions):
             case {"uvm": list(entries)} if entries:
-                return tuple(names[_method(entry)] for entry in entries)
+                return tuple(_NAMES[_method(entry)] for entry in entries)
             case _:
                 pass
     except (ValueError, KeyError) as exc:

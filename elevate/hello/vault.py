@@ -90,11 +90,11 @@ class Vault:
 
     def counter(self, owner: str) -> Counter:
         """Give a container's counter."""
-        return Counter(self._folder / owner / "tries", clock=self._clock, rules=self._settings.lockout)
+        return Counter(private.place(self._folder, owner, "tries"), clock=self._clock, rules=self._settings.lockout)
 
     def seen(self, owner: str) -> private.SlotFile:
         """Give the record of the highest signature counters that the relying party saw."""
-        return private.SlotFile(self._folder / owner / "seen")
+        return private.SlotFile(private.place(self._folder, owner, "seen"))
 
     @contextmanager
     def changing(self, user: str) -> Iterator[str]:
@@ -107,7 +107,7 @@ class Vault:
     def find(self, user: str) -> Container | None:
         """Give a person's container; None where there is none."""
         owner = box.owner_of(user)
-        data = private.read(self._folder / owner / "container.json")
+        data = private.read(private.place(self._folder, owner, "container.json"))
         return Container.decode(data, owner=owner) if data is not None else None
 
     def load(self, user: str) -> Container:
@@ -128,7 +128,7 @@ class Vault:
     def destroy_owner(self, owner: str) -> None:
         """Remove a container by its name, damaged or whole."""
         with suppress(HelloDamagedError):
-            data = private.read(self._folder / owner / "container.json")
+            data = private.read(private.place(self._folder, owner, "container.json"))
             for one in Container.decode(data, owner=owner).protectors if data is not None else ():
                 self.forget(one)
         for name in ("container.json", "tries", "seen"):

@@ -1,18 +1,25 @@
 """Prompters: who asks, and that none of them says yes by itself."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from elevate.broker.prompting import ScriptedPrompter, SensorPrompter
+from elevate.canonical import Json
 from elevate.errors import CancelledError, DeclinedError, GestureError, NotEnrolledError
-from elevate.hello import Sight, prompt_view
+from elevate.hello import Sight, SoftwareHello, prompt_view
 from elevate.model import Outcome
 from tests.hello.parts import OFFER, PIN, USER, WRONG, Machine, Switch, agreement, pin_proof
 
 VIEW = prompt_view(agreement(), OFFER, emulated=True)
 CONSENT = prompt_view(agreement(outcome=Outcome.CONSENT), OFFER, emulated=True)
+
+
+def offered(hello: SoftwareHello, outcome: Outcome = Outcome.CREDENTIAL) -> Mapping[str, Json]:
+    """Give a view with what the person can do now."""
+    return prompt_view(agreement(outcome=outcome), hello.offer(USER), emulated=True)
 
 
 @pytest.fixture
@@ -52,10 +59,10 @@ def test_without_a_terminal_sensors_answer(machine: Machine) -> None:
     hello = machine.enrolled()
     prompter = SensorPrompter(hello)
     with pytest.raises(NotEnrolledError, match="no terminal"):
-        prompter.ask(VIEW, USER, machine.challenge(), cancel=Switch())
+        prompter.ask(offered(hello), USER, machine.challenge(), cancel=Switch())
     for gesture in ("face", "fingerprint"):
         hello.enrol(USER, gesture, pin_proof())
-    made = prompter.ask(VIEW, USER, machine.challenge(), cancel=Switch())
+    made = prompter.ask(offered(hello), USER, machine.challenge(), cancel=Switch())
     assert made.gesture == "fingerprint"
 
 
@@ -65,11 +72,12 @@ def test_without_a_terminal_nobody_known_is_refused(machine: Machine) -> None:
     hello = machine.enrolled()
     hello.enrol(USER, "face", pin_proof())
     machine.sensors["face"].script = type(machine.sensors["face"].script)(sights=(Sight.NO_MATCH,))
-    for view in (VIEW, CONSENT):
-        with pytest.raises(GestureError):
+    for outcome in (Outcome.CREDENTIAL, Outcome.CONSENT):
+        view = offered(hello, outcome)
+        with pytest.raises(GestureError, match="recognise"):
             SensorPrompter(hello).ask(view, USER, machine.challenge(), cancel=Switch())
     with pytest.raises(CancelledError):
-        SensorPrompter(hello).ask(VIEW, USER, machine.challenge(), cancel=Switch(fired=True))
+        SensorPrompter(hello).ask(offered(hello), USER, machine.challenge(), cancel=Switch(fired=True))
 
 
 def test_a_simulated_gesture_counts_nowhere_unless_allowed(machine: Machine) -> None:
