@@ -16,12 +16,13 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Self, cast
 
 from elevate.asking import kinds_of, looked_at, outcome_of, question, step_of
 from elevate.async_logs import AsyncLogs
 from elevate.canonical import Json
-from elevate.errors import BrokerError, ElevateError, TaskInvalidError
+from elevate.errors import BrokerError, TaskInvalidError, TokenRevokedError, TokenSpentError
 from elevate.handover import HandOver
 from elevate.kinds import KindSpec
 from elevate.outcome import CHUNK_BYTES, MAX_CAPTURED_BYTES, MAX_LEFT_BYTES, Outcome, Progress, write_all
@@ -146,6 +147,7 @@ class AsyncGrant:
     def __init__(self, wire: AsyncWire, told: Mapping[str, Json]) -> None:
         self._wire = wire
         self._over = False
+        self._used = False
         self.request = str(told["request"])
         self.expires_at = cast("int", told["expires_at"])
         self.claims = cast("Mapping[str, Json]", told["claims"])
@@ -166,8 +168,10 @@ class AsyncGrant:
         Raises:
             ElevateError: As there.
         """
-        self._over = True
-        with _closing(self._wire, stays=True):
+        if self._over:
+            raise TokenSpentError("the token was used before") if self._used else TokenRevokedError("the token was taken back")
+        self._over = self._used = True
+        with contextlib.closing(self._wire):
             parameters: dict[str, object] = {"request": self.request, "redeem_id": secrets.token_hex(16), "descriptors": True}
             await self._wire.send("Redeem", parameters, flag="more")
             await self._wire.receive()
@@ -212,19 +216,10 @@ async def _last(wire: AsyncWire, on_progress: Callable[[Progress], object]) -> d
 
 
 @contextlib.contextmanager
-def _closing(wire: AsyncWire, *, stays: bool = False) -> Iterator[None]:
-    """Close the connection when something goes wrong, so that the broker cancels what is open on it.
-
-    Args:
-        wire: The connection.
-        stays: After an error that the broker answered it is kept: a second use of a grant is told as such.
-    """
+def _closing(wire: AsyncWire) -> Iterator[None]:
+    """Close the connection when something goes wrong, so that the broker cancels what is open on it."""
     try:
         yield
-    except ElevateError:
-        if not stays:
-            wire.close()
-        raise
     except BaseException:
         wire.close()
         raise
@@ -255,6 +250,9 @@ async def _copied(
     answered = asyncio.ensure_future(answer)
     answered.add_done_callback(lambda _: over.set())
     copies = [asyncio.ensure_future(_copy(fd, sink, over)) for fd, sink in zip(pipes, sinks, strict=True)]
+    for fd, copy in zip(pipes, copies, strict=True):
+        # With its reader, whatever ends that, and not before: a cancellation may come while this waits for the rest, too.
+        copy.add_done_callback(partial(_close, fd))
     try:
         await asyncio.wait([answered, *copies], return_when=asyncio.FIRST_EXCEPTION)
         for each in copies:
@@ -265,8 +263,10 @@ async def _copied(
         for task in (answered, *copies):
             task.cancel()
         await asyncio.gather(answered, *copies, return_exceptions=True)
-        for fd in pipes:
-            os.close(fd)
+
+
+def _close(fd: int, _: object) -> None:
+    os.close(fd)
 
 
 async def _copy(fd: int, sink: _Sink, over: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ an argument, a variable or a file.
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from typing import NoReturn, Self, cast
 
@@ -57,6 +58,12 @@ class HandOver:
 
     def __exit__(self, *_exc: object) -> None:
         self.release()
+
+    def __del__(self) -> None:
+        """Close what was dropped, and say so; the token goes with the connection that asked."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            warnings.warn("a token for a helper was dropped without being released", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
         return f"HandOver(request={self.request!r}, expires_at={self.expires_at})"

@@ -124,9 +124,9 @@ def test_13_a_token_ends_with_whoever_asked(daemon: Daemon) -> None:
 
 def test_13_a_restart_ends_it(tmp_path: Path) -> None:
     """Another key, another epoch; verified by the old keys it is still nothing to the broker."""
-    with Handing(tmp_path) as daemon, daemon.connect() as broker:
+    with Handing(tmp_path) as daemon, daemon.connect() as broker, broker.hand_over(TRUE, helper=HELPER) as token:
         keys = fetch_keys(daemon.socket)
-        held = read_token(broker.hand_over(TRUE, helper=HELPER).fileno())
+        held = read_token(token.fileno())
         daemon.kill()
         daemon.restart()
         assert Verifier(keys, audience=AUDIENCE).verify(held).aud == AUDIENCE
