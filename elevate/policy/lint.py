@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from elevate.canonical import Json
+from elevate.policy import lint_kinds
 from elevate.policy.conditions import ArgumentsAre, Below, EnvWithin, IsFlag, OneOf
 from elevate.policy.covers import below, covers, overlap
 from elevate.policy.dangerous import CODE, ENVIRONMENT, INSIDE, Danger, danger_of
@@ -79,6 +80,7 @@ class Context:
 def lint(policy: Policy, context: Context) -> list[Finding]:
     """Look at every rule alone, then at the rules beside each other; errors first, then in the order of the files."""
     found = [finding for rule in policy.rules for finding in _alone(rule, context)]
+    found += _kinds(policy, context)
     found += _together(policy.rules)
     order = tuple(Severity)
     return sorted(found, key=lambda one: (order.index(one.severity), one.file, one.line, one.id))
@@ -102,6 +104,24 @@ def _alone(rule: Rule, context: Context) -> Iterator[Finding]:
         yield _finding(Severity.NOTE, "untested", rule, "no test shows what it does; add a [[test]]")
 
 
+def _kinds(policy: Policy, context: Context) -> Iterator[Finding]:
+    """Look at the machine's own kinds; each is told where it is first allowed."""
+    for name, spec in policy.kinds.items():
+        rule = next((rule for rule in policy.rules if rule.effect is Effect.ALLOW and name in rule.kinds), None)
+        if rule is None:
+            continue
+        for problem, bad, why in lint_kinds.problems(spec, context.more):
+            yield _finding(Severity.ERROR if bad else Severity.WARNING, problem, rule, f"{name}: {why}")
+        if _is_writable(folder := spec.argv[0].rpartition("/")[0], context):
+            message = f"{name}: people can write in {folder}, so the task is refused; install its program elsewhere"
+            yield _finding(Severity.ERROR, "writable-folder", rule, message)
+
+
+def _is_writable(folder: str, context: Context) -> bool:
+    known = any(folder == one or folder.startswith(one + "/") for one in _WRITABLE)
+    return known or (context.writable is not None and context.writable(folder))
+
+
 def _confined(rule: Rule) -> Iterator[Finding]:
     for found in undone(dict(rule.then)):
         message = f"no machine keeps {found}, so the task is refused; take one out"
@@ -121,8 +141,7 @@ def _broad(rule: Rule) -> Iterator[Finding]:
 def _places(rule: Rule, context: Context) -> Iterator[Finding]:
     for value in rule.values:
         folder = value if rule.by is By.DIRECTORY else value.rsplit("/", 1)[0]
-        known = any(folder == one or folder.startswith(one + "/") for one in _WRITABLE)
-        if known or (context.writable is not None and context.writable(folder)):
+        if _is_writable(folder, context):
             narrower = _changed(rule, task={"kind": rule.kinds[0], "sha256": "SHA-256 OF THE FILE"})
             message = f"people can write in {folder}, so the path says nothing of the file; name its content"
             yield _finding(Severity.ERROR, "writable-folder", rule, message, narrower)
