@@ -64,24 +64,28 @@ class Accounts:
         """Give a user's account; None where there is none yet.
 
         Raises:
-            HostError: The system's account is not what was made.
+            HostError: The system's account has a shell, another number or another home by now.
         """
-        account = next((one for one in self.pairs() if one.user == user), None)
-        if account is not None:
-            _check(account)
+        record = self._state().get("accounts", {}).get(user)
+        if record is None:
+            return None
+        account = Account(**record)
+        _check(account)
         return account
 
     def make(self, user: str, uid: int, *, made_at: int) -> Account:
         """Give a user's account; make it where there is none.
 
         Raises:
-            HostError: The user is a hidden account or has no plain name, the account's name is taken, or it could not be made.
+            HostError: The user is a hidden account or has no plain name, the account's name is taken, it could not be made, or
+                is not what was made.
         """
         with self._folder.locked():
             account = self.find(user)
             if account is None:
                 account = self._make(user, uid, made_at)
                 self._save((*self.pairs(), account))
+            _check_groups(account)
         if account.user_uid != uid:
             raise HostError("the account belongs to a user of this name with another uid")
         return account
@@ -169,11 +173,15 @@ def _entry(name: str) -> pwd.struct_passwd | None:
 
 
 def _check(account: Account) -> None:
-    """Refuse an account that somebody gave a shell, another number or further groups."""
+    """Refuse an account that somebody gave a shell, another number or another home."""
     entry = _entry(account.name)
     same = entry is not None and (entry.pw_uid, entry.pw_gid, entry.pw_dir) == (account.uid, account.gid, account.home)
     if not same or entry is None or entry.pw_uid == 0 or entry.pw_shell not in SHELLS:
         raise HostError("the admin account was changed since it was made", detail=account.name)
+
+
+def _check_groups(account: Account) -> None:
+    """Refuse an account that somebody put into further groups. No task of its has them; whoever did it wanted them to."""
     # What the account would be a member of; whole lists of groups are long where they come from a directory, or not given.
     others = set(os.getgrouplist(account.name, account.gid)) - {account.gid}
     if others:

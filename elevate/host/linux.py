@@ -99,14 +99,12 @@ class LinuxHost:
         Raises:
             HostError: No such user.
         """
-        if not 0 <= uid < _NO_UID:
-            raise HostError("that is no uid")
-        try:
-            entry = pwd.getpwuid(uid)
-        except KeyError as exc:
-            raise HostError("the machine does not know this user", detail=str(uid)) from exc
+        entry = _user(uid)
         names = sorted(filter(None, map(_group, os.getgrouplist(entry.pw_name, entry.pw_gid))))
-        return entry.pw_name, f"{uid}@{self.name}", tuple(names)
+        return entry.pw_name, self._sid(uid), tuple(names)
+
+    def _sid(self, uid: int) -> str:
+        return f"{uid}@{self.name}"
 
     def inspect(self, task: Task, requester: Requester, payload: int | None = None) -> LinuxInspection:
         """Look at a task: open, resolve, hash. See `elevate.ports.Host.inspect`."""
@@ -118,8 +116,8 @@ class LinuxHost:
         Raises:
             HostError: The requester is not who the machine says, or the account can't be made or was changed.
         """
-        name, sid, _ = self.user_for(requester.process.uid)
-        if (name, sid) != (requester.user, requester.sid):
+        name = _user(requester.process.uid).pw_name
+        if (name, self._sid(requester.process.uid)) != (requester.user, requester.sid):
             raise HostError("the machine does not know this user")
         account = self.accounts.make(name, requester.process.uid, made_at=self._clock.read().unix)
         return self._identity(account)
@@ -174,7 +172,7 @@ class LinuxHost:
         return snapshot.describe(report.written), (report.watched,) if report.watched else ()
 
     def _identity(self, account: Account) -> AdminIdentity:
-        return AdminIdentity(name=account.name, sid=f"{account.uid}@{self.name}", uid=account.uid, home=account.home)
+        return AdminIdentity(name=account.name, sid=self._sid(account.uid), uid=account.uid, home=account.home)
 
     def _environment(self, account: Account, jail: Jail, session: str) -> dict[str, str]:
         name = "root" if jail.uid == 0 else account.name
@@ -269,6 +267,15 @@ def _make_places(homes: Path) -> str:
 def _machine() -> str:
     text = _MACHINE_ID.read_text().strip() if _MACHINE_ID.exists() else os.uname().nodename
     return hashlib.sha256(f"elevate:{text}".encode()).hexdigest()[:16]
+
+
+def _user(uid: int) -> pwd.struct_passwd:
+    if not 0 <= uid < _NO_UID:
+        raise HostError("that is no uid")
+    try:
+        return pwd.getpwuid(uid)
+    except KeyError as exc:
+        raise HostError("the machine does not know this user", detail=str(uid)) from exc
 
 
 def _group(number: int) -> str:

@@ -288,6 +288,20 @@ def test_account_that_was_changed_is_refused(linux: Linux) -> None:
         subprocess.run(["/usr/sbin/usermod", "--shell", "/usr/sbin/nologin", account.name], check=True)
 
 
+def test_account_that_is_in_further_groups_is_used_no_more(linux: Linux) -> None:
+    """Whoever put it there wanted its tasks to have them."""
+    user = f"joined{os.getpid()}"
+    accounts = linux.host.accounts
+    account = accounts.make(user, 65_000, made_at=0)
+    try:
+        subprocess.run(["/usr/sbin/usermod", "-aG", "adm", account.name], check=True)
+        with pytest.raises(HostError, match="further groups"):
+            accounts.make(user, 65_000, made_at=0)
+    finally:
+        subprocess.run(["/usr/sbin/usermod", "-G", "", account.name], check=True)
+        accounts.remove(user)
+
+
 @pytest.fixture
 def squatted() -> Iterator[str]:
     name = account_name("nobody")
