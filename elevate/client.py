@@ -17,7 +17,7 @@ import _signal  # type: ignore[import-not-found]  # typeshed knows its wrapper o
 import posix
 
 from elevate.copying import Copy
-from elevate.errors import EXIT_BROKER, BrokerError, CancelledError, ElevateError, TaskInvalidError
+from elevate.late import errors
 from elevate.wire import Wire, place, wait
 from elevate.words import ALONE, USAGE, parse
 
@@ -67,18 +67,18 @@ def run(words: "list[str]", *, path: str = "") -> int:
             _signal.signal(number, lambda number, _frame: _on_signal(stage, number))
     try:
         return _end(_elevate(words, stage, path))
-    except ElevateError as error:
+    except errors.ElevateError as error:
         if not stage.signal:
             tell(error)
             return error.exit_code
-        tell(CancelledError("cancelled by a signal"))
+        tell(errors.CancelledError("cancelled by a signal"))
         return _die(stage.signal)
     except _Interrupted as interrupted:
-        tell(CancelledError("cancelled by a signal"))
+        tell(errors.CancelledError("cancelled by a signal"))
         return _die(interrupted.number)
 
 
-def tell(error: ElevateError) -> None:
+def tell(error: "errors.ElevateError") -> None:
     """Print one error and what to do next, on standard error."""
     hint = _plain(error.hint)
     text = f"elevate: error: {_plain(error.message)}\n" + (f"elevate: hint: {hint}\n" if hint else "")
@@ -188,7 +188,7 @@ def _read_input(alarm: int) -> int:
             break
         size += len(data)
         if size > MAX_INPUT:
-            raise TaskInvalidError(f"standard input is over {MAX_INPUT} bytes", hint="put it into a file and name that")
+            raise errors.TaskInvalidError(f"standard input is over {MAX_INPUT} bytes", hint="put it into a file and name that")
         _write_all(memory, data)
     fcntl.fcntl(memory, _F_ADD_SEALS, _SEALS)
     return memory
@@ -211,7 +211,7 @@ def _cwd() -> str:
     try:
         return posix.getcwd()
     except OSError as exc:
-        raise TaskInvalidError("the working directory can't be found", hint="change to a folder that is there") from exc
+        raise errors.TaskInvalidError("the working directory can't be found", hint="change to a folder that is there") from exc
 
 
 def _on_signal(stage: _Stage, number: int) -> None:
@@ -238,20 +238,20 @@ def _on_stop(stage: _Stage) -> None:
 def _pass_on(wire: Wire, request: str, number: int) -> None:
     try:
         wire.send("Signal", {"request": request, "signal": number}, flag="oneway")
-    except BrokerError:
+    except errors.BrokerError:
         return
 
 
 def _end(told: "dict[str, object]") -> int:
     outcome = told.get("outcome")
     if not isinstance(outcome, dict):
-        raise BrokerError("the broker did not say how the task ended", hint="see: elevate status")
+        raise errors.BrokerError("the broker did not say how the task ended", hint="see: elevate status")
     if outcome.get("timed_out"):
         _write_all(2, b"elevate: note: the task's time limit ended it\n")
     if isinstance(outcome.get("signal"), int):
         return _die(outcome["signal"])
     status = outcome.get("exit_status")
-    return status if isinstance(status, int) else EXIT_BROKER
+    return status if isinstance(status, int) else errors.EXIT_BROKER
 
 
 def _die(number: int) -> int:

@@ -6,7 +6,7 @@ Part of the thin client; see `elevate.client`.
 import posix
 import select
 
-from elevate.errors import BrokerError
+from elevate.late import errors
 from elevate.wire import Wire
 
 _CHUNK = 65_536
@@ -115,6 +115,6 @@ class Copy:
         except OSError as exc:
             if source in self.inputs:
                 return  # the task has gone, and hears no more
-            raise BrokerError(f"the output can't be written: {exc.strerror}", hint="the task was ended") from exc
+            raise errors.BrokerError(f"the output can't be written: {exc.strerror}", hint="the task was ended") from exc
         if written < len(data):
             self.waiting[source] = data[written:]

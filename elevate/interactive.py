@@ -15,7 +15,7 @@ import posix
 import termios
 
 from elevate.copying import Copy
-from elevate.errors import BrokerError
+from elevate.late import errors
 from elevate.wire import Wire
 
 _SIZE = 8
@@ -131,7 +131,7 @@ class _Session(Copy):
         """Pass a signal to the task."""
         try:
             self.wire.send("Signal", {"request": self.request, "signal": number}, flag="oneway")
-        except BrokerError:
+        except errors.BrokerError:
             return
 
     def resize(self, *_: object) -> None:

@@ -5,7 +5,7 @@ Source: sudo(8). Nothing is ever cached, so that there is nothing to extend or t
 
 import posix
 
-from elevate.errors import RefusedError
+from elevate.late import errors
 from elevate.wire import Wire
 
 FORBIDDEN = 1
@@ -39,7 +39,7 @@ def validate(wire: Wire, terminal: "int | None") -> "tuple[int, str]":
         RefusedError: There is no terminal.
     """
     if terminal is None:
-        raise RefusedError("there is no terminal to ask on", hint="run it from a terminal")
+        raise errors.RefusedError("there is no terminal to ask on", hint="run it from a terminal")
     wire.send("HelloVerify", {"terminal_fd": 0}, fds=(terminal,))
     posix.close(terminal)
     wire.receive()

@@ -7,7 +7,7 @@ Rules:
 - The listener's uid is checked before the first byte is sent.
 - A message is one JSON object and a NUL byte (Varlink). Descriptors travel beside it; a member ending in ``_fd`` is an index.
 - The thin client loads this at every start, so it uses the C parts of the standard library only (``_json`` is what ``json``
-  itself stands on) and imports nothing but the errors.
+  itself stands on) and imports nothing but the errors, late.
 
 Source: https://varlink.org/Method-Call; unix(7); attacks.md rows 24 and 50.
 """
@@ -18,14 +18,7 @@ import posix
 import select
 import sys
 
-from elevate.errors import (
-    BrokerError,
-    BrokerUntrustedError,
-    NoBrokerError,
-    ProtocolError,
-    TaskInvalidError,
-    from_code,
-)
+from elevate.late import errors
 
 INTERFACE = "io.elevate.Broker"
 MAX_FRAME = 65_536
@@ -81,7 +74,7 @@ def home(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_dir
     except KeyError as exc:
-        raise BrokerError(f"uid {uid} is not in the user database", hint="ask root to add the user") from exc
+        raise errors.BrokerError(f"uid {uid} is not in the user database", hint="ask root to add the user") from exc
 
 
 def _exists(path: str) -> bool:
@@ -154,7 +147,7 @@ class Wire:
         try:
             self._send(message, fds)
         except OSError as exc:
-            raise BrokerError("the broker has closed the connection") from exc
+            raise errors.BrokerError("the broker has closed the connection") from exc
 
     def _send(self, frame: bytes, fds: "tuple[int, ...]") -> None:
         sent = self.socket.sendmsg([frame], ancillary_of(fds), _socket.MSG_NOSIGNAL)
@@ -186,13 +179,13 @@ class Wire:
         try:
             data, ancillary, _, _ = self.socket.recvmsg(_CHUNK, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
         except OSError as exc:
-            raise BrokerError("the broker has closed the connection") from exc
+            raise errors.BrokerError("the broker has closed the connection") from exc
         self._fds += fds_in(ancillary)
         if not data:
-            raise BrokerError("the broker has gone", hint="see: elevate status")
+            raise errors.BrokerError("the broker has gone", hint="see: elevate status")
         self._buffer += data
         if len(self._buffer) > MAX_REPLY:
-            raise ProtocolError("the broker's answer is too long")
+            raise errors.ProtocolError("the broker's answer is too long")
 
     def take_fds(self, count: int) -> "list[int]":
         """Give the next ``count`` descriptors that came; the caller owns them.
@@ -201,7 +194,7 @@ class Wire:
             ProtocolError: Fewer came.
         """
         if len(self._fds) < count:
-            raise ProtocolError("the broker sent too few descriptors")
+            raise errors.ProtocolError("the broker sent too few descriptors")
         taken, self._fds = self._fds[:count], self._fds[count:]
         return taken
 
@@ -234,9 +227,11 @@ def frame_of(method: str, parameters: "dict[str, object]", flag: str) -> bytes:
         frame = "".join(_encode(message, 0)).encode() + b"\0"
     except UnicodeEncodeError as exc:
         hint = "a name or argument has bytes that are no UTF-8; rename the file"
-        raise TaskInvalidError("the request is not Unicode text", hint=hint) from exc
+        raise errors.TaskInvalidError("the request is not Unicode text", hint=hint) from exc
     if len(frame) > MAX_FRAME:
-        raise TaskInvalidError(f"the request is over {MAX_FRAME} bytes", hint="put long arguments into a file and name that")
+        raise errors.TaskInvalidError(
+            f"the request is over {MAX_FRAME} bytes", hint="put long arguments into a file and name that"
+        )
     return frame
 
 
@@ -265,14 +260,14 @@ def check_listener(sock: "_socket.socket", path: str, uid: int) -> None:
     listener = memoryview(packed).cast("i").tolist()[1]
     if listener != uid:
         sock.close()
-        raise BrokerUntrustedError(f"the socket {path} belongs to uid {listener}, not to {uid}")
+        raise errors.BrokerUntrustedError(f"the socket {path} belongs to uid {listener}, not to {uid}")
 
 
-def no_broker(path: str, exc: OSError) -> BrokerError:
+def no_broker(path: str, exc: OSError) -> "errors.BrokerError":
     """Say why a socket can't be connected to."""
     if isinstance(exc, PermissionError):
-        return BrokerUntrustedError(f"the socket {path} can't be opened: permission denied", hint="see: elevate doctor")
-    return NoBrokerError(f"no broker listens on {path}")
+        return errors.BrokerUntrustedError(f"the socket {path} can't be opened: permission denied", hint="see: elevate doctor")
+    return errors.NoBrokerError(f"no broker listens on {path}")
 
 
 def reply_of(frame: bytes) -> "tuple[dict[str, object], bool]":
@@ -280,10 +275,10 @@ def reply_of(frame: bytes) -> "tuple[dict[str, object], bool]":
     try:
         message, _ = _scan(frame.decode(), 0)
     except (ValueError, StopIteration, RecursionError) as exc:
-        raise ProtocolError("the broker's answer is not JSON") from exc
+        raise errors.ProtocolError("the broker's answer is not JSON") from exc
     told = message.get("parameters", {}) if isinstance(message, dict) else None
     if not isinstance(told, dict):
-        raise ProtocolError("the broker's answer is not an object")
+        raise errors.ProtocolError("the broker's answer is not an object")
     if message.get("error") is not None:
         raise _error(str(message["error"]), told)
     return told, message.get("continues") is True
@@ -291,7 +286,7 @@ def reply_of(frame: bytes) -> "tuple[dict[str, object], bool]":
 
 def _error(name: str, told: "dict[str, object]") -> Exception:
     if name == INTERFACE + ".Failed":
-        return from_code(str(told.get("code")), str(told.get("message")), str(told.get("hint", "")))
+        return errors.from_code(str(told.get("code")), str(told.get("message")), str(told.get("hint", "")))
     if name == "org.varlink.service.InvalidParameter":
-        return TaskInvalidError(f"the broker does not take the parameter {told.get('parameter')}")
-    return ProtocolError(f"the broker answered {name}")
+        return errors.TaskInvalidError(f"the broker does not take the parameter {told.get('parameter')}")
+    return errors.ProtocolError(f"the broker answered {name}")

@@ -4,10 +4,10 @@ The ways of sudo are kept where they can be: ``-n``, ``-l``, ``-v``, ``-k``, ``-
 Where they can't, the error says why: the PIN goes to the broker's own prompt only (``-A``, ``-S``), and there is no shell
 without a rule (``-i``, ``-s``).
 
-Source: sudo(8). The thin client loads this at every start, so it imports nothing but the errors.
+Source: sudo(8). The thin client loads this at every start, so it imports nothing but the errors, late.
 """
 
-from elevate.errors import RefusedError, TaskInvalidError
+from elevate.late import errors
 
 USAGE = """\
 usage: elevate run [OPTION…] [VAR=VALUE…] [--] COMMAND [ARGUMENT…]
@@ -113,16 +113,18 @@ def _option(word: str, rest: "list[str]", options: "dict[str, object]") -> None:
     name, equals, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
     if name in _VALUES:
         if not equals and not rest:
-            raise TaskInvalidError(f"the option {name} needs a value")
+            raise errors.TaskInvalidError(f"the option {name} needs a value")
         options[_VALUES[name]] = value if equals else rest.pop(0)
     elif name in _FLAGS and (not equals or word[:2] != "--"):
         options[_FLAGS[name]] = True
         if equals:
             _option("-" + value, rest, options)  # as -nk
     elif name in _NEVER:
-        raise RefusedError(_NEVER[name], hint=_HINTS.get(name, "give the command itself: elevate run -- COMMAND"))
+        raise errors.RefusedError(_NEVER[name], hint=_HINTS.get(name, "give the command itself: elevate run -- COMMAND"))
     else:
-        raise TaskInvalidError(f"unknown option {word}", hint="options of the command come after --: elevate run -- COMMAND")
+        raise errors.TaskInvalidError(
+            f"unknown option {word}", hint="options of the command come after --: elevate run -- COMMAND"
+        )
 
 
 def _preserved(names: str, environ: "dict[bytes, bytes]") -> "dict[str, str]":
@@ -133,9 +135,9 @@ def _preserved(names: str, environ: "dict[bytes, bytes]") -> "dict[str, str]":
 def _check_command(rest: "list[str]", options: "dict[str, object]") -> None:
     for name, option in _TAKE_NONE.items():
         if rest and name in options:
-            raise TaskInvalidError(f"the option {option} takes no command", hint="give one of the two")
+            raise errors.TaskInvalidError(f"the option {option} takes no command", hint="give one of the two")
     if not rest and not any(name in options for name in ALONE):
-        raise TaskInvalidError("the command is empty", hint="give a command: elevate run -- COMMAND")
+        raise errors.TaskInvalidError("the command is empty", hint="give a command: elevate run -- COMMAND")
 
 
 def _is_option(word: str) -> bool:
@@ -154,4 +156,4 @@ def _check_identity(options: "dict[str, object]") -> None:
     if options.get("run_as_group") in _ROOT and "run_as" not in options:
         del options["run_as_group"]
     if "" in (options.get("run_as"), options.get("run_as_group")):
-        raise RefusedError("there is no user or group without a name", hint="leave it out; the rule says the identity")
+        raise errors.RefusedError("there is no user or group without a name", hint="leave it out; the rule says the identity")

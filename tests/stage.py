@@ -21,6 +21,7 @@ import typer
 
 from elevate.broker import Broker
 from elevate.broker.home import Home
+from elevate.cli.bundle import FOLDER
 from elevate.hello import Proof
 from elevate.host import cgroups
 from elevate.host.linux import LinuxHost
@@ -231,6 +232,9 @@ class Stage:
         _run(self.python, "-m", "compileall", "-q", str(code))
         self.packages = [str(code), str(Path(typer.__file__).resolve().parents[1])]
         _run(self.python, "-I", "-S", "-c", MAIN.format(paths=self.packages), "install-service", "--root", str(self.folder))
+        bundle = Path("/", FOLDER)
+        bundle.mkdir(exist_ok=True)
+        _run("mount", "--bind", str(self.folder / FOLDER), str(bundle))
 
     def _enrol(self) -> None:
         settings = self.home.settings

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elevate.broker.home import Home
-from elevate.cli import service
+from elevate.cli import bundle, service
 from elevate.errors import ElevateError
 from elevate.store.reader import LedgerReader
 
@@ -31,7 +31,7 @@ def examine(root: Path = Path("/")) -> list[Finding]:
     if not any(os.path.lexists(path) for path in expected):
         return []
     return [
-        *(_file(path, text, mode) for path, (text, mode) in expected.items()),
+        *(_file(path, content, mode) for path, (content, mode) in expected.items()),
         *(_folder(root / line.split()[1].lstrip("/"), int(line.split()[2], 8)) for line in service.TMPFILES.splitlines()),
         Finding("what the daemon loads", *_loaded()),
         Finding("socket", *_socket(root / SOCKET)),
@@ -40,7 +40,7 @@ def examine(root: Path = Path("/")) -> list[Finding]:
     ]
 
 
-def _file(path: Path, text: str, mode: int) -> Finding:
+def _file(path: Path, content: bytes, mode: int) -> Finding:
     name = f"installed {path.name}"
     if not os.path.lexists(path):
         return Finding(name, "wrong", f"{path} is missing; {_AGAIN}")
@@ -49,7 +49,8 @@ def _file(path: Path, text: str, mode: int) -> Finding:
         return Finding(name, "wrong", f"{path} is no file of mode {mode:03o}; {_AGAIN}")
     if open_to_others := service.changeable(path):
         return Finding(name, "wrong", f"{open_to_others} can be changed by others than root")
-    if path.read_text(errors="replace") != text:
+    found_content = path.read_bytes()
+    if found_content != content and not (path.name == bundle.place().name and bundle.is_fresh(found_content)):
         return Finding(
             name, "wrong", f"{path} is not what this elevate writes: it was changed, or another one wrote it; {_AGAIN}"
         )

@@ -2,7 +2,7 @@
 
 The broker is root, so all that it loads must be root's: the interpreter, the packages, and every folder above them. The
 launcher in ``/usr/local/bin`` starts the interpreter with ``-I -S``: nothing from the user's folders or environment comes in,
-and nothing is searched that is not needed.
+and nothing is searched that is not needed; what ``run`` loads is one file beside it (`elevate.cli.bundle`).
 
 Source: systemd.exec(5), systemd.socket(5), tmpfiles.d(5), sysusers.d(5).
 """
@@ -20,6 +20,7 @@ import typer
 
 import elevate
 from elevate.broker.home import DEFAULT_POLICY, Home, create
+from elevate.cli import bundle
 from elevate.errors import HostError
 
 STATE = Path("var/lib/elevate")
@@ -86,6 +87,15 @@ LAUNCHER = """\
 #!{python} -IS
 import sys
 sys.path += {packages!r}
+if sys.argv[1:2] == ["run"]:
+    import marshal, posix
+    try:
+        fd = posix.open("/{folder}/run." + sys.implementation.cache_tag, posix.O_RDONLY | posix.O_CLOEXEC)
+        start, package, sources, modules = marshal.loads(posix.read(fd, {most}))
+        posix.close(fd)
+        exec(start)
+    except OSError:
+        pass
 from elevate.__main__ import main
 main()
 """
@@ -93,19 +103,25 @@ main()
 Root = Annotated[Path, typer.Option("--root", help="Install below this folder, as a packager does; nothing is started.")]
 
 
-def files(root: Path) -> dict[Path, tuple[str, int]]:
-    """Give what is installed: path, text and mode."""
+def files(root: Path) -> dict[Path, tuple[bytes, int]]:
+    """Give what is installed: path, content and mode."""
     places = [str(place) for place in packages()]
     start = f"import sys; sys.path += {places}; from elevate.server.main import main; sys.exit(main(sys.argv[1:]))"
-    values = {"python": sys.executable, "packages": places, "start": start}
+    values = {"python": sys.executable, "start": start}
     units = root / "etc/systemd/system"
     return {
-        units / "elevate.service": (SERVICE.format(**values), 0o644),
-        units / "elevate.socket": (SOCKET, 0o644),
-        root / "etc/tmpfiles.d/elevate.conf": (TMPFILES, 0o644),
-        root / "etc/sysusers.d/elevate.conf": (SYSUSERS, 0o644),
-        root / "usr/local/bin/elevate": (LAUNCHER.format(**values), 0o755),
+        units / "elevate.service": (SERVICE.format(**values).encode(), 0o644),
+        units / "elevate.socket": (SOCKET.encode(), 0o644),
+        root / "etc/tmpfiles.d/elevate.conf": (TMPFILES.encode(), 0o644),
+        root / "etc/sysusers.d/elevate.conf": (SYSUSERS.encode(), 0o644),
+        root / "usr/local/bin/elevate": (launcher(places).encode(), 0o755),
+        root / bundle.place(): (bundle.make(), 0o644),
     }
+
+
+def launcher(packages: list[str]) -> str:
+    """Give the program that starts elevate from these folders."""
+    return LAUNCHER.format(python=sys.executable, packages=packages, folder=bundle.FOLDER, most=bundle.MAX_BYTES)
 
 
 def packages() -> list[Path]:
@@ -133,8 +149,8 @@ def install(
         create(home.folder, policy=policy)
         text = home.settings.read_text()
         home.settings.write_text(text.replace('host = "emulated"', 'host = "linux"', 1))
-    for path, (text, mode) in files(root).items():
-        _write(path, text, mode)
+    for path, (content, mode) in files(root).items():
+        _write(path, content, mode)
         typer.echo(f"wrote {path}")
     if live:
         _tell_systemd(["systemd-sysusers", "elevate.conf"], ["systemd-tmpfiles", "--create", "elevate.conf"])
@@ -156,7 +172,7 @@ def uninstall(
         if path.exists():
             path.unlink()
             typer.echo(f"removed {path}")
-    for folder in (root / "run/elevate", root / "etc/elevate"):
+    for folder in (root / "run/elevate", root / "etc/elevate", root / bundle.FOLDER):
         # Where /run/elevate is, clients look nowhere else.
         with contextlib.suppress(OSError):
             folder.rmdir()
@@ -192,13 +208,13 @@ def changeable(path: Path) -> Path | None:
 _HINT = "install elevate as root first: python3 -m venv /opt/elevate && /opt/elevate/bin/pip install elevate-broker"
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def _write(path: Path, content: bytes, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(fd, "w") as file:
-        file.write(text)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
         os.fchmod(file.fileno(), mode)
     fresh.replace(path)
 

@@ -47,6 +47,13 @@ def broker_share() -> Figure:
     return Figure(name="broker_share", value=max(own.values()), unit="ms", peer=f"{text}; load {found['load']:.1f}")
 
 
+def client_share() -> Figure:
+    """``elevate run`` against a broker that answers at once, less the bare interpreter: what the client adds."""
+    found = _scene("client")
+    text = f"elevate {found['elevate']:.2f}, python {found['python']:.2f}; load {found['load']:.1f}"
+    return Figure(name="client_share", value=found["elevate"] - found["python"], unit="ms", peer=text)
+
+
 def run_10000_rules() -> Figure:
     """``elevate run -- true`` with ten thousand rules, in times of the same with one; sudo and doas beside it."""
     found = _scene("rules")
@@ -74,6 +81,7 @@ def daemon_memory() -> Figure:
 
 FIGURES: Mapping[str, Callable[[], Figure]] = {
     "broker_share": broker_share,
+    "client_share": client_share,
     "daemon_memory": daemon_memory,
     "run_10000_rules": run_10000_rules,
     "run_parallel_4": run_parallel_4,

@@ -1,4 +1,4 @@
-"""What `tests.bench.real` measures, in a `tests.stage.Stage`: ``python -m tests.bench.scenes ways|rules|parallel|memory``.
+"""What `tests.bench.real` measures, in a `tests.stage.Stage`: ``python -m tests.bench.scenes NAME``.
 
 Everything is started by an ordinary user, in a session of its own, and in turns: one of each way, then again. The last line is
 JSON: medians in milliseconds by way, or what the scene says.
@@ -20,6 +20,7 @@ from elevate.host.watch import descendants
 from elevate.library import connect
 from elevate.tasks import Task
 from elevate.wire import Wire
+from tests.bench.at_once import answering
 from tests.bench.policy import rules
 from tests.stage import NAME, PIN, SOCKET, Stage
 
@@ -130,6 +131,14 @@ def after_idle() -> float:
     """`ask` when nothing has happened for a second."""
     time.sleep(1.0)
     return ask()
+
+
+def client(stage: Stage) -> dict[str, Any]:
+    """Measure ``elevate run`` where a broker answers at once, beside the bare interpreter: what the client itself takes."""
+    ways = {"elevate": [stage.elevate, "run", "--", TRUE], "python": [stage.python, "-I", "-S", "-c", "pass"]}
+    measures = {name: lambda argv=argv: once(argv) for name, argv in ways.items()}
+    with answering(SOCKET):
+        return stage.as_user(lambda: dict(in_turns(measures, rounds=5 * ROUNDS)))
 
 
 def many_rules(stage: Stage) -> dict[str, Any]:
@@ -269,6 +278,7 @@ def make_console(stage: Stage) -> str:
 
 SCENES: Mapping[str, Callable[[Stage], dict[str, Any]]] = {
     "ways": ways,
+    "client": client,
     "rules": many_rules,
     "parallel": parallel,
     "memory": memory,

@@ -22,7 +22,7 @@ import pytest
 
 from elevate.broker import Broker
 from elevate.broker.home import create
-from elevate.cli.service import LAUNCHER
+from elevate.cli import service
 from elevate.hello import Proof
 from elevate.host.linux import LinuxHost
 from tests.transcripts.terminal import Terminal
@@ -262,7 +262,7 @@ def _filled(name: str, people: People) -> str:
 
 def _start(folder: Path, state: Path, people: People) -> "subprocess.Popen[str]":
     launcher = folder / "elevate"
-    launcher.write_text(LAUNCHER.format(python=sys.executable, packages=[str(ROOT)]))
+    launcher.write_text(service.launcher([str(ROOT)]))
     launcher.chmod(0o755)
     sudoers = folder / "sudoers"
     sudoers.write_text(_filled("sudoers", people))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from elevate.cli import installation, service
+from elevate.cli import bundle, installation, service
 from elevate.cli.installation import Finding, examine
 
 pytestmark = pytest.mark.root
@@ -55,6 +55,8 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder above": (lambda root: (root / LAUNCHER).parent.chmod(WORLD), "installed elevate"),
     "another unit": (lambda root: (root / UNIT).write_text("[Service]\n"), "installed elevate.service"),
     "a line more": (lambda root: (root / LISTENS).write_text(service.SOCKET + "x\n"), "installed elevate.socket"),
+    "another bundle": (lambda root: (root / bundle.place()).write_bytes(bundle.make()[:-1]), "installed run."),
+    "bundle of others": (lambda root: os.chown(root / bundle.place(), 1, 1), "installed run."),
     "open state": (lambda root: (root / "var/lib/elevate").chmod(0o755), "folder "),
     "module": (lambda root: (root / "code/pkg/module.py").chmod(0o666), "what the daemon loads"),
     "owner of a package": (lambda root: os.chown(root / "code/pkg", 1, 1), "what the daemon loads"),

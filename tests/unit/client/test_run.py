@@ -22,6 +22,7 @@ from tests.unit.server.simulator import SimulatedTask
 HEAVY = {
     "json", "socket", "signal", "subprocess", "dataclasses", "typing", "enum", "re", "argparse", "asyncio",
     "collections", "os", "pathlib", "threading", "logging", "typer", "rich", "apsw", "cryptography",
+    "elevate.errors", "elevate.ways", "elevate.interactive",
 }  # fmt: skip
 
 
