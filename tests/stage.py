@@ -93,7 +93,8 @@ class Stage:
     """The private machine, for the program that runs in it.
 
     Attributes:
-        folder: Root's, open to all; elevate's code, state and launcher are in it.
+        folder: Root's, open to all; elevate's code is in it.
+        root: Below it elevate is installed: state and launcher are in it.
         user: An ordinary one, with a password equal to the PIN and a face that the scripted sensor sees.
         elevate: The launcher that ``install-service`` wrote.
         log: What the daemon says on standard error.
@@ -102,17 +103,17 @@ class Stage:
     def __init__(self, rules: str) -> None:
         self.daemon: subprocess.Popen[str] | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="elevate-stage-", dir="/var/lib"))
+        self.root = self.folder
         self.log = self.folder / "daemon.log"
         self.python = interpreter()
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, self.folder)
             self.folder.chmod(0o755)
-            stack.enter_context(_own_cgroup())
-            self._make_private()
+            self._surround(stack)
             self.user = self._make_user()
-            self._install()
-            self.elevate = str(self.folder / "usr/local/bin/elevate")
-            self.home = Home(self.folder / "var/lib/elevate")
+            self._install(self._code())
+            self.elevate = str(self.root / "usr/local/bin/elevate")
+            self.home = Home(self.root / "var/lib/elevate")
             self.set_rules(rules)
             self._enrol()
             self._stack = stack.pop_all()
@@ -205,36 +206,43 @@ class Stage:
         os.setresgid(*[self.user.pw_gid] * 3)
         os.setresuid(*[self.user.pw_uid] * 3)
 
+    def _surround(self, stack: ExitStack) -> None:
+        stack.enter_context(_own_cgroup())
+        self._make_private()
+
     def _make_private(self) -> None:
         etc = self.folder / "etc-of-its-own"
         etc.mkdir()
-        _run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(etc))
+        run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(etc))
         # Not the locks of whoever adds a user just now.
-        _run("/bin/sh", "-c", 'tar -C /etc --exclude="./*.lock" -cf - . 2>&- | tar -C "$0" -xpf -', str(etc))
-        _run("mount", "--move", str(etc), "/etc")
-        _run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+        run("/bin/sh", "-c", 'tar -C /etc --exclude="./*.lock" -cf - . 2>&- | tar -C "$0" -xpf -', str(etc))
+        run("mount", "--move", str(etc), "/etc")
+        run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
         SOCKET.parent.mkdir(mode=0o755)
         homes = Path("/var/lib/elevate-admin")
         homes.mkdir(mode=0o755, exist_ok=True)
-        _run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(homes))
+        run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(homes))
 
     def _make_user(self) -> pwd.struct_passwd:
         home = self.folder / "home"
-        _run("useradd", "--uid", str(UID), "--create-home", "--home-dir", str(home), "--shell", "/bin/sh", NAME)
+        run("useradd", "--uid", str(UID), "--create-home", "--home-dir", str(home), "--shell", "/bin/sh", NAME)
         subprocess.run(["/usr/sbin/chpasswd"], input=f"{NAME}:{PIN.decode()}", text=True, check=True, capture_output=True)
         return pwd.getpwnam(NAME)
 
-    def _install(self) -> None:
-        """Install as ``pip install`` and ``install-service`` do, below a folder that is root's."""
+    def _code(self) -> tuple[str, ...]:
+        """Put elevate where ``pip install`` would, into a folder that is root's; give the command line of that elevate."""
         code = self.folder / "lib"
         shutil.copytree(ROOT / "elevate", code / "elevate", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(ROOT / "policies", code / "elevate/_shipped/policies")
-        _run(self.python, "-m", "compileall", "-q", str(code))
+        run(self.python, "-m", "compileall", "-q", str(code))
         self.packages = [str(code), str(Path(typer.__file__).resolve().parents[1])]
-        _run(self.python, "-I", "-S", "-c", MAIN.format(paths=self.packages), "install-service", "--root", str(self.folder))
+        return self.python, "-I", "-S", "-c", MAIN.format(paths=self.packages)
+
+    def _install(self, elevate: tuple[str, ...]) -> None:
+        run(*elevate, "install-service", "--root", str(self.root))
         bundle = Path("/", FOLDER)
         bundle.mkdir(exist_ok=True)
-        _run("mount", "--bind", str(self.folder / FOLDER), str(bundle))
+        run("mount", "--bind", str(self.root / FOLDER), str(bundle))
 
     def _enrol(self) -> None:
         settings = self.home.settings
@@ -266,6 +274,8 @@ def _own_cgroup() -> Iterator[None]:
         cgroups.end(str(own))
 
 
-def _run(*words: str) -> None:
+def run(*words: str) -> str:
+    """Run a command of root's, which must end well; give what it says."""
     done = subprocess.run(words, capture_output=True, text=True, check=False, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
     assert done.returncode == 0, (words, done.stdout, done.stderr)
+    return done.stdout

@@ -7,17 +7,17 @@ import typer
 
 from elevate.broker.home import Home
 from elevate.cli.show import AsJson, print_json
+from elevate.cli.whose import broker_home
 from elevate.errors import HostError, NoBrokerError
 from elevate.host.accounts import Accounts
 from elevate.host.folders import Folder
 from elevate.host.launcher import Launcher
 from elevate.host.linux import HOMES
-from elevate.server.main import default_state
 from elevate.text import escape
 
 app = typer.Typer(help="See and remove the hidden admin accounts of host linux.", no_args_is_help=True)
 
-State = Annotated[Path | None, typer.Option("--state", help="The broker's folder; by default this user's own.")]
+State = Annotated[Path | None, typer.Option("--state", help="The broker's folder; by default the machine's.")]
 
 
 @app.command("list")
@@ -46,6 +46,20 @@ def remove(user: Annotated[str, typer.Argument(help="The user to whom the accoun
     typer.echo(f"removed the admin account of {escape(user)}")
 
 
+def remove_all(home: Home) -> None:
+    """Remove every hidden account of a broker's; one that was changed since it was made stays, and is named."""
+    if not home.accounts.is_dir():
+        return
+    with Launcher() as launcher, Folder.open(home.accounts) as folder:
+        accounts = Accounts(folder, HOMES, launcher)
+        for one in accounts.pairs():
+            try:
+                accounts.remove(one.user)
+                typer.echo(f"removed the admin account of {escape(one.user)}")
+            except HostError as error:
+                typer.echo(f"{escape(one.name)} stays: {error.message}")
+
+
 def _folder(state: Path | None) -> Folder:
     """Open the list of pairs.
 
@@ -53,7 +67,7 @@ def _folder(state: Path | None) -> Folder:
         NoBrokerError: No broker for host linux was made there.
         HostError: It is another user's.
     """
-    path = Home(state or default_state()).accounts
+    path = (Home(state) if state else broker_home()).accounts
     try:
         return Folder.open(path)
     except FileNotFoundError as exc:

@@ -9,13 +9,11 @@ from typing import Annotated
 import orjson
 import typer
 
-from elevate import wire
 from elevate.audit.entry import Entry
 from elevate.audit.view import Line
+from elevate.broker.home import Home
+from elevate.cli.whose import broker_home
 from elevate.errors import AuditError
-
-MACHINE = Path("/var/lib/elevate")
-"""Where the machine's broker keeps its folder, as `elevate install-service` sets it up."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 State = Annotated[
@@ -29,18 +27,15 @@ State = Annotated[
 
 
 def ledger_path(state: Path | None) -> Path:
-    """Give the ledger's file of a broker's folder; the user's own where none is given, for root also the machine's.
+    """Give the ledger's file of a broker's folder; for root the machine's where none is given, else the user's own.
 
     Raises:
         AuditError: None is there.
     """
-    own = Path(wire.home(os.getuid())) / ".local/share/elevate"
-    folders = [state] if state else [own, *([MACHINE] if os.getuid() == 0 else [])]
-    paths = [folder / "ledger.sqlite" for folder in folders]
-    found = next((path for path in paths if path.exists()), None)
-    if found is None:
-        raise AuditError(f"no log is there: {paths[0]}", hint="name the broker's folder with --state")
-    return found
+    path = (Home(state) if state else broker_home()).ledger
+    if not path.exists():
+        raise AuditError(f"no log is there: {path}", hint="name the broker's folder with --state")
+    return path
 
 
 def as_json(*, json: bool) -> bool:

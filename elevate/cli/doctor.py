@@ -10,13 +10,13 @@ from pathlib import Path
 from elevate import wire
 from elevate.broker.home import Home
 from elevate.broker.settings import Settings
-from elevate.cli import installation, service
+from elevate.cli import installation
 from elevate.cli.installation import Finding
+from elevate.cli.whose import broker_home
 from elevate.errors import ElevateError, NoBrokerError
 from elevate.host import facilities
 from elevate.library import connect
 from elevate.policy import load
-from elevate.server.main import default_state
 from elevate.server.peer import has_peer_pidfd
 from elevate.store.files import read_policy
 
@@ -26,15 +26,9 @@ def examine() -> list[Finding]:
     return [*_machine(), *_host(), *installation.examine(), *_folder(), *_broker()]
 
 
-def _home() -> Home:
-    """Give the broker that is looked at: one's own, or, for root, the machine's where there is one."""
-    machine = Home(Path("/") / service.STATE)
-    return machine if os.geteuid() == 0 and machine.exists() else Home(default_state())
-
-
 def _host() -> list[Finding]:
     """Look at what host linux needs, where root's broker uses it or is not made yet."""
-    home = _home()
+    home = broker_home()
     if os.geteuid() != 0 or (home.exists() and not _uses_linux(home)):
         return []
     return [Finding(f"linux: {one.name}", one.state, one.found) for one in facilities.examine()]
@@ -73,7 +67,7 @@ def _found_in_path() -> tuple[str, str]:
 
 
 def _folder() -> list[Finding]:
-    home = _home()
+    home = broker_home()
     if not home.exists():
         return [Finding("broker's folder", "note", f"none at {home.folder}; make one: elevate init")]
     found = home.folder.stat()

@@ -11,9 +11,9 @@ from typing import Annotated
 import orjson
 import typer
 
-from elevate import wire
 from elevate.canonical import Json
 from elevate.cli.audit_common import ledger_path
+from elevate.cli.whose import broker_home
 from elevate.errors import PolicyError
 from elevate.policy import Policy, Source, load, run_tests
 from elevate.policy.cedar import export as export_cedar
@@ -35,8 +35,8 @@ _PLACE = "A folder with rule files, or one rule file"
 
 
 def own_policy() -> Path:
-    """Give the policy folder of the caller's own broker."""
-    return Path(wire.home(os.getuid())) / ".local/share/elevate/policy"
+    """Give the policy folder of the caller's own broker; for root the machine's."""
+    return broker_home().policy
 
 
 Place = Annotated[

@@ -21,9 +21,12 @@ import typer
 import elevate
 from elevate.broker.home import DEFAULT_POLICY, Home, create
 from elevate.cli import bundle
+from elevate.cli.account import remove_all
 from elevate.errors import HostError
+from elevate.host.linux import HOMES
 
 STATE = Path("var/lib/elevate")
+UNITS = ("elevate.socket", "elevate.service")
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 SERVICE = """\
@@ -31,12 +34,15 @@ SERVICE = """\
 Description=Give admin to one task, once
 Requires=elevate.socket
 After=elevate.socket local-fs.target nss-user-lookup.target
+# Never given up: what keeps it from starting, a full disk for one, may pass.
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 ExecStart={python} -I -S -c "{start}" --state /var/lib/elevate
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
+RestartSec=1
 WorkingDirectory=/
 Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin
 UMask=0077
@@ -45,16 +51,15 @@ LimitNOFILE=65536
 KillMode=mixed
 TimeoutStopSec=45
 OOMScoreAdjust=-500
+OOMPolicy=continue
 Delegate=yes
 KeyringMode=private
 StandardInput=null
 StateDirectory=elevate
 StateDirectoryMode=0700
 ConfigurationDirectory=elevate
-LockPersonality=yes
-SystemCallArchitectures=native
-RestrictRealtime=no
-# Tasks are children of the broker and are confined one by one, each as its rule says; what is set here would bind them all.
+# No hardening options: tasks are children of the broker, and what is set here would bind them all. A filter of system calls
+# would keep every one of them from running 32-bit programs. They are confined one by one, each as its rule says.
 
 [Install]
 WantedBy=multi-user.target
@@ -70,6 +75,8 @@ SocketMode=0666
 DirectoryMode=0755
 PassCredentials=yes
 RemoveOnStop=yes
+# As above: a broker that can't start for a while must not lose its socket for good.
+TriggerLimitIntervalSec=0
 
 [Install]
 WantedBy=sockets.target
@@ -144,6 +151,7 @@ def install(
     live = root == Path("/")
     if live:
         check_trusted()
+    before = live and _runs()
     home = Home(root / STATE)
     if not home.exists():
         create(home.folder, policy=policy)
@@ -154,20 +162,22 @@ def install(
         typer.echo(f"wrote {path}")
     if live:
         _tell_systemd(["systemd-sysusers", "elevate.conf"], ["systemd-tmpfiles", "--create", "elevate.conf"])
-        _tell_systemd(["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "elevate.socket", "elevate.service"])
+        _tell_systemd(["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", *UNITS])
+    if before:
+        typer.echo("the broker that runs is still the one before; for the new one: systemctl restart elevate")
 
 
 def uninstall(
     *,
     root: Root = Path("/"),
-    purge: Annotated[bool, typer.Option("--purge", help="Remove policy, keys and log as well.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove policy, keys, log and hidden accounts as well.")] = False,
 ) -> None:
     """Remove the service.
 
     Policy and log stay unless --purge says otherwise.
     """
     if root == Path("/"):
-        _tell_systemd(["systemctl", "disable", "--now", "elevate.service", "elevate.socket"])
+        _tell_systemd(["systemctl", "disable", "--now", *UNITS])
     for path in files(root):
         if path.exists():
             path.unlink()
@@ -177,10 +187,20 @@ def uninstall(
         with contextlib.suppress(OSError):
             folder.rmdir()
     if purge and (root / STATE).exists():
-        shutil.rmtree(root / STATE)
-        typer.echo(f"removed {root / STATE}")
+        _purge(root)
     if root == Path("/"):
         _tell_systemd(["systemctl", "daemon-reload"])
+
+
+def _purge(root: Path) -> None:
+    """Remove what the broker knows; first the accounts, which nobody could tell from foreign ones afterwards."""
+    if root == Path("/"):
+        remove_all(Home(root / STATE))
+        for place in (HOMES / "nobody", HOMES):
+            with contextlib.suppress(OSError):
+                place.rmdir()
+    shutil.rmtree(root / STATE)
+    typer.echo(f"removed {root / STATE}")
 
 
 def check_trusted() -> None:
@@ -217,6 +237,11 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         file.write(content)
         os.fchmod(file.fileno(), mode)
     fresh.replace(path)
+
+
+def _runs() -> bool:
+    command = ["systemctl", "--quiet", "is-active", "elevate.service"]
+    return Path("/run/systemd/system").exists() and subprocess.run(command, check=False, timeout=120).returncode == 0
 
 
 def _tell_systemd(*commands: list[str]) -> None:

@@ -40,6 +40,7 @@ def settle(cgroup: str, *, apart: bool = False) -> None:
     if cgroup and not apart:
         cgroups.join(cgroup)
     kernel.mount("proc", "/proc", "proc", _QUIET)
+    limits.lose_protection()
     for place in cgroups.mounts():
         kernel.mount("", place, "", kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _QUIET)
 

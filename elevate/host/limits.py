@@ -46,6 +46,15 @@ def set_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_least(LIMITS[resource.RLIMIT_NOFILE][0], hard), hard))
 
 
+def lose_protection(path: str = "/proc/self/oom_score_adj") -> None:
+    """Let the kernel choose this process as any other when memory is short; a service's protection is the broker's alone."""
+    with open(path, "r+", encoding="ascii") as file:
+        if int(file.read()) < 0:
+            file.seek(0)
+            file.write("0")
+            file.truncate()
+
+
 def _least(one: int, other: int) -> int:
     """Give the lower of two limits; none is the highest."""
     return other if one == _NONE else one if other == _NONE else min(one, other)

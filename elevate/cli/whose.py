@@ -1,0 +1,15 @@
+"""Which broker's folder a command means that names none."""
+
+import os
+from pathlib import Path
+
+from elevate import wire
+from elevate.broker.home import Home
+
+MACHINE = Path("/var/lib/elevate")
+
+
+def broker_home() -> Home:
+    """Give the machine's broker, for root and where there is one, else the caller's own."""
+    machine = Home(MACHINE)
+    return machine if os.geteuid() == 0 and machine.exists() else Home(Path(wire.home(os.getuid())) / ".local/share/elevate")
