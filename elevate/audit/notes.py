@@ -5,10 +5,10 @@ A key is named by its text form ``name+hash+base64`` (a verifier key); the hash 
 Source: C2SP signed-note, tlog-checkpoint and tlog-cosignature; golang.org/x/mod/sumdb/note.
 """
 
-import binascii
 import hashlib
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -73,7 +73,7 @@ class VerifierKey:
     @property
     def hash(self) -> bytes:
         """First four bytes of the SHA-256 over name and key; what a signature line begins with."""
-        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.key).digest()[:4]
+        return _hash(self.name, self.kind, self.key)
 
     def __str__(self) -> str:
         """Give the text form."""
@@ -89,6 +89,11 @@ class VerifierKey:
             _public(self.key).verify(signature, message)
         except (InvalidSignature, ValueError) as exc:
             raise AuditError(f"the signature of {self.name} does not verify") from exc
+
+
+@lru_cache(maxsize=64)
+def _hash(name: str, kind: int, key: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + key).digest()[:4]
 
 
 @lru_cache(maxsize=64)
@@ -254,8 +259,9 @@ def _is_name(name: str) -> bool:
 
 
 def _decode(text: str) -> bytes:
+    """Read base64 as it is written, and nothing that only means the same; empty where it is none."""
     try:
-        data = b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, ValueError):
+        data = a2b_base64(text, strict_mode=True)
+    except ValueError:
         return b""
-    return data if b64encode(data).decode() == text else b""
+    return data if b2a_base64(data, newline=False) == text.encode() else b""

@@ -63,13 +63,13 @@ class Proof:
         try:
             extra = orjson.loads(_line(lines[1], "extra "))
             entry, openings = extra["entry"].encode(), extra["openings"].encode()
-            index = lines[2].removeprefix("index ")
+            index = decimal(lines[2].removeprefix("index "))
             hashes = [a2b_base64(line, strict_mode=True) for line in lines[3:]]
         except (ValueError, KeyError, TypeError, AttributeError, DecodingError) as exc:
             raise AuditError("the proof is damaged") from exc
-        if decimal(index) < 0 or any(len(found) != merkle.HASH_BYTES for found in hashes):
+        if index < 0 or not set(map(len, hashes)) <= {merkle.HASH_BYTES}:
             raise AuditError("the proof is damaged")
-        return cls(index=decimal(index), hashes=hashes, note=note, entry=entry, openings=openings)
+        return cls(index=index, hashes=hashes, note=note, entry=entry, openings=openings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
