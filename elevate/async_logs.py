@@ -1,6 +1,7 @@
 """The log for asyncio: the same surface as `elevate.logs`. Every question has a connection of its own."""
 
 import os
+from binascii import a2b_base64
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -46,6 +47,23 @@ class AsyncLogs(AsyncWired):
     async def show(self, name: str, *, mine: bool = False) -> Told:
         """Give one request's life; as `elevate.Connection.show`."""
         return await self._call("AuditShow", {"id": name, "mine": mine})
+
+    async def prove(self, position: int, *, mine: bool = False) -> str:
+        """Give a proof that an entry is in the log; as `elevate.Connection.prove`."""
+        return str((await self._call("AuditProve", {"position": position, "mine": mine}))["proof"])
+
+    async def checkpoint(self) -> str:
+        """Give a signed checkpoint; as `elevate.Connection.checkpoint`."""
+        return str((await self._call("AuditCheckpoint", {}))["note"])
+
+    async def log_keys(self) -> list[str]:
+        """Give the log's keys; as `elevate.Connection.log_keys`."""
+        return [str(key) for key in cast("list[Json]", (await self._call("AuditCheckpoint", {}))["keys"])]
+
+    async def consistency(self, old: int, new: int) -> list[bytes]:
+        """Prove that one log is the beginning of another; as `elevate.Connection.consistency`."""
+        told = (await self._call("AuditCheckpoint", {"old": old, "new": new}))["hashes"]
+        return [a2b_base64(str(one)) for one in cast("list[Json]", told)]
 
     async def follow(self, words: str = "", *, mine: bool = False, position: int | None = None) -> AsyncIterator[Told]:
         """Give entries as they come; as `elevate.Connection.follow`. Cancelling whoever waits ends it."""

@@ -7,6 +7,7 @@ Everybody sees the entries of own requests. Root, the own user of the broker, an
 import contextlib
 import os
 import threading
+from binascii import a2b_base64
 from collections.abc import Iterator
 from typing import cast
 
@@ -111,6 +112,35 @@ class Logs(Wired):
             AuditError: No request or token has this name, or more than one.
         """
         return self._call("AuditShow", {"id": name, "mine": mine})
+
+    def prove(self, position: int, *, mine: bool = False) -> str:
+        """Give a proof (C2SP tlog-proof) that an entry is in the log, with what this user may see of it.
+
+        Args:
+            position: The entry's ``seq``.
+            mine: As an entry of the own requests only.
+
+        Raises:
+            AuditError: This user may see no entry there.
+        """
+        return str(self._call("AuditProve", {"position": position, "mine": mine})["proof"])
+
+    def checkpoint(self) -> str:
+        """Give a signed checkpoint over all that is in the log: an anchor, where it is kept elsewhere."""
+        return str(self._call("AuditCheckpoint", {})["note"])
+
+    def log_keys(self) -> list[str]:
+        """Give the log's keys, the first one first."""
+        return [str(key) for key in cast("list[Json]", self._call("AuditCheckpoint", {})["keys"])]
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Prove that the log of ``old`` entries is the beginning of that of ``new`` (RFC 6962 section 2.1.2).
+
+        Raises:
+            AuditError: The log never had these sizes.
+        """
+        told = self._call("AuditCheckpoint", {"old": old, "new": new})["hashes"]
+        return [a2b_base64(str(one)) for one in cast("list[Json]", told)]
 
     def pages(
         self,

@@ -11,7 +11,9 @@ found says digit by digit what the hash is of a file that only root can read.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from elevate.audit.entry import Entry
+from elevate.audit import private
+from elevate.audit.entry import Entry, opened
+from elevate.audit.proof import Proof
 from elevate.canonical import Json
 from elevate.lifecycle import State
 
@@ -44,6 +46,23 @@ def own_view(entry: Entry, uid: int) -> Entry:
     """
     body = {part: _part(part, value, entry.event, uid) for part, value in entry.body.items() if part in _SEEN}
     return replace(entry, body=body)
+
+
+def own_proof(text: str, uid: int) -> str:
+    """Give a proof of an entry of a request as its requester may have it.
+
+    An opening opens a part as a whole: it is left out where the requester is told less than that.
+
+    Args:
+        text: A proof, with all openings.
+        uid: The requester's.
+    """
+    proof = Proof.parse(text)
+    entry = opened(proof.entry, proof.openings)
+    told = own_view(entry, uid).body
+    openings = proof.openings.split(b"\n") if proof.openings else []
+    shown = [one for one in openings if (part := private.part_of(one)) in told and told[part] == entry.body[part]]
+    return replace(proof, openings=b"\n".join(shown)).text()
 
 
 def _part(part: str, value: Json, event: str, uid: int) -> Json:

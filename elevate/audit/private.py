@@ -82,6 +82,15 @@ def join(public: Mapping[str, Json], openings: bytes) -> dict[str, Json]:
     return body
 
 
+def part_of(opening: bytes) -> str:
+    """Give the part of a body that an opening opens.
+
+    Raises:
+        AuditError: It is no opening.
+    """
+    return _read(opening)[1].removesuffix(_PRIVATE)
+
+
 def _divide(part: str, value: Json) -> tuple[dict[str, Json] | None, Json]:
     names = PUBLIC.get(part)
     if names is None or not isinstance(value, dict):

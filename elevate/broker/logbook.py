@@ -6,12 +6,14 @@ shows what others did, it leaves only after the entry that says so (`elevate.bro
 """
 
 import select
+from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from elevate.audit.entry import Entry, leaf_hash
+from elevate.audit.own import own_proof
 from elevate.audit.query import parse
 from elevate.broker.asking import Asked, Cursor, entry_json, told
 from elevate.broker.gate import Gate, Kind
@@ -22,7 +24,7 @@ from elevate.canonical import MAX_INTEGER, Json
 from elevate.errors import AuditError
 from elevate.model import Requester
 from elevate.ports import Cancel
-from elevate.store.pages import Span, Wanted, life, page
+from elevate.store.pages import Span, Wanted, life, page, stands
 from elevate.store.proving import ticks
 from elevate.store.reader import LedgerReader
 
@@ -85,6 +87,47 @@ class Logbook:
             for (entry, data), holds in zip(found, proven, strict=True)
         ]
         return {"request": request, "entries": entries}
+
+    def prove(self, position: int, who: Requester, *, mine: bool = False, answers: int | None = None) -> dict[str, Json]:
+        """Give a proof that an entry is in the log, with what this requester may see of what the entry commits to.
+
+        Args:
+            position: The entry's.
+            who: By the kernel's word.
+            mine: As an entry of the own requests only.
+            answers: As for `show`.
+
+        Raises:
+            AuditError: This requester may see no entry there.
+        """
+        seen, uid = self._sight(who, mine=mine), who.process.uid
+        with self.gate.admitted(uid, Kind.PAGE, answers):
+            if seen.logged:
+                self._questions.check(uid)
+            with self.gate.turn(uid), LedgerReader(self._path) as reader:
+                found = stands(reader, position, seen.whose)
+            if seen.logged:
+                about = ((str(position),), _ALL)
+                self._questions.begin(who, "prove", about, int(found), complete=True)
+            if not found:
+                word = "no entry of yours stands" if seen.whose else "no entry stands"
+                raise AuditError(f"{word} at {position}", hint="elevate audit show ID prints the positions in brackets")
+            proof = self._parts.store.prove(position)
+        return {"proof": own_proof(proof, uid) if seen.whose else proof}
+
+    def checkpoint(self, old: int | None, new: int | None, who: Requester, *, answers: int | None = None) -> dict[str, Json]:
+        """Give the log's keys, and a checkpoint over all that is there or, where two sizes are named, what leads between them.
+
+        Nothing in them tells of anybody: everybody may have them.
+
+        Raises:
+            AuditError: The log never had these sizes.
+        """
+        with self.gate.admitted(who.process.uid, Kind.PAGE, answers), LedgerReader(self._path) as reader:
+            keys: list[Json] = [*reader.keys()]
+            if old is None or new is None:
+                return {"note": self._parts.store.checkpoint(), "keys": keys}
+            return {"hashes": [b64encode(one).decode() for one in reader.consistency(old, new)], "keys": keys}
 
     def search(self, asked: Asked, who: Requester, *, answers: int | None = None) -> dict[str, Json]:
         """Give one page of an answer; its ``cursor``, where there is one, leads to the next. ``answers`` as for `show`.

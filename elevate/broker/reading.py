@@ -83,6 +83,14 @@ class Reading(Records):
         """
         return self.logbook.show(name, self._me(), mine=mine)
 
+    def prove(self, position: int, *, mine: bool = False) -> str:
+        """Give a proof that an entry is in the log, with what this user may see of it; see `Logbook.prove`."""
+        return str(self.logbook.prove(position, self._me(), mine=mine)["proof"])
+
+    def checkpoint(self) -> str:
+        """Give a signed checkpoint over all that is in the log."""
+        return str(self.logbook.checkpoint(None, None, self._me())["note"])
+
     def follow(
         self, words: str = "", *, mine: bool = False, position: int | None = None, cancel: Cancel | None = None
     ) -> Iterator[dict[str, Json]]:

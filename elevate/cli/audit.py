@@ -1,7 +1,7 @@
 """``elevate audit``: read the log and check it.
 
-What is asked of the log is asked of the broker that runs, or of the ledger's file (`elevate.cli.audit_source`); what is proven
-or checked is read from the file. On a terminal they print for people, into a pipe JSON lines.
+What is asked of the log is asked of the broker that runs, or of the ledger's file (`elevate.cli.audit_source`); what is checked
+as a whole, published or cosigned is read from the file. On a terminal they print for people, into a pipe JSON lines.
 """
 
 import sys
@@ -15,9 +15,10 @@ from elevate.audit.view import Line, line, timeline
 from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, line_text
 from elevate.cli.audit_export import export, html, publish
 from elevate.cli.audit_keep import cosign, erase, prune, rotate_key
+from elevate.cli.audit_proofs import check, checkpoint, consistency, key, prove
 from elevate.cli.audit_search import report, search
 from elevate.cli.audit_source import source
-from elevate.cli.audit_verify import check, key, prove, verify
+from elevate.cli.audit_verify import verify
 
 app = typer.Typer(
     help="Read the log and check it.",
@@ -30,6 +31,8 @@ app = typer.Typer(
 app.command()(verify)
 app.command()(prove)
 app.command()(check)
+app.command()(checkpoint)
+app.command()(consistency)
 app.command()(key)
 app.command()(search)
 app.command()(report)

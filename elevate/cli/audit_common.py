@@ -12,8 +12,10 @@ import typer
 from elevate.audit.entry import Entry
 from elevate.audit.view import Line
 from elevate.broker.home import Home
-from elevate.cli.whose import broker_home
+from elevate.cli.whose import MACHINE, broker_home
 from elevate.errors import AuditError
+
+MAX_ANCHOR_BYTES = 1_000_000
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 State = Annotated[
@@ -34,7 +36,10 @@ def ledger_path(state: Path | None) -> Path:
     """
     path = (Home(state) if state else broker_home()).ledger
     if not path.exists():
-        raise AuditError(f"no log is there: {path}", hint="name the broker's folder with --state")
+        ours = "name the broker's folder with --state"
+        roots = state is None and MACHINE.exists() and os.geteuid() != 0
+        hint = "the machine's log is a file of root's: ask root, or check a proof or an exported copy" if roots else ours
+        raise AuditError(f"no log is there: {path}", hint=hint)
     return path
 
 
@@ -56,6 +61,31 @@ def entry_json(entry: Entry) -> dict[str, object]:
 def line_text(shown: Line) -> str:
     """Give one line of ``tail``."""
     return f"{shown.seq:>8}  {shown.at}  {shown.request[:8]:8}  {shown.event:16} {shown.who:16} {shown.what}".rstrip() + "\n"
+
+
+def read_kept(path: Path) -> str:
+    """Read a file that was kept: a checkpoint or a proof.
+
+    Raises:
+        AuditError: It can't be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_ANCHOR_BYTES)
+    except (OSError, ValueError) as exc:
+        raise AuditError(f"can't be read: {path}") from exc
+
+
+def kept_note(path: Path) -> str:
+    """Read a checkpoint that was kept, or the one in a proof.
+
+    Raises:
+        AuditError: It can't be read.
+    """
+    from elevate.audit.proof import HEADER, Proof
+
+    content = read_kept(path)
+    return Proof.parse(content).note if content.startswith(HEADER) else content
 
 
 def write_own(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from elevate.canonical import Json
 from elevate.cli.audit_common import ledger_path
 from elevate.errors import AuditError, NoBrokerError
 from elevate.lifecycle import State
-from elevate.store.proving import ticks
+from elevate.store.proving import prove, ticks
 from elevate.store.reader import LedgerReader
 
 if TYPE_CHECKING:
@@ -56,6 +56,18 @@ class Source(Protocol):
 
     def batches(self, start: int, *, follow: bool) -> Iterator[Batch]:
         """Give all entries from a position on, and then what comes."""
+
+    def prove(self, position: int) -> str:
+        """Prove that an entry is in the log."""
+
+    def checkpoint(self) -> str:
+        """Give a signed checkpoint."""
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Prove that one log is the beginning of another."""
+
+    def log_keys(self) -> list[str]:
+        """Give the log's keys, the first one first."""
 
 
 @contextmanager
@@ -144,6 +156,22 @@ class BrokerSource:
                 before.clear()
             yield lines, after
 
+    def prove(self, position: int) -> str:
+        """Prove that an entry is in the log."""
+        return self._broker.prove(position)
+
+    def checkpoint(self) -> str:
+        """Give a signed checkpoint."""
+        return self._broker.checkpoint()
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Prove that one log is the beginning of another."""
+        return self._broker.consistency(old, new)
+
+    def log_keys(self) -> list[str]:
+        """Give the log's keys, the first one first."""
+        return self._broker.log_keys()
+
     def _all(self, start: int) -> Iterator[tuple[list["Told"], int]]:
         told = self._broker.search(oldest_first=True, position=start, context=True)
         while page := list(itertools.islice(told, BATCH)):
@@ -208,6 +236,22 @@ class FileSource:
             if self._reader.meta("erased") != erased:
                 # What was known of somebody who is erased now is not told any more.
                 erased, context = self._reader.meta("erased"), Context(self._reader.opened_of)
+
+    def prove(self, position: int) -> str:
+        """Prove that an entry is in the log."""
+        return prove(self._reader.connection, position, self._reader.note())
+
+    def checkpoint(self) -> str:
+        """Give the last checkpoint that was signed."""
+        return self._reader.note()
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Prove that one log is the beginning of another."""
+        return self._reader.consistency(old, new)
+
+    def log_keys(self) -> list[str]:
+        """Give the log's keys, the first one first."""
+        return self._reader.keys()
 
     def _lines(self, start: int, context: Context) -> Iterator[list[Line]]:
         pairs = self._reader.pairs(start)

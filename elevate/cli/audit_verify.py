@@ -1,4 +1,4 @@
-"""``elevate audit verify``, ``prove``, ``check`` and ``key``: what can be shown of the log, and to whom."""
+"""``elevate audit verify``: is the log what was written."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from elevate.audit import Outcome, Tampering, Verdict, parse
+from elevate.audit import Outcome, Tampering, Verdict
 from elevate.audit.notes import Checkpoint, Note, VerifierKey, decimal
-from elevate.cli.audit_common import Json, State, as_json, json_line, ledger_path
+from elevate.cli.audit_common import Json, State, as_json, json_line, kept_note, ledger_path
 from elevate.errors import AuditError
 from elevate.store.reader import LedgerReader
 
@@ -28,7 +28,6 @@ BAR_SECONDS = 0.2
 ALONE = 20_000
 """A shorter log is checked by one process."""
 ROOT_CHARS = 64
-MAX_ANCHOR_BYTES = 1_000_000
 
 
 def verify(
@@ -75,60 +74,6 @@ def without_index(path: Path, verdict: Verdict) -> Verdict:
     return replace(verdict, message=f"{verdict.message}; the search index was not checked, which --index does")
 
 
-def prove(
-    name: Annotated[str, typer.Argument(metavar="POSITION", help="Position of the entry, as tail and show print it.")],
-    *,
-    archive: Annotated[Path | None, typer.Option(help="Archive that prune wrote, where the entry is there.")] = None,
-    note: Annotated[Path | None, typer.Option(help="Checkpoint to prove against, as one that a witness cosigned.")] = None,
-    state: State = None,
-) -> None:
-    """Print a proof that one entry is in the log.
-
-    Against the last checkpoint; it holds without the log.
-    """
-    from elevate.store.proving import prove as prove_entry
-
-    if decimal(name) < 0:
-        raise AuditError("an entry is named by its position", hint="elevate audit show ID prints the positions in brackets")
-    with LedgerReader(ledger_path(state)) as reader:
-        against = _read(note) if note else reader.note()
-        data = _archived(archive, int(name)) if archive else None
-        sys.stdout.write(prove_entry(reader.connection, int(name), against, data=data))
-
-
-def check(
-    file: Annotated[typer.FileText, typer.Argument(help="A proof that prove wrote; - for standard input.")],
-    log_key: Annotated[str, typer.Option("--key", help="The log's key as it was kept.")],
-    *,
-    witness: Annotated[
-        list[str] | None, typer.Option(help="Key of a witness that must have cosigned; may be given again.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Check a proof, with nothing but the log's key."""
-    from elevate.audit.proof import check as check_proof
-
-    keys = [VerifierKey.parse(text) for text in witness or ()]
-    proven = check_proof(file.read(MAX_ANCHOR_BYTES), VerifierKey.parse(log_key), witnesses=keys)
-    if as_json(json=json):
-        sys.stdout.write(
-            json_line({"entry": asdict(proven.entry), "size": proven.checkpoint.size, "witnesses": proven.witnesses})
-        )
-        return
-    seen = "".join(f", seen by {name}" for name, _ in proven.witnesses)
-    sys.stdout.write(f"proven: entry {proven.entry.seq} ({proven.entry.event}) of {proven.checkpoint.origin}{seen}\n")
-
-
-def key(*, json: Json = False, state: State = None) -> None:
-    """Print the log's keys.
-
-    Keep the first one outside of this machine.
-    """
-    with LedgerReader(ledger_path(state)) as reader:
-        keys = {"first": reader.meta("first_key"), "now": reader.meta("key")}
-    sys.stdout.write(json_line(keys) if as_json(json=json) else f"first: {keys['first']}\nnow:   {keys['now']}\n")
-
-
 def read_anchor(text: str) -> "Known":
     """Read what was kept outside: a checkpoint, a proof, or ``SIZE:ROOT``.
 
@@ -140,35 +85,14 @@ def read_anchor(text: str) -> "Known":
     size, _, root = text.partition(":")
     if decimal(size) >= 0 and len(root) == ROOT_CHARS and not set(root) - set("0123456789abcdef"):
         return Known(size=int(size), root=bytes.fromhex(root), source="the anchor")
-    from elevate.audit.proof import HEADER, Proof
-
     try:
-        content = _read(Path(text))
+        note = kept_note(Path(text))
     except AuditError as exc:
+        if Path(text).exists():
+            raise
         raise AuditError(f"an anchor is a file or SIZE:ROOT, not {text!r}", hint="verify --json prints size and root") from exc
-    note = Proof.parse(content).note if content.startswith(HEADER) else content
     checkpoint = Checkpoint.parse(Note.parse(note).text)
     return Known(size=checkpoint.size, root=checkpoint.root, source=Path(text).name)
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(MAX_ANCHOR_BYTES)
-    except (OSError, ValueError) as exc:
-        raise AuditError(f"can't be read: {path}") from exc
-
-
-def _archived(path: Path, position: int) -> bytes:
-    """Give an entry from an archive; that it is the right one, the proof shows."""
-    mark = f'"seq":{position},'.encode()
-    try:
-        with path.open("rb") as file:
-            found = next((line.rstrip(b"\n") for line in file if mark in line), b"")
-    except OSError as exc:
-        raise AuditError(f"can't be read: {path}") from exc
-    parse(found)
-    return found
 
 
 def run(plan: "Plan") -> Verdict:

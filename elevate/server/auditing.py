@@ -20,6 +20,24 @@ def show(call: Call) -> None:
     call.answer(call.broker.logbook.show(name, call.requester(), mine=mine, answers=call.connection.peer.owner))
 
 
+def prove(call: Call) -> None:
+    """Answer with a proof."""
+    position, mine = call.parameters.number("position", least=0, most=MAX_INTEGER), call.parameters.flag("mine")
+    call.parameters.end()
+    if position is None:
+        raise ServiceError("InvalidParameter", "parameter", "position")
+    call.answer(call.broker.logbook.prove(position, call.requester(), mine=mine, answers=call.connection.peer.owner))
+
+
+def checkpoint(call: Call) -> None:
+    """Answer with a checkpoint, or with what leads from one size to another."""
+    old, new = (call.parameters.number(name, least=0, most=MAX_INTEGER) for name in ("old", "new"))
+    call.parameters.end()
+    if (old is None) is not (new is None):
+        raise ServiceError("InvalidParameter", "parameter", "old" if old is None else "new")
+    call.answer(call.broker.logbook.checkpoint(old, new, call.requester(), answers=call.connection.peer.owner))
+
+
 def search(call: Call) -> None:
     """Answer with one page."""
     given = call.parameters
@@ -86,6 +104,8 @@ def rotate_key(call: Call) -> None:
 
 METHODS: Mapping[str, Callable[[Call], None]] = {
     "AuditShow": show,
+    "AuditProve": prove,
+    "AuditCheckpoint": checkpoint,
     "AuditSearch": search,
     "AuditFollow": follow,
     "AuditErase": erase,

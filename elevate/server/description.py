@@ -161,6 +161,13 @@ type Entry (
 # mine: own requests only.
 method AuditShow(id: string, mine: ?bool) -> (request: string, entries: []Entry)
 
+# A proof (C2SP tlog-proof) that the entry at a position is in the log, with what the requester may see of it.
+method AuditProve(position: int, mine: ?bool) -> (proof: string)
+
+# The log's keys, the first one first, and a checkpoint over all that is there; with old and new instead of it the hashes that
+# lead from the log of old entries to that of new (RFC 6962). For everybody: nothing in them tells of anybody.
+method AuditCheckpoint(old: ?int, new: ?int) -> (keys: []string, note: ?string, hashes: ?[]string)
+
 # One page of what words mean, as "user:alice outcome:denied since:24h"; the newest first. position: begin below it, or with
 # oldest_first at it. context: tell with the first entry of a request on a page what it said before. cursor: of the page before.
 method AuditSearch(

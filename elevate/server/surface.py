@@ -101,6 +101,12 @@ class Log(Protocol):
     def show(self, name: str, who: Requester, *, mine: bool = False, answers: int | None = None) -> dict[str, Json]:
         """Give one request's life."""
 
+    def prove(self, position: int, who: Requester, *, mine: bool = False, answers: int | None = None) -> dict[str, Json]:
+        """Give a proof of one entry."""
+
+    def checkpoint(self, old: int | None, new: int | None, who: Requester, *, answers: int | None = None) -> dict[str, Json]:
+        """Give the keys and a checkpoint, or what leads from one size to another."""
+
     def search(self, asked: Asked, who: Requester, *, answers: int | None = None) -> dict[str, Json]:
         """Give one page."""
 

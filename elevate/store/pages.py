@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from elevate.audit.entry import Entry, as_bytes, leaf_hash
+from elevate.audit.entry import Entry, as_bytes, leaf_hash, parse
 from elevate.audit.entry import opened as open_entry
 from elevate.audit.own import own_view
 from elevate.audit.query import Query, own_term, terms_of
@@ -153,6 +153,12 @@ def page(reader: LedgerReader, wanted: Wanted, span: Span, *, rest: Callable[[],
     finally:
         index.close()
     return made
+
+
+def stands(reader: LedgerReader, position: int, whose: Whose | None) -> bool:
+    """Say whether an entry is there, and is one of this one's requests."""
+    rows = _rows(reader, position, position + 1, whose)
+    return any(whose is None or parse(as_bytes(data)).request == request for _, data, _, request, *_ in rows)
 
 
 def life(reader: LedgerReader, name: str, whose: Whose | None) -> tuple[str, list[tuple[Entry, bytes]]]:

@@ -15,7 +15,7 @@ import apsw
 from elevate.audit import Entry, opened
 from elevate.audit.entry import as_bytes
 from elevate.errors import AuditError, StoreError, StoreForeignError, StoreNewerError
-from elevate.store.proving import positions_of
+from elevate.store.proving import positions_of, prove_consistency
 from elevate.store.sqlite_file import APPLICATION_ID, STATE_FORMAT
 
 _OPENED = (
@@ -116,6 +116,20 @@ class LedgerReader:
         for (note,) in self.rows("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1"):
             return str(note)
         raise AuditError("the log has no checkpoint yet", hint="the broker signs one every 256 entries, and when it stops")
+
+    def keys(self) -> list[str]:
+        """Give the log's keys in text form, the first one first, as the ledger names them."""
+        return [self.meta("first_key"), *(str(new) for (new,) in self.rows("SELECT new FROM rotations ORDER BY seq"))]
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Prove that the log of ``old`` entries is the beginning of that of ``new``.
+
+        Raises:
+            AuditError: The log never had these sizes.
+        """
+        if new > self.size():
+            raise AuditError(f"the log has {self.size()} entries, not {new}", hint="the log was cut, or is an older copy")
+        return prove_consistency(self.connection, old, new)
 
     def meta(self, name: str) -> str:
         """Give a value of the table ``meta``; empty where it is not there."""

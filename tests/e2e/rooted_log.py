@@ -17,8 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import elevate.audit.consistency
 import elevate.audit.export
-import elevate.audit.report  # noqa: F401 - see above
+import elevate.audit.page
+import elevate.audit.report
+import elevate.store.checking  # noqa: F401 - see above
+from elevate.audit.notes import VerifierKey
+from elevate.audit.proof import check
 from elevate.broker.home import create
 from elevate.cli.audit import app
 from elevate.cli.running import run
@@ -43,13 +48,34 @@ def ask(words: list[str]) -> dict[str, Any]:
 def search(words: str) -> dict[str, Any]:
     """Ask for all that words mean."""
     with connect() as broker:
-        return {"found": list(broker.search(words))}
+        found = list(broker.search(words))
+    return {"found": found, "seq": found[0]["seq"] if found else -1}
 
 
 def show(name: str) -> dict[str, Any]:
     """Ask for one request."""
     with connect() as broker:
         return broker.show(name)
+
+
+def prove(position: int) -> dict[str, Any]:
+    """Ask for a proof; give what it opens, once it was checked."""
+    with connect() as broker:
+        text, keys = broker.prove(position), broker.log_keys()
+    proven = check(text, VerifierKey.parse(keys[-1]))
+    return {"event": proven.entry.event, "body": dict(proven.entry.body), "text": text}
+
+
+def consistency(old: int, new: int) -> dict[str, Any]:
+    """Ask what leads from one size to another."""
+    with connect() as broker:
+        return {"hashes": [one.hex() for one in broker.consistency(old, new)]}
+
+
+def checkpoint() -> dict[str, Any]:
+    """Ask for a checkpoint."""
+    with connect() as broker:
+        return {"note": broker.checkpoint()}
 
 
 def follow(start: int) -> dict[str, Any]:
@@ -100,6 +126,9 @@ STEPS: dict[str, Callable[..., dict[str, Any]]] = {
     "ask": ask,
     "search": search,
     "show": show,
+    "prove": prove,
+    "consistency": consistency,
+    "checkpoint": checkpoint,
     "follow": follow,
     "hang": hang,
     "erase": erase,

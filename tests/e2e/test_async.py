@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import elevate
+from elevate.audit.notes import Checkpoint, Note, VerifierKey
+from elevate.audit.proof import check
 from elevate.errors import (
     AuditError,
     BrokerUntrustedError,
@@ -32,6 +34,8 @@ PROMPTED = """
 import asyncio, sys
 sys.path.insert(0, {root!r})
 import elevate
+from elevate.audit.notes import Checkpoint, Note, VerifierKey
+from elevate.audit.proof import check
 async def main():
     async with elevate.connect_async({socket!r}) as broker:
         said = asyncio.Event()
@@ -73,6 +77,10 @@ def test_the_same_surface(daemon: Daemon) -> None:
             async for entry in broker.follow(position=0):
                 assert entry["event"] == "broker-started"
                 break
+            (key,) = await broker.log_keys()
+            assert check(await broker.prove(0), VerifierKey.parse(key)).entry.event == "broker-started"
+            size = Checkpoint.parse(Note.parse(await broker.checkpoint()).text).size
+            assert await broker.consistency(1, size)
             assert (await broker.rotate_log_key()).startswith("elevate.log/")
             assert await broker.prune(0, daemon.state.parent / "archive") == {"began": 0}
             with pytest.raises(AuditError):

@@ -117,6 +117,57 @@ def test_everybody_sees_what_is_theirs(tmp_path: Path, people: People) -> None:
     assert seen[3]["access"]["named"] == [{"user": bob}]
 
 
+def test_42_everybody_gets_proofs_of_what_is_theirs(tmp_path: Path, people: People) -> None:
+    """Of own entries, opened as far as they are shown; checkpoints and what leads from one to another are for everybody."""
+    alice, bob, auditor = people.alice, people.bob, people.auditor
+    file = str(tmp_path / "page.html")
+    told = play(
+        tmp_path,
+        people,
+        (alice, "ask", ["/bin/true", "alices-secret"]),
+        (alice, "checkpoint"),
+        (bob, "ask", ["/no/such/file"]),
+        (alice, "search", "event:requested"),
+        (bob, "search", ""),
+        (alice, "prove", of(3, "seq")),
+        (bob, "prove", of(3, "seq")),
+        (bob, "prove", 999_999),
+        (auditor, "prove", of(3, "seq")),
+        (bob, "prove", of(4, "seq")),
+        (auditor, "prove", of(4, "seq")),
+        (alice, "consistency", 3, 5),
+        (alice, "consistency", 3, 999_999),
+        (alice, "cli", ["prove", "999999"]),
+        (alice, "cli", ["key", "--json"]),
+        (alice, "cli", ["checkpoint"]),
+        (alice, "cli", ["verify"]),
+        ("root", "cli", ["html", file]),
+    )
+    assert told[1]["note"].startswith("elevate.log/")
+    mine = told[5]
+    assert mine["body"]["task"]["display"].endswith("alices-secret")
+    assert mine["body"]["actor"]["user"] == alice
+    assert told[6]["message"].split(" at ")[0] == told[7]["message"].split(" at ")[0] == "no entry of yours stands"
+    assert told[8]["body"] == mine["body"]
+    assert (told[9]["event"], told[10]["event"]) == ("failed", "failed")
+    assert "text" in told[10]["body"]["reason"]
+    assert set(told[9]["body"]["reason"]) == {"code"}
+    assert told[11]["hashes"]
+    assert "never had" in told[12]["message"] or "the log has" in told[12]["message"]
+    assert (told[13]["status"], told[16]["status"]) == (125, 125)
+    assert set(json.loads(told[14]["out"])) == {"first", "now"}
+    assert told[15]["out"].count("\n") == 5
+    assert told[17]["status"] == 0
+    assert alice in Path(file).read_text()
+    assert "was not verified for this page" in Path(file).read_text()
+    seen = bodies(tmp_path, "access")
+    assert [(one["actor"]["user"], one["access"]["kind"], one["access"]["entries"]) for one in seen] == [
+        (auditor, "prove", 1),
+        (auditor, "prove", 1),
+        ("root", "search", seen[2]["access"]["entries"]),
+    ]
+
+
 def test_only_root_cares_for_the_log_and_it_is_written(tmp_path: Path, people: People) -> None:
     """On the running broker: nobody is stopped for it, the proofs hold, and the person is gone from every file."""
     alice, bob, auditor = people.alice, people.bob, people.auditor

@@ -144,6 +144,16 @@ class SimulatedLog:
         self.asked.append(("show", name, who))
         return {"request": name, "entries": [], "mine": mine}
 
+    def prove(self, position: int, who: Requester, *, mine: bool = False, answers: int | None = None) -> dict[str, Json]:
+        self.answers.append(answers)
+        self.asked.append(("prove", position, who))
+        return {"proof": "p", "mine": mine}
+
+    def checkpoint(self, old: int | None, new: int | None, who: Requester, *, answers: int | None = None) -> dict[str, Json]:
+        self.answers.append(answers)
+        self.asked.append(("checkpoint", new or 0, who))
+        return {"note": "n", "keys": []} if old is None else {"hashes": [], "keys": []}
+
     def search(self, asked: Asked, who: Requester, *, answers: int | None = None) -> dict[str, Json]:
         self.answers.append(answers)
         self.asked.append(("search", asked, who))

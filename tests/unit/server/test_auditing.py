@@ -40,6 +40,12 @@ def test_a_search_is_read_whole(bench: Bench) -> None:
         ("AuditSearch", {"mine": "no"}),
         ("AuditShow", {}),
         ("AuditShow", {"id": "x" * 65}),
+        ("AuditProve", {}),
+        ("AuditProve", {"position": -1}),
+        ("AuditProve", {"position": "1"}),
+        ("AuditCheckpoint", {"old": 1}),
+        ("AuditCheckpoint", {"new": 1}),
+        ("AuditCheckpoint", {"old": -1, "new": 1}),
         ("AuditFollow", {"lines": 513}),
         ("AuditFollow", {"limit": 1}),
         ("AuditErase", {}),
@@ -62,6 +68,17 @@ def test_show_and_care_are_answered(bench: Bench, tmp_path: Path) -> None:
         sock = bench.client()
         ask(sock, "AuditShow", {"id": "abc", "mine": True})
         assert hear(sock)["parameters"] == {"request": "abc", "entries": [], "mine": True}
+        ask(sock, "AuditProve", {"position": 7, "mine": True})
+        assert hear(sock)["parameters"] == {"proof": "p", "mine": True}
+        ask(sock, "AuditCheckpoint")
+        assert hear(sock)["parameters"] == {"note": "n", "keys": []}
+        ask(sock, "AuditCheckpoint", {"old": 3, "new": 9})
+        assert hear(sock)["parameters"] == {"hashes": [], "keys": []}
+        assert [(method, asked) for method, asked, _ in bench.broker.logbook.asked[1:]] == [
+            ("prove", 7),
+            ("checkpoint", 0),
+            ("checkpoint", 9),
+        ]
         ask(sock, "AuditErase", {"subject": "alice"})
         assert hear(sock)["parameters"] == {"entries": 1, "requests": 1}
         ask(sock, "AuditRotateKey")
