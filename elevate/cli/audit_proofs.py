@@ -39,9 +39,9 @@ def prove(
     output: Output = None,
     state: State = None,
 ) -> None:
-    """Print a proof that one entry is in the log; it holds without the log.
+    """Print a proof that one entry is in the log.
 
-    Of a machine's broker everybody gets proofs of own entries. With --archive or --note the ledger's file is read.
+    It holds without the log. Of a machine's broker everybody gets proofs of own entries. With --archive or --note the ledger's file is read.
     """
     if decimal(name) < 0:
         raise AuditError("an entry is named by its position", hint="elevate audit show ID prints the positions in brackets")
@@ -76,9 +76,9 @@ def check(
 
 
 def checkpoint(*, output: Output = None, state: State = None) -> None:
-    """Print a signed checkpoint: keep it elsewhere, and it is an anchor for verify.
+    """Print a signed checkpoint.
 
-    A running broker signs over all that is there; of a file it is the last one that was signed.
+    Kept elsewhere it is an anchor for verify. A running broker signs over all that is there; of a file it is the last one that was signed.
     """
     with source(state) as log:
         _write(log.checkpoint(), output)
@@ -96,10 +96,10 @@ def consistency(  # noqa: PLR0913 - two files, the proof from one place or to an
     json: Json = False,
     state: State = None,
 ) -> None:
-    """Show that the log of one checkpoint is the beginning of the log of another: nothing was changed or dropped between.
+    """Show that one checkpoint's log is the beginning of another's.
 
-    Without --proof the proof is made from the log and checked; -o keeps it for others. Without --key the log's word is taken
-    for its keys.
+    So nothing was changed or dropped in between. Without --proof the proof is made from the log and checked; -o keeps it for
+    others. Without --key the log's word is taken for its keys.
     """
     from elevate.audit.consistency import check as check_consistency
     from elevate.audit.consistency import signed, write
