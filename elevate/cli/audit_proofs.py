@@ -41,7 +41,8 @@ def prove(
 ) -> None:
     """Print a proof that one entry is in the log.
 
-    It holds without the log. Of a machine's broker everybody gets proofs of own entries. With --archive or --note the ledger's file is read.
+    It holds without the log. Of a machine's broker everybody gets proofs of own entries. With --archive or --note the ledger's
+    file is read.
     """
     if decimal(name) < 0:
         raise AuditError("an entry is named by its position", hint="elevate audit show ID prints the positions in brackets")
@@ -78,7 +79,8 @@ def check(
 def checkpoint(*, output: Output = None, state: State = None) -> None:
     """Print a signed checkpoint.
 
-    Kept elsewhere it is an anchor for verify. A running broker signs over all that is there; of a file it is the last one that was signed.
+    Kept elsewhere it is an anchor for verify. A running broker signs over all that is there; of a file it is the last one
+    that was signed.
     """
     with source(state) as log:
         _write(log.checkpoint(), output)
