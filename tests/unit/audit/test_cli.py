@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from elevate.audit.notes import Signer
+from elevate.broker.home import Home
 from elevate.cli.audit import app
 from elevate.cli.audit_verify import run as verify_plan
 from elevate.errors import AuditError, ElevateError, StoreError, StoreForeignError
@@ -162,12 +163,18 @@ def test_root_finds_the_machines_log_where_it_has_none_of_its_own(
     store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others see their own only, and are told where it was looked for."""
-    monkeypatch.setattr("elevate.cli.audit_common.MACHINE", store.path.parent)
+    for place in ("elevate.cli.whose.MACHINE", "elevate.cli.audit_common.MACHINE"):
+        monkeypatch.setattr(place, store.path.parent)
+    machine = Home(store.path.parent)
+    machine.settings.touch()
+    machine.policy.mkdir()
     monkeypatch.setattr("elevate.wire.home", lambda _uid: str(tmp_path / "home"))
-    monkeypatch.setattr("os.getuid", lambda: 0)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     assert CliRunner().invoke(app, ["tail", "-n", "1"]).exit_code == 0
-    monkeypatch.setattr("os.getuid", lambda: 1000)
-    assert isinstance(CliRunner().invoke(app, ["tail"]).exception, AuditError)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    error = CliRunner().invoke(app, ["tail"]).exception
+    assert isinstance(error, AuditError)
+    assert "root's" in error.hint
 
 
 class Terminal(StringIO):
