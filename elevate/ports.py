@@ -32,6 +32,19 @@ class Instant:
         return self.unix_us // 1_000_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """Whether something sets the wall clock by others (NTP, PTP), as the kernel was told.
+
+    Attributes:
+        state: ``synchronised``, ``unsynchronised``, or ``unknown`` where the kernel may not be asked.
+        error_us: So far the wall clock may be off at most; -1 where that is not known.
+    """
+
+    state: str = "unknown"
+    error_us: int = -1
+
+
 class Clock(Protocol):
     """Where time comes from."""
 
@@ -41,6 +54,9 @@ class Clock(Protocol):
 
     def read(self) -> Instant:
         """Read both clocks once."""
+
+    def sync(self) -> Sync:
+        """Say whether the wall clock is set by others."""
 
 
 class Entropy(Protocol):

@@ -5,7 +5,7 @@ They are driven like the real thing, through the same ports. Nothing here is for
 
 import hashlib
 
-from elevate.ports import Instant
+from elevate.ports import Instant, Sync
 from elevate.store.memory import MemoryStore
 
 __all__ = ["ManualClock", "MemoryStore", "SeededEntropy"]
@@ -33,6 +33,7 @@ class ManualClock:
         self._unix_us = unix * MICROSECONDS
         self._mono_ns = mono_ns
         self._boot_id = boot_id
+        self._sync = Sync()
 
     @property
     def boot_id(self) -> str:
@@ -42,6 +43,14 @@ class ManualClock:
     def read(self) -> Instant:
         """Read both clocks once."""
         return Instant(unix_us=self._unix_us, mono_ns=self._mono_ns)
+
+    def sync(self) -> Sync:
+        """Say what `synchronise` was told last."""
+        return self._sync
+
+    def synchronise(self, state: str, error_us: int = -1) -> None:
+        """Say whether the wall clock is set by others: ``synchronised``, ``unsynchronised`` or ``unknown``."""
+        self._sync = Sync(state=state, error_us=error_us)
 
     def advance(self, seconds: float) -> Instant:
         """Let time pass on both clocks.

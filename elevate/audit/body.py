@@ -27,8 +27,12 @@ from elevate.model import (
     mode_of,
     run_as_of,
 )
+from elevate.ports import Sync
 
 Body = dict[str, Json]
+
+STEPPED_US = 1_000_000
+"""A larger difference between the clocks is named ``stepped``."""
 
 PUBLIC: Mapping[str, frozenset[str]] = {
     "task": frozenset({"kind"}),
@@ -45,7 +49,7 @@ PUBLIC: Mapping[str, frozenset[str]] = {
     "erasure": frozenset({"entries", "requests", "by_subject"}),
     "access": frozenset({"kind", "entries", "complete", "began"}),
     "pruning": frozenset({"before", "entries"}),
-    "clock": frozenset({"status", "drift_us"}),
+    "clock": frozenset({"status", "drift_us", "sync", "error_us"}),
     "lockout": frozenset({"layer", "wait_seconds"}),
     "settings": frozenset({"plain", "changed", "before", "after"}),
 }
@@ -180,9 +184,16 @@ def rotation_text(old: str, new: str, position: int) -> bytes:
     return f"elevate-log-key-rotation/v1\n{old}\n{new}\n{position}\n".encode()
 
 
-def clock(status: str, drift_us: int) -> Body:
-    """Say how the wall clock went against the monotonic one since the last time: ``steady`` or ``stepped``, and how far."""
-    return {"clock": {"status": status, "drift_us": drift_us}}
+def clock(drift_us: int, sync: Sync) -> Body:
+    """Say how the wall clock went against the monotonic one since the last time, and whether others set it.
+
+    Args:
+        drift_us: How far they went apart; as far as `STEPPED_US` the wall clock has ``stepped``, else it is ``steady``.
+        sync: As the kernel says.
+    """
+    status = "stepped" if abs(drift_us) >= STEPPED_US else "steady"
+    bound: Body = {"error_us": sync.error_us} if sync.error_us >= 0 else {}
+    return {"clock": {"status": status, "drift_us": drift_us, "sync": sync.state, **bound}}
 
 
 def setting(name: str, digest: str) -> Body:

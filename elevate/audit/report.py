@@ -71,6 +71,7 @@ class Reporter:
         """Count one entry."""
         self.report.entries += 1
         self._silence(entry)
+        self._clock(entry)
         event = entry.event
         if event in APPROVED or event in NOT_APPROVED:
             self._outcome(entry, user)
@@ -131,6 +132,13 @@ class Reporter:
             return
         if entry.mono_us - before.mono_us > 2 * self._heartbeat_us:
             self._note("silence", entry, "", f"no entry for {(entry.mono_us - before.mono_us) // 1_000_000} s")
+
+    def _clock(self, entry: Entry) -> None:
+        if member(entry.body, "clock", "status") == "stepped":
+            drift = member(entry.body, "clock", "drift_us")
+            self._note("clock-stepped", entry, "", f"the wall clock moved by {drift} µs against the other")
+        if entry.event == "clock-changed":
+            self._note("clock-changed", entry, "", f"the wall clock is {member(entry.body, 'clock', 'sync')} from here on")
 
     def _note(self, kind: str, entry: Entry, user: str, text: str) -> None:
         self.report.anomalies.append(Anomaly(kind=kind, position=entry.seq, at=when(entry.unix_us), user=user, text=text))

@@ -10,6 +10,15 @@ from elevate.text import escape
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHAT_CHARS = 80
+_COUNTED = (
+    ("access", "entries", "{} entries"),
+    ("erasure", "entries", "openings of {} entries"),
+    ("erasure", "requests", "of {} requests"),
+    ("pruning", "entries", "{} entries"),
+    ("pruning", "before", "those before {}"),
+    ("lockout", "wait_seconds", "for {} s"),
+)
+_KNOWN = frozenset({"synchronised", "unsynchronised"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +103,8 @@ def _who(entry: Entry) -> str:
 
 
 def _what(entry: Entry) -> str:
-    parts = [_task(entry), _decision(entry), _proof(entry), _token(entry), _step(entry), _process(entry), _reason(entry)]
+    parts = [_task(entry), _decision(entry), _proof(entry), _token(entry), _step(entry), _process(entry), _care(entry)]
+    parts += [_clock(entry), _reason(entry)]
     return ", ".join(part for part in parts if part)
 
 
@@ -139,6 +149,28 @@ def _process(entry: Entry) -> str:
     words = [f"as {name}" if name else "", f"pid {pid}" if pid else ""]
     words += [f"exit {status}" if status is not None else "", f"signal {number}" if number is not None else ""]
     return escape(" ".join(word for word in words if word))
+
+
+def _care(entry: Entry) -> str:
+    """What was done with the log, and with settings and policy."""
+    kind, question = member(entry.body, "access", "kind"), member(entry.body, "access", "question")
+    words = [f"{kind} {question}".rstrip() if question else str(kind)] if kind else []
+    for part, name, text in _COUNTED:
+        value = member(entry.body, part, name)
+        words += [text.format(value)] if isinstance(value, int) else []
+    changed, layer = member(entry.body, "settings", "changed"), member(entry.body, "lockout", "layer")
+    words += [" ".join(str(one) for one in changed)] if isinstance(changed, list) else []
+    words += [str(layer)] if layer else []
+    return escape(", ".join(words))
+
+
+def _clock(entry: Entry) -> str:
+    status, drift, sync, error = (member(entry.body, "clock", name) for name in ("status", "drift_us", "sync", "error_us"))
+    if status is None or not isinstance(drift, int):
+        return ""
+    words = [f"clock {status}" + (f" by {drift / 1_000_000:+.1f} s" if status == "stepped" else "")]
+    words += [f"{sync} within {error / 1000:.0f} ms" if isinstance(error, int) else str(sync)] if sync in _KNOWN else []
+    return escape(" ".join(words))
 
 
 def _reason(entry: Entry) -> str:

@@ -74,7 +74,7 @@ class Ruled(Reading):
         settings = started.settings_part(parts.settings)  # they count from a start on, so a change shows in its entries
         with LedgerReader(self.home.ledger) as reader:
             changes = started.since_last(reader, settings, policy.current.digest)
-            clock = started.clock_part(reader.last_of(), parts.clock.read(), parts.clock.boot_id)
+            clock = started.clock_part(reader.last_of(), parts.clock)
         recovery.tidy(parts)
         digest = canonical.digest(asdict(parts.settings))
         begun: Body = {"broker": {"version": __version__, "epoch": parts.epoch, "key": parts.key.kid, "settings": digest}}

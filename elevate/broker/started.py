@@ -14,8 +14,7 @@ from elevate.audit.entry import Entry
 from elevate.audit.view import member
 from elevate.broker.settings import Settings
 from elevate.canonical import Json
-from elevate.ports import Instant
-from elevate.store.heart import STEPPED_US
+from elevate.ports import Clock
 from elevate.store.reader import LedgerReader
 
 STARTED, CHANGED = "broker-started", "policy-changed"
@@ -59,13 +58,14 @@ def since_last(reader: LedgerReader, settings: Body, policy: str) -> list[tuple[
     return found
 
 
-def clock_part(last: Entry | None, now: Instant, boot: str) -> Body:
+def clock_part(last: Entry | None, clock: Clock) -> Body:
     """Say how the clocks stand against the last entry: within a boot how far they went apart, else whether time went back."""
+    now = clock.read()
     if last is None:
-        return body.clock("steady", 0)
+        return body.clock(0, clock.sync())
     gone = now.unix_us - last.unix_us
-    drift = gone - (now.mono_ns // 1000 - last.mono_us) if last.boot == boot else min(gone, 0)
-    return body.clock("stepped" if abs(drift) >= STEPPED_US else "steady", drift)
+    drift = gone - (now.mono_ns // 1000 - last.mono_us) if last.boot == clock.boot_id else min(gone, 0)
+    return body.clock(drift, clock.sync())
 
 
 def _flat(prefix: str, value: Json) -> dict[str, Json]:

@@ -4,7 +4,7 @@ import secrets
 import time
 from pathlib import Path
 
-from elevate.ports import Instant
+from elevate.ports import Instant, Sync
 
 
 class SystemClock:
@@ -21,6 +21,12 @@ class SystemClock:
     def read(self) -> Instant:
         """Read both clocks once."""
         return Instant(unix_us=time.time_ns() // 1000, mono_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+
+    def sync(self) -> Sync:
+        """Ask the kernel whether the wall clock is set by others."""
+        from elevate.host.timex import read_sync
+
+        return read_sync()
 
 
 class SystemEntropy:

@@ -14,6 +14,7 @@ from elevate.audit.view import line, timeline, when
 from elevate.audit.witness import request_body
 from elevate.errors import AuditError
 from elevate.model import Blob, FileFact, InspectedTask
+from elevate.ports import Sync
 from elevate.tasks import Task
 from elevate.testing import SeededEntropy
 from tests.ledgers import draft, sealed
@@ -160,6 +161,26 @@ def test_every_part_of_a_body_is_shown() -> None:
     assert shown.what == f"{'x' * 79}…, deny by no rule, face (simulated), token t, as ADMIN_alice pid 5 signal 9, denied"
 
 
+@pytest.mark.parametrize(
+    ("members", "shown"),
+    [
+        (body.clock(3, Sync(state="synchronised", error_us=2_400)), "clock steady synchronised within 2 ms"),
+        (body.clock(-90_000_000, Sync(state="unsynchronised")), "clock stepped by -90.0 s unsynchronised"),
+        (body.clock(0, Sync()), "clock steady"),
+        (body.access("search", 3, complete=True, question="user:bob"), "search user:bob, 3 entries"),
+        (body.access("follow", 9, complete=True, began=4), "follow, 9 entries"),
+        ({"erasure": {"entries": 7, "requests": 2, "by_subject": False}}, "openings of 7 entries, of 2 requests"),
+        ({"pruning": {"before": 512, "entries": 512}}, "512 entries, those before 512"),
+        ({"settings": {"changed": ["ap_mode", "x"], "before": {}, "after": {}}}, "ap_mode x"),
+        (body.lockout("bob", "failures", 30), "for 30 s, failures"),
+    ],
+)
+def test_what_is_no_step_of_a_request_is_shown_too(members: body.Body, shown: str) -> None:
+    """A line of ``tail`` is never empty of what happened."""
+    made = sealed(draft("e", "", **members), 0, EMPTY)
+    assert line(opened(made.data, made.openings)).what == shown
+
+
 def test_the_builders_say_what_was_found() -> None:
     """A file with its hash, the request's digest, and a setting by the digest of its content."""
     asked = Task.run(["/bin/ls"])
@@ -177,4 +198,4 @@ def test_the_builders_say_what_was_found() -> None:
     assert isinstance(bare, dict)
     assert bare.keys() == {"kind", "display", "digest", "cwd"}
     assert body.setting("policy", "d") == {"setting": {"name": "policy", "digest": "d"}}
-    assert body.clock("steady", 0) == {"clock": {"status": "steady", "drift_us": 0}}
+    assert body.clock(0, Sync()) == {"clock": {"status": "steady", "drift_us": 0, "sync": "unknown"}}

@@ -50,7 +50,7 @@ def test_a_start_says_what_it_goes_by(broker: Broker) -> None:
     assert {"log_readers", "remote_listed", "tpm"} <= digests.keys()
     data = next(broker.parts.store.entries())
     assert b'"digests"' not in data
-    assert member(started, "clock") == {"status": "steady", "drift_us": 0}
+    assert member(started, "clock") == {"status": "steady", "drift_us": 0, "sync": "unknown"}
 
 
 def test_what_changed_while_no_broker_ran_is_named(tmp_path: Path, clock: ManualClock) -> None:
@@ -103,7 +103,11 @@ def test_a_start_says_how_the_clocks_stand(tmp_path: Path, clock: ManualClock, m
     Broker.open(folder, clock=clock).close()
     clock.step_wall(move)
     with Broker.open(folder, clock=clock) as broker:
-        assert member(said(broker, "broker-started")[-1], "clock") == {"status": status, "drift_us": move * 1_000_000}
+        assert member(said(broker, "broker-started")[-1], "clock") == {
+            "status": status,
+            "drift_us": move * 1_000_000,
+            "sync": "unknown",
+        }
 
 
 def test_what_waits_in_the_settings_is_said_once(broker: Broker) -> None:

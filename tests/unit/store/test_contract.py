@@ -234,8 +234,29 @@ def test_a_heart_beats_with_the_state_of_the_clocks(store: Store) -> None:
     beats = [parse(data) for data in store.entries()]
     assert [beat.event for beat in beats] == ["heartbeat", "heartbeat"]
     assert [beat.body["clock"] for beat in beats] == [
-        {"status": "steady", "drift_us": 0},
-        {"status": "stepped", "drift_us": -90_000_000},
+        {"status": "steady", "drift_us": 0, "sync": "unknown"},
+        {"status": "stepped", "drift_us": -90_000_000, "sync": "unknown"},
+    ]
+
+
+def test_a_clock_that_nobody_sets_any_more_is_an_entry(store: Store) -> None:
+    """Once for each change; the beats say it, too."""
+    clock = ManualClock()
+    clock.synchronise("synchronised", 1_500)
+    with Heart(store, clock, seconds=3600) as heart:
+        heart.look()
+        clock.advance(30)
+        clock.synchronise("unsynchronised", 16_000_000)
+        heart.look()
+        heart.look()
+        clock.synchronise("synchronised", 900)
+        heart.beat()
+        heart.look()
+    found = [parse(data) for data in store.entries()]
+    steady: dict[str, Json] = {"status": "steady", "drift_us": 0}
+    assert [(one.event, one.body["clock"]) for one in found] == [
+        ("clock-changed", steady | {"sync": "unsynchronised", "error_us": 16_000_000}),
+        ("heartbeat", steady | {"sync": "synchronised", "error_us": 900}),
     ]
 
 
