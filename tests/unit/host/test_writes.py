@@ -176,6 +176,24 @@ def test_folders_links_owners_and_modes(linux: Linux, place: Path) -> None:
     (place / "sub").rmdir()
 
 
+def test_what_another_made_meanwhile_is_only_changed(linux: Linux, place: Path) -> None:
+    """A file that is younger than the task, and whose mode and owner alone are the task's doing, is not the task's file."""
+    os.mkfifo(place / "now")
+    script = f"cat {place}/now; chmod u+s {place}/mode; chown 1 {place}/owner"
+    inspection = linux.host.inspect(Task.run(["/bin/sh", "-c", script]), linux.requester)
+    running = linux.demanding(identity="root").begin(inspection)
+    with (place / "now").open("w"):
+        (place / "mode").touch()
+        (place / "owner").touch()
+    ended = running.wait()
+    inspection.close()
+    for fd in (running.stdout, running.stderr):
+        os.close(fd)
+    if ended.watched != (ALL,):
+        pytest.skip("this kernel can't tell names on this file system")
+    assert {item.path: item.change for item in ended.written} == {f"{place}/{one}": "changed" for one in ("mode", "owner")}
+
+
 def test_whole_tree_removed(linux: Linux, place: Path) -> None:
     """A folder with all in it: the folder is listed, and what is in it as far as it was seen in time."""
     (place / "tree" / "deep").mkdir(parents=True)
