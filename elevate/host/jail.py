@@ -17,6 +17,8 @@ import os
 from elevate.host import cgroups, confine, kernel, limits, mounts
 
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the places that each task gets anew
+OUTSIDE = "outside"
+"""Name of the machine's own folder in a task's private one, where the task was asked for there."""
 _HIDDEN = "/run/user"
 _BROKERS = ("/run/elevate", "/var/lib/elevate")
 _POLICY = "/etc/elevate"
@@ -58,8 +60,8 @@ def furnish(order: Fields, terminal: int | None) -> int:
     confined = confine.wanted(order)
     if confined:
         confine.furnish(order, terminal)
-    cwd = os.fsdecode(order["cwd"][0])
-    kept = os.open(cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    cwd = _standing(order)
+    kept = os.open(order["cwd"][0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     uid, gid = int(order["uid"][0]), int(order["gid"][0])
     places = [place for place in PRIVATE if order["private"] and os.path.isdir(place)]
     room = "16m" if order["small"] else "25%"
@@ -77,6 +79,16 @@ def furnish(order: Fields, terminal: int | None) -> int:
     return confine.rules(order, [*places, home]) if confined else -1
 
 
+def _standing(order: Fields) -> str:
+    """Give the path that the working directory has for the task.
+
+    SECURITY: never that of a private folder itself: what others planted in the machine's would be there for every program that
+    writes to /tmp by itself, and any caller could choose so.
+    """
+    cwd = os.fsdecode(order["cwd"][0])
+    return f"{cwd}/{OUTSIDE}" if order["private"] and cwd in PRIVATE else cwd
+
+
 def _close_the_brokers_own() -> None:
     """Hide ledger, keys and socket, and keep the policy from being written: root's files are open to a task as uid 0."""
     for place in _BROKERS:
@@ -88,7 +100,7 @@ def _close_the_brokers_own() -> None:
 
 def enter(order: Fields, opened: int | None) -> None:
     """Change to the working directory, in the task's own mounts; it must be the one that was opened and shown."""
-    os.chdir(order["cwd"][0])
+    os.chdir(_standing(order))
     if opened is not None and not os.path.samestat(os.stat("."), os.fstat(opened)):
         raise JailError(errno.ESTALE, "the working directory is another one by now")
 

@@ -22,7 +22,6 @@ from elevate.host.inspection import (
     take_payload,
     target_fact,
 )
-from elevate.host.jail import PRIVATE
 from elevate.host.launcher import Jail, Launcher, Order
 from elevate.host.opening import find_command, may_change, may_reach, open_directory, take_file, take_program
 from elevate.host.paths import open_folder
@@ -89,12 +88,6 @@ def inspect(eyes: Eyes, task: Task, requester: Requester, payload: int | None) -
 
 
 def _run(found: LinuxInspection, task: Task, requester: Requester, eyes: Eyes, /) -> None:
-    if found.task.cwd in PRIVATE:
-        # The task gets this folder new and empty: what the person sees in it would not be there.
-        raise TaskInvalidError(
-            f"a task can't start in {found.task.cwd}: it gets one of its own",
-            hint="change to another folder",
-        )
     words = task.command
     found.additions = check_additions(additions_of(task))
     found.run_as = find_target(task, requester.user)

@@ -13,6 +13,7 @@ import os
 import struct
 
 from elevate.host import kernel
+from elevate.host.jail import OUTSIDE, PRIVATE
 from elevate.host.names import Names
 
 MAX_KEPT = 400
@@ -42,6 +43,8 @@ _PSEUDO = frozenset(
 _MOUNTS = "/proc/self/mountinfo"
 _DISTANT = ("fuse.", "nfs", "cifs", "smb", "ceph", "afs", "lustre", "gfs", "ocfs")
 _DELETED = b" (deleted)"
+_OWN = tuple(os.fsencode(f"{place}/") for place in PRIVATE)
+_OUTSIDE = os.fsencode(f"{OUTSIDE}/")
 
 
 class Writes:
@@ -96,14 +99,14 @@ class Writes:
 
     def _came(self, path: bytes) -> str:
         """Say whether what came to a name is new; what it came over is not told."""
-        try:
-            fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            return "changed"
-        try:
-            return "created" if kernel.born_ns(fd) >= self.began_ns else "changed"
-        finally:
-            os.close(fd)
+        for seen in (_in_the_task(path), path):
+            with contextlib.suppress(OSError):
+                fd = os.open(seen, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    return "created" if kernel.born_ns(fd) >= self.began_ns else "changed"
+                finally:
+                    os.close(fd)
+        return "changed"
 
     def _take(self, data: bytes) -> None:
         place = 0
@@ -128,10 +131,22 @@ class Writes:
         path = os.readlink(os.fsencode(f"/proc/self/fd/{fd}"))
         if not path.endswith(_DELETED) and path.startswith(b"/"):
             if len(self._named) < MAX_PATHS:
-                self._named[path] = kernel.born_ns(fd) >= self.began_ns
+                self._named[_on_the_machine(path)] = kernel.born_ns(fd) >= self.began_ns
             else:
                 self.complete = False
         os.close(fd)
+
+
+def _on_the_machine(path: bytes) -> bytes:
+    """Give the machine's own path of a file in the folder in which the task was asked for, where that is /tmp or its like."""
+    own = next((own for own in _OWN if path.startswith(own + _OUTSIDE)), b"")
+    return own + path[len(own + _OUTSIDE) :] if own else path
+
+
+def _in_the_task(path: bytes) -> bytes:
+    """Give the task's path of the same file."""
+    own = next((own for own in _OWN if path.startswith(own)), b"")
+    return own + _OUTSIDE + path[len(own) :] if own else path
 
 
 def watch_writes() -> Writes | None:

@@ -33,9 +33,11 @@ def test_folder_that_is_gone(elevate: Way, sudo: Way) -> None:
 
 
 def test_temporary_folder(elevate: Way, sudo: Way) -> None:
-    """A task has a /tmp of its own, so it can't start in the caller's."""
-    assert elevate.run("pwd", cwd="/tmp").status != 0
+    """A task has a /tmp of its own; it stands in the caller's, which has another path there."""
+    assert elevate.out("pwd", cwd="/tmp") == "/tmp/outside"
     assert sudo.out("pwd", cwd="/tmp") == "/tmp"
+    for way in (elevate, sudo):
+        assert way.out("stat", "-c", "%d:%i", ".", cwd="/tmp") == way.place.as_root("stat -c %d:%i /tmp").strip()
 
 
 def test_folder_that_only_the_caller_enters(way: Way) -> None:

@@ -216,6 +216,19 @@ def test_12_user_can_not_make_the_scratch_home_in_advance(linux: Linux) -> None:
         (home / ".profile").unlink()
 
 
+@pytest.mark.parametrize("cwd", ["/tmp", "/"])
+def test_12_what_is_planted_in_tmp_meets_no_program_that_looks_there(linux: Linux, cwd: str) -> None:
+    """Not either where the request was made in /tmp, so that the machine's own folder is there, too."""
+    name = f"/tmp/elevate-planted-{os.getpid()}"
+    try:
+        linux.as_attacker(["/bin/sh", "-c", f"echo planted > {name}"])
+        assert naive(["/bin/cat", name]) == "planted\n"
+        done = linux.demanding(identity="root").do(Task.run(["/bin/cat", name], cwd=cwd))
+        assert (done.out, done.ended.exit_status) == ("", 1)
+    finally:
+        Path(name).unlink()
+
+
 def test_17_option_like_names(linux: Linux) -> None:
     """Arguments stay what they are; a service or package can't be an option."""
     assert linux.do(Task.run(["printf", "%s|", "-rf", "$(id)", "a\nb"])).out == "-rf|$(id)|a\nb|"

@@ -78,6 +78,13 @@ def test_only_what_is_writable_can_be_written(linux: Linux, place: Path) -> None
     assert [(place / "sub" / "a").read_text(), (place / "c").read_text()] == ["a\n", "x\n"]
 
 
+def test_folder_in_which_it_starts_is_as_read_only_as_any(linux: Linux) -> None:
+    """The machine's /tmp comes with the flags that the rule asks for, wherever it is mounted for the task."""
+    done = writable(linux).do(Task.run(["sh", "-c", "echo x > elevate-confined; echo y > /tmp/own; cat /tmp/own"], cwd="/tmp"))
+    assert (done.out, "Read-only file system" in done.err) == ("y\n", True)
+    assert not Path("/tmp/elevate-confined").exists()
+
+
 def test_the_account_is_confined_too(linux: Linux, place: Path) -> None:
     """With a capability that opens every file it writes only where the list says."""
     account = linux.demanding(capabilities=("CAP_DAC_OVERRIDE",), writable=(str(place / "sub"),))

@@ -67,11 +67,30 @@ def test_a_task_as_uid_0_does_not_reach_the_brokers_own(linux: Linux, place: str
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("cwd", ["/tmp", "/var/tmp", "/tmp/../tmp"])
-def test_a_task_does_not_start_in_a_folder_that_it_gets_anew(linux: Linux, cwd: str) -> None:
-    """One clear refusal before anybody is asked, not a failure after; below such a folder it starts as shown."""
-    with pytest.raises(TaskInvalidError, match="one of its own"):
-        linux.do(Task.run(["ls"], cwd=cwd))
+@pytest.mark.parametrize("cwd", ["/tmp", "/var/tmp", "/dev/shm", "/tmp/../tmp"])
+def test_a_task_starts_in_the_machines_folder_where_it_has_one_of_its_own(linux: Linux, cwd: str) -> None:
+    """It stands in the very folder that was shown, and what it writes there stays; by its usual name the folder is its own."""
+    place, name = os.path.normpath(cwd), f"elevate-start-{os.getpid()}"
+    script = f"stat -c %d:%i .; pwd; cat {name}; cat {place}/{name}; echo new > $(pwd)/{name}.new; echo mv > m; mv m {name}.mv"
+    try:
+        Path(place, name).write_text("seen\n")
+        done = linux.demanding(identity="root").do(Task.run(["sh", "-c", f"{script}; ls {place}"], cwd=cwd))
+        found = Path(place).stat()
+        assert done.out == f"{found.st_dev}:{found.st_ino}\n{place}/outside\nseen\noutside\n"
+        assert f"{place}/{name}: No such file" in done.err
+        assert Path(place, f"{name}.new").read_text() == "new\n"
+        told = {one.path: (one.change, one.size) for one in done.ended.written}
+        assert (
+            told == {f"{place}/{name}.{end}": ("created", size) for end, size in (("new", 4), ("mv", 3))}
+            or not done.ended.watched
+        )
+    finally:
+        for path in Path(place).glob(f"{name}*"):
+            path.unlink()
+
+
+def test_a_task_starts_below_a_folder_that_it_gets_anew(linux: Linux) -> None:
+    """The folder has its usual path there, and nothing else is."""
     below = Path("/tmp") / f"elevate-below-{os.getpid()}"
     below.mkdir(mode=0o755)
     try:
