@@ -90,6 +90,10 @@ def tell(error: "errors.ElevateError") -> None:
 
 def _elevate(words: "list[str]", stage: _Stage, path: str) -> "dict[str, object]":
     options, argv = parse(words, posix.environ)
+    if "pin_piped" in options and _is_piped(options):
+        from elevate import never
+
+        raise never.piped_pin()
     path, uid = (path, posix.getuid()) if path else place()
     if any(name in options for name in ALONE) and ("forget" not in options or not argv):
         return _without_task(options, argv, stage, (path, uid))
@@ -195,15 +199,22 @@ def _read_input(alarm: int) -> int:
 
 
 def _terminal() -> "int | None":
-    """Open the controlling terminal for the broker's prompt; in the background wait, as any reader of it does."""
+    """Open the controlling terminal for the broker's prompt; in the background wait, as any user of it does.
+
+    Where no shell could bring us to the foreground, or the terminal has gone, it is as if there were none.
+    """
     try:
         fd = posix.open("/dev/tty", posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
     except OSError:
         return None
-    while posix.tcgetpgrp(fd) != posix.getpgrp():
-        before = _signal.signal(_signal.SIGTTIN, _signal.SIG_DFL)
-        posix.killpg(0, _signal.SIGTTIN)
-        _signal.signal(_signal.SIGTTIN, before)
+    try:
+        if posix.tcgetpgrp(fd) != posix.getpgrp():
+            from elevate import interactive
+
+            interactive.wait_for_foreground(fd)
+    except OSError:
+        posix.close(fd)
+        return None
     return fd
 
 

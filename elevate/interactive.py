@@ -162,6 +162,23 @@ def _stop(number: int) -> None:
     _signal.signal(number, kept)
 
 
+def wait_for_foreground(terminal: int) -> None:
+    """Stop with our whole job until it is in the foreground: the kernel does it to who drains a terminal in the background.
+
+    Raises:
+        OSError: No shell could continue us, or the terminal has gone.
+    """
+    kept = _signal.signal(_signal.SIGTTOU, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {_signal.SIGTTOU})
+    try:
+        while posix.tcgetpgrp(terminal) != posix.getpgrp():
+            termios.tcdrain(terminal)
+    except termios.error as exc:
+        raise OSError(*exc.args) from exc
+    finally:
+        _signal.signal(_signal.SIGTTOU, kept)
+
+
 def raw(before: "list[int | list[bytes | int]]") -> "list[int | list[bytes | int]]":
     """Give the mode in which every key is passed on as it is."""
     mode = list(before)

@@ -1,8 +1,8 @@
 """What stands on the command line of ``elevate run``: options, additions to the environment, the command.
 
 The ways of sudo are kept where they can be: ``-n``, ``-l``, ``-v``, ``-k``, ``-u``, ``-g``, ``--preserve-env``, ``VAR=value``.
-Where they can't, the error says why: the PIN goes to the broker's own prompt only (``-A``, ``-S``), and there is no shell
-without a rule (``-i``, ``-s``).
+The PIN goes to the broker's own prompt only, so ``-A`` is ``-n`` (no program of the caller's is asked), and ``-S`` is refused
+where something is piped in. What can't be is told by `elevate.never`.
 
 Source: sudo(8). The thin client loads this at every start, so it imports nothing but the errors, late.
 """
@@ -17,11 +17,13 @@ Run one command with admin rights, once, after your agreement.
 
   -r, --reason REASON      why; shown in the prompt and kept in the log
   -n, --non-interactive    ask nothing on the terminal; only a sensor or a service identity can agree
+  -A, --askpass            the same: no program of yours is asked for the PIN
+  -S, --stdin              refused where something is piped in: the PIN is typed into the broker's own prompt only
       --no-stdin           leave out standard input; by default what is piped in is passed on, up to 16 MiB
       --preserve-env=LIST  pass these variables on, names with commas between, where a rule allows them
   -l, --list               print the rules for you, or whether the command would be allowed; nobody is asked
   -v, --validate           make a gesture and have it verified; nothing is elevated
-  -k, -K                   forget cached rights: there are none, ever
+  -k, -K, -N               forget, or don't extend, cached rights: there are none, ever
   -u, --user USER          run as this user, where a rule says run_as: a name, or a number as '#1000'; root is the admin account
   -g, --group GROUP        run with this group, where a rule says run_as_group; without -u, as yourself
   -h, --help               print this
@@ -49,26 +51,14 @@ _FLAGS = {
     "-K": "forget_all",
     "--reset-timestamp": "forget",
     "--remove-timestamp": "forget_all",
+    "-A": "non_interactive",
+    "--askpass": "non_interactive",
+    "-S": "pin_piped",
+    "--stdin": "pin_piped",
+    "-N": "no_update",
+    "--no-update": "no_update",
     "-h": "help",
     "--help": "help",
-}
-_NEVER = {
-    "-A": "no program of yours can answer the broker's prompt",
-    "--askpass": "no program of yours can answer the broker's prompt",
-    "-S": "the PIN is typed into the broker's own prompt only",
-    "--stdin": "the PIN is typed into the broker's own prompt only",
-    "-E": "only named variables can be passed on",
-    "-i": "there is no shell without a rule for it",
-    "--login": "there is no shell without a rule for it",
-    "-s": "there is no shell without a rule for it",
-    "--shell": "there is no shell without a rule for it",
-}
-_HINTS = {
-    "-A": "enrol a sensor, or a security key: elevate hello enrol",
-    "--askpass": "enrol a sensor, or a security key: elevate hello enrol",
-    "-S": "run it from a terminal, or enrol a sensor",
-    "--stdin": "run it from a terminal, or enrol a sensor",
-    "-E": "name them: --preserve-env=NAME,NAME",
 }
 _ROOT = ("root", "#0")
 ALONE = ("help", "list", "validate", "forget", "forget_all")
@@ -111,7 +101,7 @@ def parse(words: "list[str]", environ: "dict[bytes, bytes]") -> "tuple[dict[str,
 
 def _option(word: str, rest: "list[str]", options: "dict[str, object]") -> None:
     name, equals, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
-    if name in _VALUES:
+    if name in _VALUES and (equals or name != "--preserve-env"):
         if not equals and not rest:
             raise errors.TaskInvalidError(f"the option {name} needs a value")
         options[_VALUES[name]] = value if equals else rest.pop(0)
@@ -119,12 +109,10 @@ def _option(word: str, rest: "list[str]", options: "dict[str, object]") -> None:
         options[_FLAGS[name]] = True
         if equals:
             _option("-" + value, rest, options)  # as -nk
-    elif name in _NEVER:
-        raise errors.RefusedError(_NEVER[name], hint=_HINTS.get(name, "give the command itself: elevate run -- COMMAND"))
     else:
-        raise errors.TaskInvalidError(
-            f"unknown option {word}", hint="options of the command come after --: elevate run -- COMMAND"
-        )
+        from elevate import never
+
+        raise never.refusal(word)
 
 
 def _preserved(names: str, environ: "dict[bytes, bytes]") -> "dict[str, str]":

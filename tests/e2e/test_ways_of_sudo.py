@@ -84,7 +84,7 @@ def test_word_with_equals_after_the_command_is_an_argument(daemon: Daemon) -> No
     assert said(daemon, "--", "echo", "-l") == (0, "-l\n", "")
 
 
-@pytest.mark.parametrize("option", ["-A", "--askpass", "-S", "--stdin", "-E", "-i", "--login", "-s", "--shell"])
+@pytest.mark.parametrize("option", ["-E", "--preserve-env", "-i", "--login", "-s", "--shell"])
 def test_ways_that_there_are_not_are_explained(daemon: Daemon, option: str) -> None:
     """One error that says why, one hint, nothing runs."""
     status, out, err = said(daemon, option, "id")
@@ -96,7 +96,22 @@ def test_18_no_option_chooses_host_root_or_folder(daemon: Daemon, option: str) -
     """They are not options here."""
     status, out, err = said(daemon, option, "id")
     assert (status, out) == (125, "")
-    assert err.startswith("elevate: error: unknown option ")
+    assert err.startswith(
+        ("elevate: error: unknown option --host", f"elevate: error: there is no option {option.partition('=')[0]}, ")
+    )
+
+
+@pytest.mark.parametrize("option", ["-A", "--askpass", "-S", "--stdin", "-N", "--no-update"])
+def test_ways_to_type_less_do_no_harm(daemon: Daemon, option: str) -> None:
+    """Where nothing has to be typed they change nothing."""
+    assert said(daemon, option, "echo", "x") == (0, "x\n", "")
+
+
+@pytest.mark.parametrize("option", ["-S", "--stdin", "-nS"])
+def test_pin_is_never_piped(daemon: Daemon, option: str) -> None:
+    """Refused before a byte is read, even where a sensor would agree: what is piped in may be a secret, and is no input."""
+    status, out, err = daemon.run(option, "cat", given=b"274913\n")
+    assert (status, out, len(err.splitlines())) == (126, b"", 2)
 
 
 def test_flags_may_be_joined(daemon: Daemon) -> None:

@@ -76,7 +76,7 @@ def test_root_is_asked_as_well(elevate: Way) -> None:
 
 
 def test_program_can_not_answer(elevate: Way, sudo: Way) -> None:
-    """-A: the PIN is typed into the broker's own prompt only; the program is not even started."""
+    """-A is -n: the PIN is typed into the broker's own prompt only; the program is not even started."""
     typist = elevate.place.people.typist.pw_name
     elevate.place.as_root(
         f"printf '#!/bin/sh\\necho >> /srv/asked\\necho \"a long one\"\\n' > {STAGE}/askpass; chmod 755 {STAGE}/askpass"
@@ -89,12 +89,38 @@ def test_program_can_not_answer(elevate: Way, sudo: Way) -> None:
     assert sudo.run("-A", "-k", "echo", "ran", user=typist, env=env).out == "ran\n"
 
 
+def test_askpass_asks_nothing_on_the_terminal(way: Way) -> None:
+    """-A with no program: refused where a prompt is needed."""
+    status, shown = way.answered("$WAY -A echo ran; exit $?", times=0)
+    assert (status, "ran\n" in shown, way.prompt in shown) == (way.refused, False, False)
+
+
+def test_askpass_runs_what_asks_nothing(way: Way) -> None:
+    """-A changes nothing where no secret is needed."""
+    assert way.out("-A", "echo", "ran") == "ran"
+
+
 def test_standard_input_can_not_answer(elevate: Way, sudo: Way) -> None:
     """-S: refused before a byte is read."""
     typist = elevate.place.people.typist.pw_name
     done = elevate.shell("{ $WAY -S echo ran; cat; }", user=typist, given="274913\n")
     assert (done.out, len(done.err.splitlines())) == ("274913\n", 2)
     assert sudo.shell("$WAY -k -S echo ran", user=typist, given="a long one\n").out == "ran\n"
+
+
+def test_standard_input_can_not_verify(elevate: Way, sudo: Way) -> None:
+    """-S with -v: the same."""
+    typist = elevate.place.people.typist.pw_name
+    done = elevate.run("-S", "-v", user=typist, given="274913\n")
+    assert (done.status, "hint" in done.err) == (126, True)
+    assert sudo.run("-S", "-v", user=typist, given="a long one\n").status == 0
+    sudo.run("-K", user=typist)
+
+
+def test_standard_input_that_is_the_terminal(way: Way) -> None:
+    """-S: then the secret is typed, as without."""
+    status, shown = way.answered("$WAY -S sh -c 'echo ra\"\"n'")
+    assert (status, "ran\n" in shown) == (0, True)
 
 
 def test_piped_secret_is_not_taken_without_the_option(way: Way) -> None:
@@ -140,6 +166,11 @@ def test_forget_all_takes_no_command(way: Way) -> None:
     """-K COMMAND: an error, and nothing runs."""
     done = way.run("-K", "echo", "ran")
     assert (done.status != 0, done.out) == (True, "")
+
+
+def test_nothing_is_extended(way: Way) -> None:
+    """-N: runs as without."""
+    assert way.out("-N", "echo", "ran") == "ran"
 
 
 def test_no_lecture(elevate: Way) -> None:

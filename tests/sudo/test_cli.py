@@ -119,9 +119,31 @@ def test_whole_environment_can_not_be_kept(elevate: Way, sudo: Way) -> None:
     assert sudo.run("-E", "printenv", "KEPT", env={"KEPT": "x"}).out == "x\n"
 
 
-@pytest.mark.parametrize("words", [("-b",), ("-H",), ("-P",), ("-B",), ("-D", "/usr")], ids=lambda words: words[0][1:])
+def test_whole_environment_by_its_long_name(elevate: Way, sudo: Way) -> None:
+    """The next word is no list."""
+    done = elevate.run("--preserve-env", "printenv", "KEPT", env={"KEPT": "x"})
+    assert (done.status, done.out) == (126, "")
+    assert sudo.run("--preserve-env", "printenv", "KEPT", env={"KEPT": "x"}).out == "x\n"
+
+
+_ABSENT = [
+    ("-b",),
+    ("-H",),
+    ("-P",),
+    ("-B",),
+    ("-D", "/usr"),
+    ("-p", "say it"),
+    ("-C", "9"),
+    ("-T", "9"),
+    ("-R", "/usr"),
+    ("-V",),
+]
+
+
+@pytest.mark.parametrize("words", _ABSENT, ids=lambda words: words[0][1:])
 def test_option_that_there_is_not(elevate: Way, sudo: Way, words: tuple[str, ...]) -> None:
-    """It says so, and nothing runs."""
+    """It says so and what to do instead, and nothing runs."""
     done = elevate.run(*words, "true")
     assert (done.status, done.out) == (125, "")
+    assert (words[0] in done.err, "--: elevate" in done.err, len(done.err.splitlines())) == (True, False, 2)
     assert sudo.run(*words, "true").status in {0, 1}

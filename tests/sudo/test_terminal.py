@@ -15,11 +15,10 @@ from tests.transcripts.terminal import Terminal
 pytestmark = pytest.mark.root
 
 
-def shell(way: Way) -> Terminal:
+def shell(way: Way, user: str = "") -> Terminal:
     """Start a shell with job control, in which $WAY is this way, and which says when it is ready."""
-    person = way.place.terminal(
-        "/bin/bash", "--norc", "--noprofile", "-i", env={"PS1": "ready> ", "WAY": " ".join(way.command)}
-    )
+    env = {"PS1": "ready> ", "WAY": " ".join(way.command)}
+    person = way.place.terminal("/bin/bash", "--norc", "--noprofile", "-i", env=env, user=user)
     person.read_until("ready> ")
     return person
 
@@ -200,6 +199,32 @@ def test_prompt_waits_for_the_foreground(elevate: Way, sudo: Way) -> None:
             person.type("wait; echo over $((1 + 1))\n")
             person.read_until("over 2")
             leave(person)
+
+
+def test_started_in_the_background_to_ask_nothing(way: Way) -> None:
+    """-n: it runs there."""
+    with shell(way) as person:
+        person.type("$WAY -n echo wrote$((1)) & wait\n")
+        person.read_until("wrote1")
+        leave(person)
+
+
+def test_left_in_the_background(elevate: Way, sudo: Way) -> None:
+    """No shell can bring it to the foreground: sudo runs; here it is one of a session that nobody knows."""
+    for way, shown in ((sudo, "wrote1"), (elevate, "a remote session is not elevated")):
+        with shell(way) as person:
+            person.type("($WAY echo wrote$((1)) &)\n")
+            person.read_until(shown)
+            leave(person, waiting=False)
+
+
+def test_left_in_the_background_nobody_is_asked(way: Way) -> None:
+    """Who needs a prompt is refused, and does not wait for ever."""
+    with shell(way, way.place.people.typist.pw_name) as person:
+        person.type("( { $WAY echo wrote$((1)); echo status $? over; } & )\n")
+        person.read_until(f"status {way.refused} over")
+        leave(person, waiting=False)
+        assert "wrote1" not in person.shown
 
 
 def test_terminal_is_as_before(way: Way) -> None:
