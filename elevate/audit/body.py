@@ -46,7 +46,7 @@ PUBLIC: Mapping[str, frozenset[str]] = {
     "setting": frozenset({"name", "digest"}),
     "broker": frozenset({"version", "epoch", "key", "settings"}),
     "log_key": frozenset({"old", "new", "signature"}),
-    "erasure": frozenset({"entries", "requests", "by_subject"}),
+    "erasure": frozenset({"entries", "requests", "before", "by_subject"}),
     "access": frozenset({"kind", "entries", "complete", "began"}),
     "pruning": frozenset({"before", "entries"}),
     "clock": frozenset({"status", "drift_us", "sync", "error_us"}),

@@ -42,7 +42,7 @@ class Care:
         """
         self._check(who)
         gone = self._ledger.erase(subject, self._clock.read(), body.actor(who), alone=self._gate.alone)
-        return {"entries": gone.entries, "requests": gone.requests}
+        return {"entries": gone.entries, "requests": gone.requests, "before": gone.before, "later": gone.later}
 
     def prune(self, before: int, archive: int, who: Requester) -> dict[str, Json]:
         """Move entries to an archive, synced before anything is taken out.

@@ -76,15 +76,14 @@ def read_kept(path: Path) -> str:
         raise AuditError(f"can't be read: {path}") from exc
 
 
-def kept_note(path: Path) -> str:
-    """Read a checkpoint that was kept, or the one in a proof.
+def note_in(content: str) -> str:
+    """Give the checkpoint that a file is, or the one in a proof.
 
     Raises:
-        AuditError: It can't be read.
+        AuditError: It is a damaged proof.
     """
     from elevate.audit.proof import HEADER, Proof
 
-    content = read_kept(path)
     return Proof.parse(content).note if content.startswith(HEADER) else content
 
 

@@ -40,12 +40,14 @@ def erase(
     if broker is not None:
         with broker:
             told = broker.erase(subject)
-        entries, requests = told["entries"], told["requests"]
+        entries, requests, later = told["entries"], told["requests"], told["later"]
     else:
         with owned(state) as store:
             gone = store.erase(subject, _now(), _me())
-        entries, requests = gone.entries, gone.requests
+        entries, requests, later = gone.entries, gone.requests, gone.later
     sys.stdout.write(f"erased: {entries} entries of {requests} requests can no longer be opened\n")
+    if later:
+        sys.stderr.write(f"elevate: hint: {later} entries name this person again, written meanwhile: erase once more\n")
 
 
 def prune(

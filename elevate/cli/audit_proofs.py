@@ -19,8 +19,8 @@ from elevate.cli.audit_common import (
     State,
     as_json,
     json_line,
-    kept_note,
     ledger_path,
+    note_in,
     read_kept,
     write_own,
 )
@@ -106,7 +106,7 @@ def consistency(  # noqa: PLR0913 - two files, the proof from one place or to an
     from elevate.audit.consistency import check as check_consistency
     from elevate.audit.consistency import signed, write
 
-    older, newer = kept_note(old), kept_note(new)
+    older, newer = note_in(read_kept(old)), note_in(read_kept(new))
     keys = [VerifierKey.parse(text) for text in log_key or ()]
     if proof is not None:
         if not keys:
@@ -141,7 +141,7 @@ def _proof_from_file(position: int, archive: Path | None, note: Path | None, sta
     from elevate.store.proving import prove as prove_entry
 
     with LedgerReader(ledger_path(state)) as reader:
-        against = kept_note(note) if note else reader.note()
+        against = note_in(read_kept(note)) if note else reader.note()
         data = _archived(archive, position) if archive else None
         return prove_entry(reader.connection, position, against, data=data)
 

@@ -11,7 +11,7 @@ import typer
 
 from elevate.audit import Outcome, Tampering, Verdict
 from elevate.audit.notes import Checkpoint, Note, VerifierKey, decimal
-from elevate.cli.audit_common import Json, State, as_json, json_line, kept_note, ledger_path
+from elevate.cli.audit_common import Json, State, as_json, json_line, ledger_path, note_in, read_kept
 from elevate.errors import AuditError
 from elevate.store.reader import LedgerReader
 
@@ -86,12 +86,10 @@ def read_anchor(text: str) -> "Known":
     if decimal(size) >= 0 and len(root) == ROOT_CHARS and not set(root) - set("0123456789abcdef"):
         return Known(size=int(size), root=bytes.fromhex(root), source="the anchor")
     try:
-        note = kept_note(Path(text))
+        content = read_kept(Path(text))
     except AuditError as exc:
-        if Path(text).exists():
-            raise
         raise AuditError(f"an anchor is a file or SIZE:ROOT, not {text!r}", hint="verify --json prints size and root") from exc
-    checkpoint = Checkpoint.parse(Note.parse(note).text)
+    checkpoint = Checkpoint.parse(Note.parse(note_in(content)).text)
     return Known(size=checkpoint.size, root=checkpoint.root, source=Path(text).name)
 
 

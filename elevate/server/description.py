@@ -184,8 +184,9 @@ method AuditSearch(
 # connection closes, without it one page. next: where to go on.
 method AuditFollow(words: ?string, position: ?int, lines: ?int, context: ?bool, mine: ?bool) -> (entries: []Entry, next: int)
 
-# Delete what opens a person's entries, by user name or SID. This and the next two: for root and the broker's own user.
-method AuditErase(subject: string) -> (entries: int, requests: int)
+# Delete what opens a person's entries, by user name or SID. before: nothing names the person below this position; later: so
+# many entries do from there on, as they were written meanwhile. This and the next two: for root and the broker's own user.
+method AuditErase(subject: string) -> (entries: int, requests: int, before: int, later: int)
 
 # Write entries below a position to an empty file and take them out of the log; it begins there then.
 method AuditPrune(before: int, archive_fd: int) -> (began: int)

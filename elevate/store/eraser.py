@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -21,6 +22,9 @@ MANY_PAGES = 256
 """With more in the write-ahead log an erasure waits until they have been moved to the file."""
 PAUSE_SECONDS, PAUSES = 0.05, 200
 """How long, and how often, a reader that holds the write-ahead log is waited for."""
+
+MORE_ROUNDS = 2
+"""What is written of a person meanwhile is erased, too, so often; then the answer says that there is more."""
 
 MIN_ROWS, MAX_ROWS, MAX_TILES = 32, 1024, 4
 SHORT_SECONDS, LONG_SECONDS = 0.003, 0.008
@@ -67,11 +71,11 @@ class Eraser:
             if (before := self._submit(erasing.unfinished).result()) is not None:
                 self._finish(before)
             with LedgerReader(self._path) as reader:
-                size, last = reader.size(), int(reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0])
+                size, last = erasing.reach(reader)
                 named = erasing.look(reader, subject, size=size, last=last)
             erasure = Erasure(subject=subject, at=at, by=by, size=size, last=last)
             self._submit(lambda ledger: erasing.begin(ledger, erasure, named)).result()
-            return self._go_on(named, alone)
+            return self._go_on(subject, named, alone)
         finally:
             self._turn.release()
 
@@ -137,18 +141,41 @@ class Eraser:
     def _finish(self, erasure: Erasure) -> None:
         with LedgerReader(self._path) as reader:
             named = erasing.look(reader, erasure.subject, size=erasure.size, last=erasure.last)
-        self._go_on(named)
+        self._go_on(erasure.subject, named)
 
-    def _go_on(self, named: Named, alone: Alone = nullcontext) -> Erased:
+    def _go_on(self, subject: str, named: Named, alone: Alone = nullcontext) -> Erased:
+        self._forget(named)
+        for _ in range(MORE_ROUNDS):
+            if (more := self._written_meanwhile(subject)) is None:
+                break
+            self._forget(more)
+        with alone():
+            erased = self._step(erasing.finish)
+            self.empty_wal()
+        with LedgerReader(self._path) as reader:
+            later = sum(1 for _ in erasing.named_from(reader, subject, erased.before, reader.size()))
+        return replace(erased, later=later)
+
+    def _forget(self, named: Named) -> None:
         for requests, seqs in erasing.steps(named):
             self._step(partial(erasing.forget, rows=requests, seqs=seqs))
         pace, more = _Pace(MIN_ROWS, MAX_ROWS), True
         while more:
             more = pace.tell(*self._step(_timed(partial(erasing.renew, rows=pace.count))))
-        with alone():
-            erased = self._step(erasing.finish)
-            self.empty_wal()
-        return erased
+
+    def _written_meanwhile(self, subject: str) -> Named | None:
+        """Find what came while the erasure went on, and let it reach that; None where nothing did, or it has not ended yet."""
+        erasure = self._step(erasing.unfinished)
+        with LedgerReader(self._path) as reader:
+            size, last = erasing.reach(reader)
+            try:
+                named = erasing.look(reader, subject, size=size, last=last, start=erasure.size if erasure else 0)
+            except AuditError:
+                return None
+        if not named.seqs:
+            return None
+        self._step(partial(erasing.extend, size=size, last=last))
+        return named
 
     def _step(self, work: Callable[[Ledger], T]) -> T:
         if self._stopped.is_set():

@@ -40,10 +40,19 @@ WHERE o.seq > ? AND o.seq <= ? AND (instr(o.data, CAST(? AS BLOB)) OR instr(o.da
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erased:
-    """What an erasure removed: openings of so many entries, of so many requests."""
+    """What an erasure removed.
+
+    Attributes:
+        entries: Entries that lost openings.
+        requests: Of so many requests.
+        before: Nothing names the person below this position.
+        later: So many entries do from there on: they were written while the erasure was ending.
+    """
 
     entries: int
     requests: int
+    before: int
+    later: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +100,20 @@ def unfinished(ledger: Ledger) -> Erasure | None:
     return Erasure(**(members | {"at": Instant(**members["at"])}))
 
 
-def look(reader: LedgerReader, subject: str, *, size: int, last: int) -> Named:
+def reach(reader: LedgerReader) -> tuple[int, int]:
+    """Give how far an erasure reaches that begins now: entries below a position, and rows up to one."""
+    return reader.size(), int(reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0])
+
+
+def named_from(reader: LedgerReader, subject: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+    """Give the positions and bytes of the entries that name a person."""
+    marks = [mark.decode() for mark in _marks(subject)]
+    for first in range(start, stop, PAGE_ENTRIES):
+        for seq, data in reader.rows(_NAMED, first - 1, min(first + PAGE_ENTRIES, stop) - 1, *marks):
+            yield int(seq), as_bytes(data)
+
+
+def look(reader: LedgerReader, subject: str, *, size: int, last: int, start: int = 0) -> Named:
     """Find a person, beside the writer.
 
     Args:
@@ -99,18 +121,17 @@ def look(reader: LedgerReader, subject: str, *, size: int, last: int) -> Named:
         subject: The user's name, or the SID.
         size: Only entries below this position.
         last: Only rows up to this one.
+        start: Entries below this position do not name the person any more.
 
     Raises:
         AuditError: A request of theirs has not ended.
     """
-    marks = [mark.decode() for mark in _marks(subject)]
     seqs, found = [], set()
-    for start in range(-1, size, PAGE_ENTRIES):
-        for seq, data in reader.rows(_NAMED, start, min(start + PAGE_ENTRIES, size - 1), *marks):
-            seqs.append(int(seq))
-            entry = load(as_bytes(data))
-            if entry["event"] == State.REQUESTED:
-                found |= set(reader.rows("SELECT n, state FROM requests WHERE request = ?", entry["request"]))
+    for seq, data in named_from(reader, subject, start, size):
+        seqs.append(seq)
+        entry = load(data)
+        if entry["event"] == State.REQUESTED:
+            found |= set(reader.rows("SELECT n, state FROM requests WHERE request = ?", entry["request"]))
     found |= set(reader.rows("SELECT n, state FROM requests WHERE user = ? AND user <> ''", subject))
     rows = {int(n): str(state) for n, state in found if n <= last}
     if not all(is_final(State(state)) for state in rows.values()):
@@ -127,6 +148,11 @@ def begin(ledger: Ledger, erasure: Erasure, named: Named) -> None:
     if not named.seqs and not named.rows:
         raise AuditError("nobody of that name is in the log", hint="give the user's name or SID as it was logged")
     _keep(ledger, erasure)
+
+
+def extend(ledger: Ledger, size: int, last: int) -> None:
+    """Let an erasure reach further, once what it reached is gone: what was written meanwhile goes the same way."""
+    _keep(ledger, replace(_state(ledger), size=size, last=last, tables=0, copied=None, until=-1))
 
 
 def steps(named: Named) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
@@ -169,13 +195,15 @@ def finish(ledger: Ledger) -> Erased:
     """Write the entry; the caller empties the write-ahead log and removes the search index."""
     erasure = _state(ledger)
     own = any(mark in canonical.encode(erasure.by) for mark in _marks(erasure.subject))
-    said: Body = {"erasure": {"entries": erasure.entries, "requests": erasure.requests, "by_subject": own}}
+    said: Body = {
+        "erasure": {"entries": erasure.entries, "requests": erasure.requests, "before": erasure.size, "by_subject": own}
+    }
     said |= {} if own else erasure.by
     position = ledger.log.write(Draft(event="erased", request="", at=erasure.at, body=said))
     ledger.connection.execute("INSERT OR REPLACE INTO meta VALUES('erased', ?)", (str(position),))
     ledger.connection.execute("DELETE FROM meta WHERE name = ?", (_NAME,))
     ledger.empty_wal = True
-    return Erased(entries=erasure.entries, requests=erasure.requests)
+    return Erased(entries=erasure.entries, requests=erasure.requests, before=erasure.size)
 
 
 def _state(ledger: Ledger) -> Erasure:

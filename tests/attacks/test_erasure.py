@@ -12,6 +12,7 @@ import pytest
 from elevate.audit import Outcome, parse
 from elevate.cli.audit_verify import run
 from elevate.errors import AuditError, StoreUnwritableError
+from elevate.lifecycle import State
 from elevate.store import SqliteStore
 from elevate.store.checking import Plan
 from elevate.store.eraser import Eraser
@@ -20,7 +21,7 @@ from elevate.store.reader import LedgerReader
 from elevate.store.sqlite_ledger import Ledger
 from elevate.testing import SeededEntropy
 from tests.biglog import make_log
-from tests.ledgers import AT, draft, issue, redeem, request_id, row
+from tests.ledgers import AT, draft, issue, redeem, request_id, row, step
 
 SIZE = 284
 WORDS = (b"carol", b"S-1-5-21-1-2-3-1003")
@@ -90,6 +91,57 @@ def test_41_others_are_served_between_the_steps_of_an_erasure(store: SqliteStore
         assert b'"user":"bob"' in store.openings_of(request_id(5000 + number))[0]
     assert run(Plan(store.path)).outcome is Outcome.INCOMPLETE
     assert traces(store.path.parent) == []
+    store.close()
+
+
+def ended(store: SqliteStore, request: str, *, end: bool = True) -> None:
+    """A request of carol's, which ends or not."""
+    store.open_request(row(request, user="carol"), draft("requested", request, actor={"user": "carol"}))
+    assert store.step(issue(request)).won
+    if end:
+        assert store.step(redeem(request)).won
+        assert store.step(step(request, State.REDEEMED, State.DESTROYED)).won
+
+
+@pytest.mark.parametrize("often", [1, 2])
+def test_37_what_is_written_meanwhile_is_erased_too(store: SqliteStore, often: int) -> None:
+    """A request of the person, and a question about the person, while the tables are built anew; also in a second round."""
+    told: list[int] = []
+
+    def write(number: int) -> None:
+        if number in (12, 30)[:often]:
+            ended(store, request_id(6000 + number))
+            store.append(draft("access", "", access={"kind": "search", "named": [{"user": "carol"}]}))
+            told.append(number)
+
+    steps = Steps(store, write)
+    store._eraser = Eraser(store.path, steps, store._checkpoint)
+    gone = store.erase("carol", AT)
+    assert (len(told), gone.later, erasures(store)) == (often, 0, 1)
+    assert gone.before == store.head()[0] - 1
+    assert traces(store.path.parent) == []
+    assert run(Plan(store.path)).outcome is Outcome.INCOMPLETE
+    store.close()
+
+
+def test_37_what_has_not_ended_meanwhile_is_said_and_erased_by_the_next(store: SqliteStore) -> None:
+    """The answer counts it; the entry says up to where nothing names the person."""
+    request = request_id(6000)
+
+    def write(number: int) -> None:
+        if number == 12:
+            ended(store, request, end=False)
+
+    steps = Steps(store, write)
+    store._eraser = Eraser(store.path, steps, store._checkpoint)
+    gone = store.erase("carol", AT)
+    assert (gone.before, gone.later) == (SIZE, 1)
+    with pytest.raises(AuditError, match="has not ended"):
+        store.erase("carol", AT)
+    assert store.step(redeem(request)).won
+    assert store.step(step(request, State.REDEEMED, State.DESTROYED)).won
+    assert store.erase("carol", AT).later == 0
+    assert (erasures(store), traces(store.path.parent)) == (2, [])
     store.close()
 
 
