@@ -77,11 +77,12 @@ class SqliteStore:
     def open_request(self, record: Record, entry: Draft) -> int:
         """Insert a row in `State.REQUESTED` with its entry; give the entry's position."""
         rows.check_new(record)
-        return self._writer.submit(lambda ledger: ledger.open_request(record, entry)).result()
+        return self._writer.run(lambda ledger: ledger.open_request(record, entry))
 
     def step(self, step: Step) -> Stepped:
         """Compare and set one row, with its entry."""
-        return self.submit(step).result()
+        rows.check(step)
+        return self._writer.run(lambda ledger: ledger.step(step))
 
     def submit(self, step: Step) -> "Future[Stepped]":
         """As `step`, for callers that do not block."""
@@ -95,7 +96,7 @@ class SqliteStore:
 
     def append(self, entry: Draft) -> int:
         """Write an entry that changes no row; give its position."""
-        return self._writer.submit(lambda ledger: ledger.append(entry)).result()
+        return self._writer.run(lambda ledger: ledger.append(entry))
 
     def record(self, request: str) -> Record | None:
         """Give the row as last committed."""
@@ -137,7 +138,7 @@ class SqliteStore:
 
     def checkpoint(self) -> str:
         """Sign what is in the log now; give the note."""
-        return self._writer.submit(lambda ledger: ledger.log.sign()).result()
+        return self._writer.run(lambda ledger: ledger.log.sign())
 
     @property
     def verifier_key(self) -> str:

@@ -1,13 +1,16 @@
-"""One writer thread: it takes what waits, writes it as one group, syncs once, and only then answers.
+"""One writes at a time: whoever has the turn takes what waits, writes it as one group, syncs once, and only then answers.
 
-Each operation has a savepoint of its own, so that one bad entry can't fail its neighbours. A sync that failed leaves it open
-what is on the disk: from then on every write is refused until the ledger is opened anew.
+The turn goes to a caller who waits anyway, so that one alone pays for no change of threads; a thread of its own takes it for
+what was handed in by callers who go on meanwhile. Each operation has a savepoint of its own, so that one bad entry can't fail
+its neighbours. A sync that failed leaves it open what is on the disk: from then on every write is refused until the ledger is
+opened anew.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import apsw
@@ -27,33 +30,50 @@ T = TypeVar("T")
 
 
 class Operation(Generic[T]):
-    """What to do to the ledger, and where to answer."""
+    """What to do to the ledger, and where to answer: a future, or a caller who waits."""
 
-    __slots__ = ("error", "future", "result", "settles", "work")
+    __slots__ = ("done", "error", "future", "result", "settles", "wake", "work")
 
-    def __init__(self, work: Callable[[Ledger], T], *, settles: bool) -> None:
+    def __init__(self, work: Callable[[Ledger], T], *, settles: bool = False, awaited: bool = False) -> None:
         self.work = work
         self.settles = settles
-        self.future: Future[T] = Future()
+        self.done = False
         self.result: T | None = None
         self.error: BaseException | None = None
+        self.future: Future[T] | None = None if awaited else Future()
+        self.wake = threading.Lock()
+        if awaited:
+            self.wake.acquire()
+
+    def begin(self) -> bool:
+        """Say whether it is still wanted."""
+        return self.future is None or self.future.set_running_or_notify_cancel()
 
     def answer(self) -> None:
         """Tell the caller."""
-        if self.error is not None:
+        self.done = True
+        if self.future is None:
+            self.wake.release()
+        elif self.error is not None:
             self.future.set_exception(self.error)
         else:
             self.future.set_result(self.result)  # type: ignore[arg-type]  # set when there was no error
+
+    def outcome(self) -> T:
+        """Give to the caller who waited what became of it."""
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]  # the same
 
 
 _Any: TypeAlias = Operation[Any]
 
 
 class Writer:
-    """The thread that writes, and the one that checkpoints beside it.
+    """Whoever writes, and the thread that checkpoints beside it.
 
     Args:
-        ledger: Used by the writer's thread alone.
+        ledger: Used by whoever has the turn, alone.
         file: Checked before every commit.
         checkpoint: Moves pages from the write-ahead log to the file; called in a thread of its own.
     """
@@ -62,8 +82,12 @@ class Writer:
         self._ledger = ledger
         self._file = file
         self._checkpoint = checkpoint
-        self._queue: SimpleQueue[_Any | None] = SimpleQueue()
         self._gate = threading.Lock()
+        self._idle = threading.Condition(self._gate)
+        # INVARIANT: under the gate, the queue is empty unless somebody has the turn; exactly one has it, or none.
+        self._queue: deque[_Any] = deque()
+        self._turn = False
+        self._calls: SimpleQueue[bool] = SimpleQueue()
         self._closed = False
         self._broken: StoreUnwritableError | None = None
         self._due = threading.Semaphore(0)
@@ -79,18 +103,32 @@ class Writer:
         """Queue an operation; its future is done when it is durable, or when it did not happen.
 
         Args:
-            work: Called in the writer's thread, inside the transaction.
+            work: Called by whoever has the turn, inside the transaction.
             settles: `Ledger.settle` is to follow the commit.
 
         Raises:
             StoreUnwritableError: The ledger is closed.
         """
         operation = Operation(work, settles=settles)
-        with self._gate:
-            if self._closed:
-                raise StoreUnwritableError("the ledger is closed")
-            self._queue.put(operation)
-        return operation.future
+        if self._join(operation):
+            self._calls.put(True)  # noqa: FBT003 - a queue has no name for it
+        return operation.future  # type: ignore[return-value]  # nobody waits for it here
+
+    def run(self, work: Callable[[Ledger], T]) -> T:
+        """Do an operation; it is durable when this returns.
+
+        Raises:
+            StoreUnwritableError: The ledger is closed or can't be written; nothing happened.
+        """
+        # A signal may break off the main thread anywhere, and then nobody would have the turn and all would wait for it.
+        if threading.current_thread() is threading.main_thread():
+            return self.submit(work).result()
+        operation = Operation(work, awaited=True)
+        if not self._join(operation):
+            operation.wake.acquire()  # until it is answered, or has the turn
+        if not operation.done:
+            self._lead(operation)
+        return operation.outcome()
 
     def close(self) -> None:
         """Finish what is queued and end both threads."""
@@ -98,39 +136,61 @@ class Writer:
             if self._closed:
                 return
             self._closed = True
-            self._queue.put(None)
+            self._idle.wait_for(lambda: not self._turn)
+        self._calls.put(False)  # noqa: FBT003 - the same
         self._threads[0].join()
         self._due.release()
         self._threads[1].join()
 
-    def _write(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group, last = self._gather(first)
-            try:
-                self._commit([operation for operation in group if operation.future.set_running_or_notify_cancel()])
-            except Exception as exc:  # noqa: BLE001 - nobody may wait for ever; nothing is written any more
-                self._broken = _unwritable(exc)
-                self._answer_all(group)
-            if last:
+    def _join(self, operation: _Any) -> bool:
+        """Queue an operation; say whether its caller has the turn now."""
+        with self._gate:
+            if self._closed:
+                raise StoreUnwritableError("the ledger is closed")
+            self._queue.append(operation)
+            took, self._turn = not self._turn, True
+        return took
+
+    def _lead(self, own: _Any) -> None:
+        """Use the turn until one's own operation is done."""
+        self._serve()
+        while not own.done:
+            self._serve()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give the turn to the first who waits, else to the thread; to nobody where nothing is queued."""
+        with self._gate:
+            if not self._queue:
+                self._turn = False
+                self._idle.notify_all()
                 return
+            heir = next((one for one in self._queue if one.future is None), None)
+        if heir is None:
+            self._calls.put(True)  # noqa: FBT003 - the same
+        else:
+            heir.wake.release()
+
+    def _write(self) -> None:
+        while self._calls.get():
+            self._serve()
+            self._pass_on()
+
+    def _serve(self) -> None:
+        """Write one group; whoever calls has the turn."""
+        with self._gate:
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
+        try:
+            self._commit([operation for operation in group if operation.begin()])
+        except BaseException as exc:  # noqa: BLE001 - nobody may wait for ever; nothing is written any more
+            self._broken = _unwritable(exc)
+            self._answer_all(group)
 
     def _answer_all(self, group: list[_Any]) -> None:
         for operation in group:
-            if not operation.future.done():
+            if not (operation.done or (operation.future is not None and operation.future.done())):
                 operation.error = self._broken
                 operation.answer()
-
-    def _gather(self, first: _Any) -> tuple[list[_Any], bool]:
-        group = [first]
-        while len(group) < MAX_GROUP:
-            try:
-                more = self._queue.get_nowait()
-            except Empty:
-                break
-            if more is None:
-                return group, True
-            group.append(more)
-        return group, False
 
     def _commit(self, group: list[_Any]) -> None:
         try:
@@ -203,7 +263,7 @@ def _not_stored(exc: Exception) -> StoreError:
     return StoreError("the ledger can't hold this; nothing was recorded", detail=f"{type(exc).__name__}: {exc}")
 
 
-def _unwritable(exc: Exception) -> StoreUnwritableError:
+def _unwritable(exc: BaseException) -> StoreUnwritableError:
     if isinstance(exc, StoreUnwritableError):
         return exc
     return StoreUnwritableError("the ledger can't be written; nothing was recorded and nothing granted", detail=str(exc))
