@@ -156,6 +156,9 @@ class Store(Protocol):
     def open_request(self, record: Record, entry: Draft) -> int:
         """Insert a row in `State.REQUESTED` with its entry; give the entry's position."""
 
+    def open_ahead(self, record: Record, entry: Draft) -> "Future[int]":
+        """As `open_request`, for callers that do not block; a step that is taken afterwards finds the row."""
+
     def step(self, step: Step) -> Stepped:
         """Compare and set one row, with its entry. When ``after`` is `State.ISSUED`, ``position`` is stored in the row.
 

@@ -35,6 +35,8 @@ _ENDINGS: tuple[tuple[type[ElevateError], State], ...] = (
 class Journal:
     """Writes the steps of one request.
 
+    INVARIANT: nobody is asked, and nothing is answered, before the request itself is in the log.
+
     Attributes:
         record: The row as last written.
     """
@@ -43,15 +45,15 @@ class Journal:
         self._store = store
         self._clock = clock
         self._listener = listener
+        self._opening: Future[int] | None = None
         self._pending: Future[Stepped] | None = None
         self._settling = threading.Lock()
         self.record = record
 
     def open(self, body: Mapping[str, Json]) -> None:
-        """Write the row and its `requested` entry."""
+        """Write the row and its `requested` entry, and go on while they are committed; the first step waits for them."""
         entry = Draft(event=State.REQUESTED, request=self.record.request, at=self._clock.read(), body=body)
-        self._store.open_request(self.record, entry)
-        self._tell(State.REQUESTED)
+        self._opening = self._store.open_ahead(self.record, entry)
 
     def to(
         self,
@@ -85,15 +87,28 @@ class Journal:
         self._tell(after)
 
     def settle(self) -> None:
-        """Wait until the step that was taken ahead is committed.
+        """Wait until what was written ahead is committed; whoever listens hears of a request when it is.
 
         Raises:
-            StoreError: It could not be written.
+            StoreError: It could not be written; of a request that is not in the log this is said each time.
         """
         with self._settling:
+            opened, self._opening = self._opening, None
+            if opened is not None:
+                self._settle_opening(opened)
             pending, self._pending = self._pending, None
             if pending is not None:
                 self.record = pending.result().record
+        if opened is not None:
+            self._tell(State.REQUESTED)
+
+    def _settle_opening(self, opened: Future[int]) -> None:
+        try:
+            opened.result()
+        except BaseException:
+            # INVARIANT: no log, no right, and no answer either: nothing follows a request that is not in the log.
+            self._opening = opened
+            raise
 
     def _step(self, entry: Draft, after: State, fields: Mapping[str, Json]) -> Step:
         return Step(

@@ -84,8 +84,12 @@ class OpenRequests:
         return [one.grant for one in list(self._opened.values()) if one.grant is not None]
 
     def open(self, request: str, uid: int, cancel: Cancel) -> None:
-        """Note a request that begins."""
-        self._opened[request] = Opened(uid, cancel)
+        """Note a request that begins; one that has begun while the broker was told to stop is stopped."""
+        self._opened[request] = begun = Opened(uid, cancel)
+        with self._lock:
+            closed = self._closed
+        if closed:
+            begun.stop()
 
     def granted(self, request: str, uid: int, cancel: Cancel, grant: Grant) -> None:
         """Note that a request has its grant; it is forgotten when the grant ends."""

@@ -50,6 +50,15 @@ class MemoryStore:
             self._rows[record.request] = record
             return position
 
+    def open_ahead(self, record: Record, entry: Draft) -> "Future[int]":
+        """As `open_request`; the future is done when this returns."""
+        future: Future[int] = Future()
+        try:
+            future.set_result(self.open_request(record, entry))
+        except Exception as exc:  # noqa: BLE001 - handed on, as an executor does
+            future.set_exception(exc)
+        return future
+
     def step(self, step: Step) -> Stepped:
         """Compare and set one row, with its entry."""
         rows.check(step)

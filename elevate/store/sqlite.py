@@ -79,6 +79,16 @@ class SqliteStore:
         rows.check_new(record)
         return self._writer.run(lambda ledger: ledger.open_request(record, entry))
 
+    def open_ahead(self, record: Record, entry: Draft) -> "Future[int]":
+        """As `open_request`, for callers that do not block."""
+        try:
+            rows.check_new(record)
+            return self._writer.submit(lambda ledger: ledger.open_request(record, entry))
+        except ElevateError as exc:
+            refused: Future[int] = Future()
+            refused.set_exception(exc)
+            return refused
+
     def step(self, step: Step) -> Stepped:
         """Compare and set one row, with its entry."""
         rows.check(step)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def issued(store: Store, request: str = ONE) -> None:
     store.open_request(row(request), draft("requested", request))
     assert store.step(issue(request)).won
+
+
+def test_a_step_finds_the_row_that_was_opened_ahead(store: Store) -> None:
+    """What is handed in first is written first; what can't be opened is said by the answer."""
+    opened = store.open_ahead(row(ONE), draft("requested", ONE))
+    assert store.step(step(ONE, State.REQUESTED, State.DENIED)).won
+    assert opened.result(10) == 0
+    for refused in (row(ONE), replace(row(TWO), state=State.ISSUED)):
+        with pytest.raises(StoreError):
+            store.open_ahead(refused, draft("requested", ONE)).result(10)
 
 
 def test_a_new_ledger_is_empty(store: Store) -> None:

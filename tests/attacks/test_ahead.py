@@ -1,0 +1,135 @@
+"""Attacks on what is written ahead: a request is looked at while it is recorded, and nothing comes of it before it is."""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from elevate.broker import Ask, Broker, Cancellation, Terms
+from elevate.broker.elevation import elevate as tell
+from elevate.canonical import Json
+from elevate.errors import CommandNotFoundError, ElevateError, StoreUnwritableError
+from elevate.host.processes import read_process
+from elevate.lifecycle import State
+from elevate.ports import Assertion, Cancel, Draft, Prompter, Record, Store
+from elevate.tasks import Task
+
+SECONDS = 20
+TRUE, NOWHERE = Task.run(["true"]), Task.run(["/nowhere"])
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with Broker.embedded(tmp_path / "state") as one:
+        yield one
+
+
+class _Written(Future[int]):
+    """An answer that says when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awaited = threading.Event()
+
+    def result(self, timeout: float | None = None) -> int:
+        self.awaited.set()
+        return super().result(timeout)
+
+
+@dataclass
+class _Slow:
+    """A store whose disk takes its time for the request itself, and then writes it, or is full."""
+
+    inner: Store
+    full: bool = False
+    written: _Written = field(default_factory=_Written)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def open_ahead(self, record: Record, entry: Draft) -> "Future[int]":
+        threading.Thread(target=self._write, args=(self.written, record, entry), daemon=True).start()
+        return self.written
+
+    def _write(self, written: "Future[int]", record: Record, entry: Draft) -> None:
+        assert self.go.wait(SECONDS)
+        if self.full:
+            written.set_exception(StoreUnwritableError("the disk is full"))
+        else:
+            written.set_result(self.inner.open_request(record, entry))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+
+@dataclass
+class _Watched:
+    """A prompter that says when somebody is asked."""
+
+    inner: Prompter
+    shown: threading.Event
+
+    def ask(self, view: Mapping[str, Json], user: str, challenge: bytes, *, cancel: Cancel) -> Assertion:
+        self.shown.set()
+        return self.inner.ask(view, user, challenge, cancel=cancel)
+
+
+@dataclass
+class _Scene:
+    """One request that is asked in a thread of its own, over a slow store."""
+
+    broker: Broker
+    store: _Slow
+    shown: threading.Event = field(default_factory=threading.Event)
+    heard: list[State] = field(default_factory=list)
+
+    def ask(self, task: Task) -> None:
+        parts = replace(self.broker.parts, store=self.store)  # type: ignore[arg-type]
+        terms = Terms(
+            prompter=lambda: _Watched(self.broker.prompter(None), self.shown),
+            cancel=Cancellation(),
+            listener=lambda _request, state: self.heard.append(state),
+        )
+        ask = Ask(task=task, requester=self.broker.requester(read_process(os.getpid())))
+        with tell(parts, ask, terms):
+            pass
+
+
+def _mounted(scene: _Scene, task: Task) -> tuple[ElevateError | None, bool]:
+    """Ask, and let the disk go on when all else has come as far as it can; give the answer, and if anything came early."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(scene.ask, task)
+        assert scene.store.written.awaited.wait(SECONDS)
+        early = asked.done() or scene.shown.is_set() or bool(scene.heard)
+        scene.store.go.set()
+        error = asked.exception(SECONDS)
+    assert error is None or isinstance(error, ElevateError)
+    return error, early
+
+
+def test_41_nobody_is_asked_before_the_request_is_in_the_log(broker: Broker) -> None:
+    """A slow disk: no prompt, and no word to the caller, until the row is durable."""
+    scene = _Scene(broker, _Slow(broker.parts.store))
+    assert _mounted(scene, TRUE) == (None, False)
+    assert scene.shown.is_set()
+    assert scene.heard[:3] == [State.REQUESTED, State.PROMPTING, State.ISSUED]
+
+
+def test_41_no_refusal_is_answered_before_the_request_is_in_the_log(broker: Broker) -> None:
+    """What the machine has not is found out at once, and answered when it is recorded."""
+    scene = _Scene(broker, _Slow(broker.parts.store))
+    error, early = _mounted(scene, NOWHERE)
+    assert (type(error), early) == (CommandNotFoundError, False)
+    assert scene.heard == [State.REQUESTED, State.FAILED]
+
+
+@pytest.mark.parametrize("task", [TRUE, NOWHERE], ids=["allowed", "refused"])
+def test_41_nothing_comes_of_a_request_that_can_not_be_written(broker: Broker, task: Task) -> None:
+    """A full disk: one answer, whatever was asked, no prompt, and nothing that follows in the log."""
+    before = broker.parts.store.head()
+    scene = _Scene(broker, _Slow(broker.parts.store, full=True))
+    error, _ = _mounted(scene, task)
+    assert isinstance(error, StoreUnwritableError)
+    assert (scene.shown.is_set(), scene.heard, broker.parts.store.head()) == (False, [], before)
