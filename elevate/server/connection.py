@@ -209,17 +209,22 @@ class Connection:
         for one in carried:
             one.leave()
 
+    def let_go(self, *, used: bool = False) -> None:
+        """Take back the grants that nobody has used, and where ``used``, those whose use came to nothing."""
+        with self._lock:
+            gone = [self.grants.pop(request) for request in [*self.grants] if used or request not in self._used]
+        for grant in gone:
+            # What can't be written now ends by its own time; one client's token is nobody else's outage.
+            with contextlib.suppress(Exception):
+                grant.release()
+
     def drop(self, *groups: list[int]) -> None:
         """Close descriptors that came from this client; nobody waits for it."""
         self._closing.drop(self.peer.owner, *groups)
 
     def close(self) -> None:
         """Close everything, once no call is under way; unused grants are taken back."""
-        for grant in self.grants.values():
-            # What can't be written now ends by its own time; one client's token is nobody else's outage.
-            with contextlib.suppress(Exception):
-                grant.release()
-        self.grants.clear()
+        self.let_go(used=True)
         self.drop(*(fds for _, fds in self.queue))
         self.queue.clear()
         self._drop_fds()

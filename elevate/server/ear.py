@@ -216,7 +216,9 @@ class Ear:
             del self._connections[fd]
         connection.ended = True
         connection.hang_up()
-        if not connection.busy:
+        if connection.busy:
+            connection.let_go()
+        else:
             self._close(connection)
 
     def _close(self, connection: Connection) -> None:

@@ -3,6 +3,7 @@
 import base64
 import os
 import socket
+import threading
 
 import pytest
 
@@ -92,6 +93,27 @@ def test_grant_of_another_connection_is_not_there(bench: Bench) -> None:
         ask(second, "Redeem", {"request": "ab" * 16, "redeem_id": "1"})
         assert failed(hear(second))["code"] == "denied"
     assert bench.broker.grants[0].released
+
+
+def test_grant_is_taken_back_while_another_call_is_under_way(bench: Bench) -> None:
+    """Whoever leaves has no token any more, whatever the last call on the connection still does."""
+    go, first, second = threading.Event(), bench.client(), bench.client()
+    with bench.turning():
+        ask(first, "Elevate", {"task": TASK})
+        hear(first)
+        bench.broker.prompt = lambda _ask, _cancel: assert_set(go)
+        ask(first, "Elevate", {"task": TASK}, more=True)
+        assert hear(first)["continues"]
+        first.close()
+        ask(second, "Status")
+        hear(second)
+        released = bench.broker.grants[0].released
+        go.set()
+    assert released
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(20)
 
 
 def test_unknown_parameter_is_refused(bench: Bench) -> None:
