@@ -16,6 +16,8 @@ from elevate.text import shell_words
 
 DIGEST_CHARS = 64
 MAX_TOKEN_SECONDS = 120
+BROUGHT = "brought"
+"""The fact of a `service.control` that names the step of the same row which brings the service."""
 MODE_BEFORE = "mode_before"
 """The fact of a `file.write` that tells the permission bits of the file that is there."""
 NEW_FILE_MODE = 0o644
@@ -193,6 +195,11 @@ def run_as_of(task: InspectedTask) -> str:
     if "run_as" not in facts:
         return ""
     return f"{facts['run_as']} (uid {facts['run_as_uid']}; groups {facts['run_as_groups']})"
+
+
+def brought_of(task: InspectedTask) -> str:
+    """Give which step of the same row brings what the task is on; empty where it is there already."""
+    return str(dict(task.facts).get(BROUGHT, ""))
 
 
 def mode_of(task: InspectedTask) -> str:

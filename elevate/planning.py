@@ -5,7 +5,7 @@ broker says what its policy makes of it; nobody is prompted and nothing is grant
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -51,23 +51,41 @@ class Planned:
 
 def plan(broker: Explains, tasks: Iterable[Task]) -> tuple[Planned, ...]:
     """Say of each step whether it needs admin, what would be asked, and why; in the order given."""
-    return tuple(_one(broker, task) for task in tasks)
+    planned: list[Planned] = []
+    for task in tasks:
+        planned.append(_one(broker, task, [one.task for one in planned if one.needs_admin and one.outcome != "impossible"]))
+    return tuple(planned)
 
 
-def _one(broker: Explains, task: Task) -> Planned:
+def _one(broker: Explains, task: Task, before: Sequence[Task]) -> Planned:
     if "scope" in dict(task.params):
         return Planned(task=task, needs_admin=False, outcome="none", why=("it is installed for this user alone",))
     if _is_own(task):
         return Planned(task=task, needs_admin=False, outcome="none", why=("this user may write it already",))
     try:
-        found = broker.explain(task)
+        values = _explained(broker, task, before)
     except TaskError as error:
         return Planned(task=task, needs_admin=True, outcome="impossible", why=(error.message,))
-    values = found if isinstance(found, dict) else found.json()
     rules = values.get("rules")
     why = tuple(str(rule["why"]) for rule in rules if isinstance(rule, dict)) if isinstance(rules, list) else ()
     message = str(values.get("message") or "")
     return Planned(task=task, needs_admin=True, outcome=str(values["outcome"]), why=((message,) if message else ()) + why)
+
+
+def _explained(broker: Explains, task: Task, before: Sequence[Task]) -> dict[str, Json]:
+    """Explain one step alone; a service that is not there as the last of those before it: one of them may bring it."""
+    try:
+        return _values(broker.explain(task))
+    except TaskError:
+        if task.kind != "service.control" or not before:
+            raise
+    steps = _values(broker.explain(Task.in_order([*before, task])))["steps"]
+    last = steps[-1] if isinstance(steps, list) else None
+    return last if isinstance(last, dict) else {}
+
+
+def _values(found: "_Explained | dict[str, Json]") -> dict[str, Json]:
+    return found if isinstance(found, dict) else found.json()
 
 
 def _is_own(task: Task) -> bool:

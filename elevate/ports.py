@@ -3,7 +3,7 @@
 Rooms implement these; the broker is given them. Tests give simulators of their own (`elevate.testing`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -283,13 +283,17 @@ class Host(Protocol):
             DeniedError: This uid is no user here.
         """
 
-    def inspect(self, task: Task, requester: Requester, payload: int | None = None) -> Inspection:
+    def inspect(
+        self, task: Task, requester: Requester, payload: int | None = None, *, before: Sequence[InspectedTask] = ()
+    ) -> Inspection:
         """Look at a task, or at one step of several: open, resolve, hash.
 
         Args:
             task: What was asked; it has no steps.
             requester: Who asks.
             payload: Descriptor of a sealed memory file that stands in place of ``task.payload``; the caller keeps it.
+            before: What was found of the steps before it. A service that one of these brings need not be there yet; the
+                inspection's `check` then says whether it is, as it was agreed to.
 
         Raises:
             CommandNotFoundError: No such file.

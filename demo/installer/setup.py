@@ -19,6 +19,7 @@ from elevate import Outcome, Progress, Receipt, Task
 HELPER = Path(__file__).resolve().with_name("steps.py")
 PROGRAM = "#!/bin/sh\necho Contoso Notes {version}\n"
 SETTINGS = r"HKLM\SOFTWARE\Contoso\Notes"
+SERVICE = r"HKLM\SYSTEM\CurrentControlSet\Services\ContosoNotes"
 MENU = r"C:\ProgramData\Microsoft\Windows\Start Menu\Programs\Contoso Notes.lnk"
 UNIT, CONF = "/etc/systemd/system/contoso-notes.service", "/etc/contoso-notes.conf"
 ENTRY = "/usr/share/applications/contoso-notes.desktop"
@@ -87,7 +88,9 @@ class Setup:
 
     def _windows(self, version: str) -> list[Task]:
         return [
-            self._own("service"),
+            Task.setting(SERVICE, "ImagePath", r"C:\Program Files\Contoso Notes\notes"),
+            Task.setting(SERVICE, "Start", 3),
+            Task.service("ContosoNotes", "start"),  # brought by the two steps before it; the rule says that it may be
             Task.setting(SETTINGS, "Version", version),
             Task.setting(SETTINGS, "Folder", r"C:\Program Files\Contoso Notes"),
             Task.write(MENU, b"C:\\Program Files\\Contoso Notes\\notes\n"),

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The elevated half of Contoso Notes' installer: the steps that elevate has no task for, and what undoes them all.
 
-It is started as ``steps.py files|service|commit|undo|remove`` and reads what to write from standard input: nothing that a user
+It is started as ``steps.py files|commit|undo|remove`` and reads what to write from standard input: nothing that a user
 could change after the agreement counts, for the prompt's digest covers this program, its arguments and its input. The first
 step, ``files``, keeps what any step is about to change, those of elevate's own included; ``undo`` puts all of that back,
 whatever happened since; ``commit`` lets it go, and notes beside the program what was written and for whom: the uninstaller goes
@@ -57,17 +57,6 @@ def keep() -> None:
         file.flush()
         os.fsync(file.fileno())
     new.rename(KEPT)
-
-
-def service(given: dict) -> None:
-    """The entry of a service that keeps notes in step."""
-    del given
-    for name, kind, data in (
-        ("DisplayName", "REG_SZ", "Contoso Notes"),
-        ("ImagePath", "REG_SZ", str(FOLDER / "notes")),
-        ("Start", "REG_DWORD", "3"),
-    ):
-        put(SERVICE, name, kind, data)
 
 
 def commit(given: dict) -> None:
@@ -135,7 +124,7 @@ def reg(*words: str, must: bool = True) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-VERBS = {"files": files, "service": service, "commit": commit, "undo": undo, "remove": remove}
+VERBS = {"files": files, "commit": commit, "undo": undo, "remove": remove}
 
 
 def main(words: list[str]) -> int:

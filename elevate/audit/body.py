@@ -23,6 +23,7 @@ from elevate.model import (
     ProcessIdentity,
     Requester,
     VerifiedGesture,
+    brought_of,
     environment_of,
     mode_of,
     run_as_of,
@@ -110,6 +111,7 @@ def _details(inspected: InspectedTask) -> Body:
     members: Body = {"cwd": inspected.cwd}
     members |= {"run_as": who} if (who := run_as_of(inspected)) else {}
     members |= {"environment": env} if (env := environment_of(inspected)) else {}
+    members |= {"brought": step} if (step := brought_of(inspected)) else {}
     members |= {"mode": mode} if (mode := mode_of(inspected)) else {}
     members |= {"path": inspected.file.path, "sha256": inspected.file.sha256} if inspected.file else {}
     return members

@@ -19,7 +19,7 @@ from elevate.lifecycle import State
 
 _SEEN: Mapping[str, frozenset[str] | None] = {
     "actor": None,
-    "task": frozenset({"kind", "display", "why", "cwd", "environment", "mode", "run_as"}),
+    "task": frozenset({"kind", "display", "why", "cwd", "environment", "brought", "mode", "run_as"}),
     "decision": None,
     "authentication": None,
     "token": None,

@@ -34,7 +34,8 @@ class SeveralInspected:
 def inspect(host: Host, task: Task, requester: Requester, payload: int | None = None) -> Inspection:
     """Look at a task, or at every step of one: each file is opened once, and what was opened is what runs.
 
-    So a step finds the machine as it was before the first one ran; what another step only makes can't be run by a later one.
+    So a step finds the machine as it was before the first one ran; what another step only makes can't be run by a later one. A
+    service is the exception: its name is all that a later step runs it by, and what brings it is agreed to with the rest.
 
     Raises:
         TaskError: It can't be run, or not be shown whole.
@@ -45,7 +46,7 @@ def inspect(host: Host, task: Task, requester: Requester, payload: int | None = 
         found: list[Inspection] = []
         size = 0
         for step in task.steps:
-            found.append(host.inspect(step, requester))
+            found.append(host.inspect(step, requester, before=[one.task for one in found]))
             stack.callback(found[-1].close)
             size += found[-1].task.file.size if found[-1].task.file else 0
             # What others could change is copied: one request takes no more memory than that of one large file, and a little.

@@ -1,4 +1,4 @@
-"""The demo's installer in `elevate demo`: six steps, one agreement, one token."""
+"""The demo's installer in `elevate demo`: eight steps, one agreement, one token."""
 
 import hashlib
 import importlib.util
@@ -16,7 +16,7 @@ VERSION = "1.2.0"
 
 def play(broker: Broker, folder: Path, screen: Screen) -> bool:
     """Let the installer install and remove its product; say whether it did."""
-    screen.step("An installer with six steps asks once; it brings a rule for itself, by its SHA-256")
+    screen.step("An installer with eight steps asks once; it brings a rule for itself, by its SHA-256")
     _allow(broker)
     setup = _load()
     product = setup.Setup(broker, folder / "user", reason="DEMO-1")

@@ -116,6 +116,7 @@ def _task_parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     yield "runs as", str(view.get("run_as", ""))
     yield "directory", str(view.get("cwd", ""))
     yield "with", str(view.get("environment", ""))
+    yield "brought", f"by {step}; it is not there yet" if (step := view.get("brought")) else ""
     yield "mode", str(view.get("file_mode", ""))
     yield "ends after", f"{asked} s" if (asked := view.get("asked_seconds")) not in {None, 0, DEFAULT_SECONDS} else ""
     yield "input", f"{view['input_bytes']} bytes, sha256 {view['input_sha256']}" if view.get("input_sha256") else ""

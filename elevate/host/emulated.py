@@ -15,7 +15,7 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from elevate.host.machine import Machine
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
 from elevate.host.windows import reg, tokens
-from elevate.model import AdminIdentity, Ended, Obligations, Requester, Window
+from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Window
 from elevate.ports import Clock, Entropy, Inspection
 from elevate.tasks import Task
 
@@ -122,9 +122,11 @@ class EmulatedHost:
             for name, record in sorted(found.items())
         )
 
-    def inspect(self, task: Task, requester: Requester, payload: int | None = None) -> EmulatedInspection:
+    def inspect(
+        self, task: Task, requester: Requester, payload: int | None = None, *, before: Sequence[InspectedTask] = ()
+    ) -> EmulatedInspection:
         """Look at a task: open, resolve, hash. See `elevate.ports.Host.inspect`."""
-        looking = Looking(self._launcher, self._clock.read().unix)
+        looking = Looking(self._launcher, self._clock.read().unix, tuple(before))
         return inspect(self.machine, looking, task, requester, payload)
 
     def provision(self, requester: Requester) -> AdminIdentity:

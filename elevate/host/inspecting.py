@@ -27,7 +27,7 @@ from elevate.host.registry import MACHINE, SERVICES, UNINSTALL
 from elevate.host.windows import facts as windows
 from elevate.host.windows.detect import named_like_installer
 from elevate.host.windows.tokens import STANDARD, Integrity, may_write
-from elevate.model import Fact, FactValue, InspectedTask, Requester, mode_of
+from elevate.model import BROUGHT, Fact, FactValue, InspectedTask, Requester, mode_of
 from elevate.tasks import Task
 
 CHORES = Path(__file__).with_name("chores.py")
@@ -43,10 +43,18 @@ class EmulatedInspection(HostInspection):
 
     Attributes:
         chore: Verb and arguments of what the machine does itself; empty for a program.
+        brought: The service that an earlier step makes; empty where it is there, or the task is none.
     """
 
     machine: Machine
     chore: tuple[str, ...] = ()
+    brought: str = ""
+
+    def check(self) -> None:
+        """Make sure that the program is what was hashed, and that the service is there that an earlier step makes."""
+        HostInspection.check(self)
+        if self.brought and self.machine.registry.read(MACHINE, rf"{SERVICES}\{self.brought}") is None:
+            raise HostError("the service that an earlier step brings is not there", hint="see what that step wrote")
 
     def chore_fds(self) -> dict[int, int]:
         """Give the descriptors that the chore program wants."""
@@ -58,10 +66,11 @@ class EmulatedInspection(HostInspection):
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """With what the machine looks at a task: who starts a reader, and the time in Unix seconds."""
+    """With what the machine looks at a task: who starts a reader, the time in Unix seconds, and the steps before it."""
 
     launcher: Launcher
     now: int
+    before: tuple[InspectedTask, ...] = ()
 
 
 def inspect(machine: Machine, looking: Looking, task: Task, requester: Requester, payload: int | None) -> EmulatedInspection:
@@ -139,12 +148,27 @@ def _setting_now(machine: Machine, key: str, name: str) -> FactValue:
     return next((value for known, value in values.items() if known.lower() == name.lower()), Fact.ABSENT)
 
 
-def _service(found: EmulatedInspection, task: Task, *_: object) -> None:
+def _service(found: EmulatedInspection, task: Task, _requester: Requester, looking: Looking) -> None:
     name, action = str(task["service"]), str(task["action"])
+    facts: dict[str, FactValue] = {"action": action, "service": name}
     if found.machine.registry.read(MACHINE, rf"{SERVICES}\{name}") is None:
-        raise TaskInvalidError("the machine has no such service", hint="the name is the short one, as Spooler")
-    found.task = replace(found.task, facts=(("action", action), ("service", name)))
+        facts[BROUGHT] = f"step {_brings(name, looking.before)}"
+        found.brought = name
+    found.task = replace(found.task, facts=in_order(facts))
     found.chore = ("service", name, action)
+
+
+def _brings(service: str, before: tuple[InspectedTask, ...]) -> int:
+    """Give the number of the step that makes a service's key.
+
+    Raises:
+        TaskInvalidError: None does.
+    """
+    key = rf"HKLM\{SERVICES}\{service}".lower()
+    for number, step in enumerate(before, 1):
+        if step.task.kind == "setting.change" and str(step.task["key"]).lower() == key:
+            return number
+    raise TaskInvalidError("the machine has no such service", hint="the name is the short one, as Spooler")
 
 
 def _write(found: EmulatedInspection, task: Task, *_: object) -> None:

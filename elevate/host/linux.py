@@ -13,8 +13,8 @@ import hashlib
 import os
 import pwd
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -106,9 +106,11 @@ class LinuxHost:
     def _sid(self, uid: int) -> str:
         return f"{uid}@{self.name}"
 
-    def inspect(self, task: Task, requester: Requester, payload: int | None = None) -> LinuxInspection:
+    def inspect(
+        self, task: Task, requester: Requester, payload: int | None = None, *, before: Sequence[InspectedTask] = ()
+    ) -> LinuxInspection:
         """Look at a task: open, resolve, hash. See `elevate.ports.Host.inspect`."""
-        return inspect(self._eyes, task, requester, payload)
+        return inspect(replace(self._eyes, before=tuple(before)), task, requester, payload)
 
     def provision(self, requester: Requester) -> AdminIdentity:
         """Give the requester's hidden admin account; make it at the first elevation.

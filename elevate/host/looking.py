@@ -27,7 +27,7 @@ from elevate.host.opening import find_command, may_change, may_reach, open_direc
 from elevate.host.paths import open_folder
 from elevate.host.targets import Target, find_target
 from elevate.host.windows.detect import named_like_installer
-from elevate.model import FactValue, InspectedTask, Requester
+from elevate.model import BROUGHT, FactValue, InspectedTask, Requester
 from elevate.tasks import Task
 
 NOBODY = 65_534
@@ -45,20 +45,29 @@ class LinuxInspection(HostInspection):
     Attributes:
         command: What the machine itself will execute for the task; empty for a program of the task's.
         run_as: As whom it runs, where that is not the admin account.
+        brought: The service that an earlier step brings.
     """
 
     command: tuple[str, ...] = ()
     run_as: Target | None = None
+    brought: services.Brought | None = None
+
+    def check(self) -> None:
+        """Make sure that the program is what was hashed, and that the service is there as an earlier step was to bring it."""
+        HostInspection.check(self)
+        if self.brought is not None:
+            self.brought.check()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eyes:
-    """With what the host looks: the package database, how it reads a package without trusting it, and what copies may cost."""
+    """With what the host looks: the package database, how it reads a package, what copies may cost, and the steps before."""
 
     launcher: Launcher
     packages: PackageIndex
     nowhere: str
     budget: Budget = field(default_factory=Budget)
+    before: tuple[InspectedTask, ...] = ()
 
 
 class _Look(Protocol):
@@ -139,10 +148,12 @@ def _no_registry(found: LinuxInspection, task: Task, _requester: Requester, _eye
     raise TaskInvalidError("this machine has no registry", hint="write the setting's file: file.write")
 
 
-def _service(found: LinuxInspection, task: Task, _requester: Requester, _eyes: Eyes, /) -> None:
+def _service(found: LinuxInspection, task: Task, _requester: Requester, eyes: Eyes, /) -> None:
     name, action = str(task["service"]), str(task["action"])
-    found.command = services.command(name, action)
+    found.command, found.brought = services.command(name, action, eyes.before)
     facts: dict[str, FactValue] = {"action": action, "service": name}
+    if found.brought is not None:
+        facts[BROUGHT] = f"step {found.brought.step}"
     found.task = replace(found.task, facts=in_order(facts))
 
 

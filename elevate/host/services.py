@@ -4,12 +4,16 @@ A service is never run as a child of a task. systemd is asked over D-Bus through
 supervisorctl, each by its own fixed path and a list of arguments.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from elevate.errors import HostError, TaskInvalidError
+from elevate.host.folders import Folder
+from elevate.model import InspectedTask
+from elevate.params import MAX_PAYLOAD_BYTES
 
 _UNITS = (
     "/etc/systemd/system",
@@ -48,16 +52,29 @@ class Manager:
         """
         if not self.knows(service):
             raise TaskInvalidError("the machine has no such service")
+        return self.words(service, action)
+
+    def words(self, service: str, action: str) -> tuple[str, ...]:
+        """Give the same for a service that need not be there yet.
+
+        Raises:
+            TaskInvalidError: It can't do that.
+        """
         words = self.actions.get(action)
         if words is None:
             raise TaskInvalidError(f"{self.name} has no way to {action} a service")
         return (self.program, *(service if word == "{}" else word for word in words))
 
 
-def _systemd_knows(service: str) -> bool:
+def _unit_files(service: str) -> tuple[str, ...]:
+    """Give the paths at which systemd looks for a service."""
     name = service if "." in service.rpartition("@")[2] else f"{service}.service"
     template = f"{name.partition('@')[0]}@.{name.rpartition('.')[2]}" if "@" in name else name
-    return any(Path(folder, one).exists() for folder in _UNITS for one in (name, template))
+    return tuple(f"{folder}/{one}" for folder in _UNITS for one in (name, template))
+
+
+def _systemd_knows(service: str) -> bool:
+    return any(Path(path).exists() for path in _unit_files(service))
 
 
 SYSTEMD = Manager(
@@ -107,8 +124,8 @@ def managers() -> tuple[Manager, ...]:
     return tuple(found)
 
 
-def command(service: str, action: str) -> tuple[str, ...]:
-    """Give the command that does ``action`` with ``service`` on this machine.
+def command(service: str, action: str, before: Sequence[InspectedTask] = ()) -> "tuple[tuple[str, ...], Brought | None]":
+    """Give the command that does ``action`` with ``service`` on this machine, and which step brings the service.
 
     Raises:
         HostError: No manager runs here.
@@ -117,5 +134,47 @@ def command(service: str, action: str) -> tuple[str, ...]:
     running = managers()
     if not running:
         raise HostError("no service manager runs on this machine", hint="systemd, runit and supervisor are known")
-    owner = next((manager for manager in running if manager.knows(service)), running[0])
-    return owner.command(service, action)
+    owner = next((manager for manager in running if manager.knows(service)), None)
+    if owner is not None:
+        return owner.words(service, action), None
+    brought = _brought(service, before) if SYSTEMD in running else None
+    if brought is None:
+        raise TaskInvalidError("the machine has no such service")
+    return SYSTEMD.words(service, action), brought
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """A service that is not there yet: an earlier step writes the file that systemd knows it by.
+
+    Attributes:
+        step: Its number, from 1.
+        sha256: Of what it writes there, in hexadecimal.
+    """
+
+    step: int
+    path: str
+    sha256: str
+
+    def check(self) -> None:
+        """Make sure that the file is there and as that step was to write it: what starts is what was agreed to.
+
+        Raises:
+            HostError: It is not.
+        """
+        folder, _, name = self.path.rpartition("/")
+        try:
+            with Folder.open(Path(folder)) as opened:
+                found = hashlib.sha256(opened.read(name, max_bytes=MAX_PAYLOAD_BYTES)).hexdigest()
+        except OSError:
+            found = ""
+        if found != self.sha256:
+            raise HostError(f"the service is not as step {self.step} was to bring it", hint=f"see {self.path}")
+
+
+def _brought(service: str, before: Sequence[InspectedTask]) -> Brought | None:
+    files = _unit_files(service)
+    for number, step in reversed(list(enumerate(before, 1))):
+        if step.task.kind == "file.write" and step.file and step.payload and step.file.path in files:
+            return Brought(step=number, path=step.file.path, sha256=step.payload.sha256)
+    return None

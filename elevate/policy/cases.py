@@ -11,7 +11,7 @@ from types import MappingProxyType
 from elevate.canonical import Json
 from elevate.errors import TaskError
 from elevate.kinds import KindSpec, is_own
-from elevate.model import Blob, Fact, FactValue, FileFact, InspectedTask, Outcome, ProcessIdentity, Requester
+from elevate.model import BROUGHT, Blob, Fact, FactValue, FileFact, InspectedTask, Outcome, ProcessIdentity, Requester
 from elevate.policy.fields import kind_of
 from elevate.policy.problems import Path, RefusedValue, similar
 from elevate.policy.rule import PolicyTest, Question
@@ -28,7 +28,7 @@ _NO_SHA = "0" * 64
 _HEX_SHA = re.compile(r"[0-9a-f]{64}")
 _TEXT_FACTS = (
     *("path", "real_path", "sha256", "signer", "product", "version", "package", "manifest"),
-    *("service", "action", "setting", "run_as", "run_as_group"),
+    *("service", "action", BROUGHT, "setting", "run_as", "run_as_group"),
 )
 _FLAG_FACTS = ("installer", "ui_access", "writable")
 _TASK_KEYS = frozenset({"kind", "arguments", "env", "input", "cwd", *_TEXT_FACTS, *_FLAG_FACTS})

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from elevate.canonical import Json
-from elevate.model import Fact
+from elevate.model import BROUGHT, Fact
 from elevate.policy.arguments import Arguments
 from elevate.policy.as_whom import KEYS, AsNobodyElse
+from elevate.policy.brought import There
 from elevate.policy.conditions import (
     ABSENCES,
     ArgumentsAre,
@@ -41,6 +42,7 @@ _TEXTS = (
     "version",
     "package",
     "manifest",
+    BROUGHT,
     "service",
     "action",
     "setting",
@@ -134,6 +136,8 @@ def _condition(condition: Condition, *, allow: bool) -> str | None:
             return _arguments(wanted)
         case EnvWithin(names):
             return f"{_set(names)}.containsAll(context.env)" if names else "context.env == []"
+        case There(brought):
+            return "true" if brought else f"!(context has {BROUGHT})"
         case Between(start, end):
             bounds = [f"context.now >= {start}"] * (start is not None) + [f"context.now < {end}"] * (end is not None)
             return " && ".join(bounds)

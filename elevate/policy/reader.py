@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from elevate.kinds import KindSpec, is_own
 from elevate.policy.as_whom import as_whom, misplaced
+from elevate.policy.brought import take_brought
 from elevate.policy.conditions import ArgumentsAre, EnvWithin, NotWritable
 from elevate.policy.parts import SELECTORS, condition_of, has_selector, names_in, plain_value, unknown_fix
 from elevate.policy.problems import Path, RefusedValue, similar
@@ -186,6 +187,7 @@ class Reader:
         for name, needs in (("product", ("signer",)), ("version", ("signer", "package"))):
             if name in values and not any(need in values for need in needs):
                 self._bad((*path, name), f"{name} alone says nothing", f"add {' or '.join(needs)}")
+        there = take_brought(values) if effect is Effect.ALLOW and "service.control" in kinds else ()
         by_name, by = next((one for one in SELECTORS if one[0] in values), ("", By.ANY))
         rank = _RELEASE_RANK if by is By.SIGNER and {"product", "version"} <= values.keys() else _RANKS[by]
         selected = names_in(values.pop(by_name, None))
@@ -194,6 +196,8 @@ class Reader:
             conditions = self._joined(conditions, _NOT_WRITABLE)
         if effect is Effect.ALLOW and "process.run" in kinds:
             conditions = self._joined(conditions, as_whom(values))
+        if there:
+            conditions = self._joined(conditions, there)
         return _Task(kinds, by, selected, conditions, rank)
 
     def _kinds(self, values: Mapping[str, object], path: Path) -> tuple[str, ...]:

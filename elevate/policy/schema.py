@@ -118,6 +118,12 @@ TASK = _table(
         ("setting.change",),
     ),
     service=Key(Many(Name("a service")), "The service.", _SERVICE),
+    brought=Key(
+        Flag(),
+        "True: also a service that an earlier step of the same row brings. Left out, one that the machine has.",
+        _SERVICE,
+        _ALLOW,
+    ),
     action=Key(Many(Choice(("start", "stop", "restart", "reload", "enable", "disable"))), "What is done to it.", _SERVICE),
 )
 

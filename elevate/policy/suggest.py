@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from elevate.canonical import Json
 from elevate.kinds import is_own
-from elevate.model import Allow
+from elevate.model import BROUGHT, Allow
 from elevate.policy.cases import DENIED, given
 from elevate.policy.rule import By, Effect, Question
 from elevate.policy.several import questions_of
@@ -32,6 +32,8 @@ def narrowest(question: Question) -> str:
     by_content = kind in {"process.run", "package.install"} and _SHA.fullmatch(str(task.get("sha256", "")))
     names = ("sha256",) if by_content else _NAMED.get(kind, () if is_own(kind) else ("path",))
     said |= {name: task[name] for name in names if name in task}
+    if BROUGHT in task:
+        said[BROUGHT] = True
     if kind == "process.run" or is_own(kind):
         said["arguments"] = task.get("arguments", [])
         said |= {name: task[name] for name in ("run_as", "run_as_group") if name in task}

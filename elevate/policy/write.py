@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 
+from elevate.model import BROUGHT
 from elevate.policy.as_whom import AsNobodyElse, AsOneself
+from elevate.policy.brought import There
 from elevate.policy.conditions import ArgumentsAre, Below, EnvWithin, IsFlag, NotWritable, OneOf, VersionIn
 from elevate.policy.rule import By, Condition, Rule, Value
 from elevate.policy.schema import ALL_KINDS
@@ -74,17 +76,19 @@ def _condition(condition: Condition) -> tuple[str, object]:
         case ArgumentsAre(wanted):
             return "arguments", wanted.toml()
         case _:
-            return _timed(condition)
+            return _other(condition)
 
 
-def _timed(condition: Condition) -> tuple[str, object]:
+def _other(condition: Condition) -> tuple[str, object]:
     match condition:
         case InHours():
             return "when", _hours(condition)
         case Between(start, end):
             bounds = (("not_before", start), ("not_after", end))
             return "when", {name: _moment(at) for name, at in bounds if at is not None}
-        case NotWritable() | EnvWithin() | AsNobodyElse() | AsOneself():
+        case There(brought=True):
+            return BROUGHT, True
+        case NotWritable() | EnvWithin() | AsNobodyElse() | AsOneself() | There():
             return "", None
         case _:
             raise TypeError(condition)  # pragma: no cover - there are no others

@@ -70,16 +70,19 @@ def test_28_several_steps_under_one_token(broker: Broker, setup: ModuleType, dri
 
     receipt = product.install("1.0")
 
-    assert [one.outcome for one in planned] == ["credential"] * 6
-    assert product.progress == [f"step {n} of 6: {one.task.display()}" for n, one in enumerate(planned, 1)]
+    assert [one.outcome for one in planned] == ["credential"] * 8
+    assert product.progress == [f"step {n} of 8: {one.task.display()}" for n, one in enumerate(planned, 1)]
     assert [step.kind for step in receipt.steps] == [one.task.kind for one in planned]
     assert (drive / "Program Files/Contoso Notes/notes").read_text().endswith("Contoso Notes 1.0\n")
     assert settings(drive) == {"Version": "1.0", "Folder": r"C:\Program Files\Contoso Notes"}
     assert (drive / MENU).exists()
+    with Folder.open(drive.parent / "registry") as folder:
+        entry = Registry(folder).read(MACHINE, r"SYSTEM\CurrentControlSet\Services\ContosoNotes")
+    assert entry == {"ImagePath": r"C:\Program Files\Contoso Notes\notes", "Start": 3, "State": "running"}
 
 
 @pytest.mark.parametrize("version", ["", "1.0"])
-@pytest.mark.parametrize("failing", [0, 2, 5])
+@pytest.mark.parametrize("failing", [0, 2, 4, 7])
 def test_a_failed_step_undoes_all(
     broker: Broker,
     setup: ModuleType,

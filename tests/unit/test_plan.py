@@ -53,3 +53,14 @@ def test_for_root_nothing_is_its_own(broker: Broker, monkeypatch: pytest.MonkeyP
     (step,) = elevate.plan(broker, [Task.write(r"C:\ProgramData\notes.ini", b"y")])
 
     assert (step.needs_admin, step.outcome) == (True, "credential")
+
+
+def test_a_service_that_an_earlier_step_brings_can_be_planned(broker: Broker) -> None:
+    """As the last of the steps before it; without them there is no such service."""
+    entry = Task.setting(r"HKLM\SYSTEM\CurrentControlSet\Services\Contoso", "Start", 3)
+    start = Task.service("Contoso", "start")
+
+    never, _, brought = elevate.plan(broker, [start, entry, start])
+
+    assert (never.outcome, never.why) == ("impossible", ("the machine has no such service",))
+    assert (brought.needs_admin, brought.outcome) == (True, "denied")

@@ -1,5 +1,6 @@
 """Services are asked for at the machine's own manager; none is ever a child of a task."""
 
+import hashlib
 import json
 import os
 import select
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from elevate.errors import TaskInvalidError
+from elevate.errors import HostError, TaskInvalidError
 from elevate.host.services import RUNIT, SUPERVISOR, SYSTEMD, Manager, command, managers
+from elevate.model import Blob, FileFact, InspectedTask
 from elevate.tasks import Task
 from tests.unit.host.acting import Linux
 
@@ -57,6 +59,59 @@ def test_unit_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "door": False,
         "x": False,
     }
+
+
+def write(path: str, content: bytes = b"[Service]\n") -> InspectedTask:
+    """Give what was found of a step that writes a file."""
+    payload = Blob(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+    task = Task.parse("file.write", {"path": path, "cwd": "/"})
+    return InspectedTask(task=task, argv=(), cwd="/", file=FileFact(path=path, sha256="", size=0), payload=payload)
+
+
+@pytest.fixture
+def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with systemd, whose only folder of units this is: none is on the machines where tests run."""
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr("elevate.host.services._UNITS", (str(tmp_path),))
+    monkeypatch.setattr("elevate.host.services.managers", lambda: (SYSTEMD,))
+    return tmp_path
+
+
+def test_a_unit_that_an_earlier_step_writes_is_a_service(units: Path) -> None:
+    """By its exact path; the last that writes it counts. It is checked again before it starts: the very bytes, or nothing."""
+    steps = [write(f"{units}/x.service", b"1"), write("/etc/motd"), write(f"{units}/x.service", b"2")]
+    words, brought = command("x", "start", steps)
+    assert words[-3:] == ("start", "--", "x")
+    assert brought is not None
+    assert brought.step == 3
+    for content in (None, b"1"):
+        if content:
+            (units / "x.service").write_bytes(content)
+        with pytest.raises(HostError, match="not as step 3 was to bring it"):
+            brought.check()
+    (units / "x.service").write_bytes(b"2")
+    brought.check()
+    assert command("x", "start", steps)[1] is None
+
+
+@pytest.mark.parametrize("path", ["{}/y.service", "{}/x.socket", "{}/sub/x.service", "/etc/x.service", "{}/x.service.d/a.conf"])
+def test_no_other_file_brings_it(units: Path, path: str) -> None:
+    """Neither another name, nor another folder; a link in a unit's place is not what was agreed to."""
+    with pytest.raises(TaskInvalidError, match="no such service"):
+        command("x", "start", [write(path.format(units))])
+    (units / "real").write_bytes(b"[Service]\n")
+    _, brought = command("x", "start", [write(f"{units}/x.service")])
+    (units / "x.service").symlink_to(units / "real")
+    assert brought is not None
+    with pytest.raises(HostError):
+        brought.check()
+
+
+def test_only_systemd_knows_a_service_by_one_file(units: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others want a folder, or a command of their own, before they know it."""
+    monkeypatch.setattr("elevate.host.services.managers", lambda: (RUNIT,))
+    with pytest.raises(TaskInvalidError, match="no such service"):
+        command("x", "start", [write(f"{units}/x.service")])
 
 
 @pytest.mark.root
@@ -120,4 +175,4 @@ def test_real_service_is_restarted_by_its_manager(linux: Linux, service: tuple[s
     assert not Path(f"/proc/{first}").exists()
     assert b"runsv" in Path(f"/proc/{parents[0]}/cmdline").read_bytes()
     assert [manager.name for manager in managers()][-1:] == ["runit"]
-    assert command(name, "stop")[0] == "/usr/bin/sv"
+    assert command(name, "stop") == (("/usr/bin/sv", "stop", name), None)
