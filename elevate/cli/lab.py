@@ -4,6 +4,7 @@ Needs the extra ``lab`` and, for ``check``, Wine. Exit status of ``check``: 0 re
 """
 
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +57,9 @@ def check(  # noqa: PLR0913 - options of a command line
         list[str] | None, typer.Option(help="A variable of the person's session: NAME=VALUE.", show_default=False)
     ] = None,
     root: Roots = None,
+    accept: Annotated[
+        list[str] | None, typer.Option(help="Id of a finding that does not count, as 'unsigned'.", show_default=False)
+    ] = None,
     seconds: Annotated[int, typer.Option(help="Time for each run.", min=1, max=3600)] = 120,
     cache: Annotated[Path | None, typer.Option(help="Folder of the Wine template, some 700 MB.", show_default=False)] = None,
 ) -> None:
@@ -76,7 +80,9 @@ def check(  # noqa: PLR0913 - options of a command line
             seconds=seconds,
         )
         folder = cache or Path(wire.home(os.getuid())) / ".cache/elevate/lab"
-        report = lab.check(installer.resolve(), wishes, cache=folder, now=SystemClock().read().unix)
+        if not (folder / "prefix").exists() and sys.stderr.isatty():
+            typer.echo("elevate: note: Wine is set up first, once; that takes half a minute", err=True)
+        report = lab.check(installer.resolve(), wishes, cache=folder, now=SystemClock().read().unix).accepting(accept or ())
     except ElevateError as error:
         tell(error)
         raise typer.Exit(COULD_NOT_RUN) from error
@@ -108,7 +114,8 @@ def inspect(
         return
     judged = found.judged
     told = f"yes, by its {judged.reason}" if judged.installer else "no"
-    rows = (*lab.describe(found), ("installer", told), ("uiAccess", "yes" if found.traits.ui_access else "no"))
+    access = [("uiAccess", "yes" if found.traits.ui_access else "no")] if found.traits.kind == "pe" else []
+    rows = (*lab.describe(found), ("installer", told), *access)
     for name, value in rows:
         typer.echo(f"{name}: {escape(value)}")
 

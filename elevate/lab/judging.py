@@ -122,7 +122,10 @@ def _machine(seen: Observation) -> list[Finding]:
     ]
     in_profile = [change for change in services if _PROFILE.search(change.data)]
     naming = [
-        change for change in _written(run.machine) if change not in in_profile and run.user.lower() in change.data.lower()
+        change
+        for change in _written(run.machine)
+        # Windows Installer's own books of a user's package are told as that.
+        if change not in in_profile and run.user.lower() in change.data.lower() and not _MSI_OF_USER.match(change.place)
     ]
     return [
         *finding("service-in-profile", [_shown(change) for change in in_profile]),

@@ -1,11 +1,13 @@
 """The lab's report: for people, for programs, for CI (JUnit XML), and one HTML page that needs nothing else. Pure."""
 
 import html
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
 from elevate.canonical import Json
+from elevate.errors import LabError
 from elevate.lab.findings import KINDS, Finding, Severity
 from elevate.text import escape as escape_text
 
@@ -20,12 +22,26 @@ class Report:
     Attributes:
         facts: What was read of the file: kind, level, publisher and so on, for showing.
         reason: Why it could not be run; empty where it was.
+        accepted: Ids of findings that were made, and that whoever asked accepts: they don't count.
     """
 
     installer: str
     facts: tuple[tuple[str, str], ...]
     findings: tuple[Finding, ...] = field(default=())
     reason: str = ""
+    accepted: tuple[str, ...] = ()
+
+    def accepting(self, names: Iterable[str]) -> "Report":
+        """Give the report in which findings of these ids do not count.
+
+        Raises:
+            LabError: There is no such finding.
+        """
+        if unknown := sorted(set(names) - KINDS.keys()):
+            raise LabError(f"there is no finding {unknown[0]}", hint="docs/installers.md lists them all")
+        left = tuple(one for one in self.findings if one.kind.id not in set(names))
+        taken = tuple(one.kind.id for one in self.findings if one not in left)
+        return replace(self, findings=left, accepted=taken)
 
     @property
     def exit_status(self) -> int:
@@ -40,9 +56,14 @@ class Report:
         if self.reason:
             return f"could not run: {self.reason}"
         if not self.findings:
-            return "ready for Administrator protection"
+            but = f", but for {', '.join(self.accepted)}" if self.accepted else ""
+            return f"ready for Administrator protection{but}"
         errors = sum(one.kind.severity is Severity.ERROR for one in self.findings)
-        return f"not ready: {errors} errors, {len(self.findings) - errors} warnings"
+        return f"not ready: {_counted(errors, 'error')}, {_counted(len(self.findings) - errors, 'warning')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def escape(text: str) -> str:
@@ -71,6 +92,7 @@ def as_json(report: Report) -> dict[str, Json]:
         "verdict": report.verdict,
         "reason": report.reason,
         "facts": dict(report.facts),
+        "accepted": list(report.accepted),
         "findings": [
             {
                 "id": one.kind.id,
@@ -118,7 +140,8 @@ _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}"
     "h1{font-size:1.4rem}section{border-left:.4rem solid #b58900;padding:.1rem 1rem;margin:1.2rem 0;background:#faf8f2}"
     "section.error{border-color:#b3261e;background:#fdf3f2}.ready{color:#1a6b2f}h2{font-size:1.05rem}code,pre{font-size:.9rem}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere}dt{font-weight:600}dd{margin:0 0 .4rem}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere}"
+    "dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem}dt{font-weight:600}dd{margin:0}"
     "@media(prefers-color-scheme:dark){body{background:#16181c;color:#e8e8e8}section{background:#24221a}"
     "section.error{background:#2b1c1b}.ready{color:#7fd494}}"
 )

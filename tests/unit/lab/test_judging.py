@@ -1,6 +1,7 @@
 """From observations to findings, without Wine."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -163,6 +164,13 @@ def test_evidence_is_bounded_and_the_rest_is_counted() -> None:
 def test_there_are_over_twelve_kinds_and_each_says_what_to_do() -> None:
     assert len(KINDS) > 12
     assert all(kind.id == name and kind.advice.endswith(".") for name, kind in KINDS.items())
+
+
+def test_every_kind_is_planted_in_a_real_installer() -> None:
+    """tests/lab builds a bad installer for each, and says by its id that it is found."""
+    planted = (Path(__file__).parents[2] / "lab" / "test_lab.py").read_text()
+
+    assert [name for name in KINDS if f'"{name}"' not in planted] == []
 
 
 def test_the_reference_names_every_kind() -> None:

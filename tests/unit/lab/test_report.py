@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from elevate.cli.lab import app
+from elevate.errors import LabError
 from elevate.lab.findings import KINDS, finding
 from elevate.lab.report import Report, as_html, as_json, as_junit, as_text
 from tests.unit.host.windows.programs import Program, manifest
@@ -30,7 +31,7 @@ def test_text_names_kind_evidence_and_what_to_do() -> None:
     assert f"error user-files: {KINDS['user-files'].title}" in text
     assert f"what to do: {KINDS['user-files'].advice}" in text
     assert r"C:\users\a" in text
-    assert "1 errors, 0 warnings" in text
+    assert "1 error, 0 warnings" in text
 
 
 @pytest.mark.parametrize("write", [as_text, as_html, as_junit])
@@ -50,6 +51,19 @@ def test_junit_has_a_case_for_each_kind() -> None:
         assert suite.get("tests") == str(len(KINDS)) == str(len(list(suite)))
         assert len(list(suite.iter("failure"))) == failures == int(str(suite.get("failures")))
         assert len(list(suite.iter("error"))) == errors == int(str(suite.get("errors")))
+
+
+def test_what_is_accepted_is_named_and_does_not_count() -> None:
+    """A build that is signed later is ready but for that; what no lab finds can't be accepted."""
+    report = Report(installer="notes.exe", facts=(), findings=tuple(finding("unsigned", ["no signature"])))
+
+    accepted = report.accepting(["unsigned", "user-com"])
+
+    assert (report.exit_status, accepted.exit_status, as_json(accepted)["accepted"]) == (1, 0, ["unsigned"])
+    assert "notes.exe: ready for Administrator protection, but for unsigned\n" in as_text(accepted)
+    assert FOUND.accepting(["unsigned"]).exit_status == 1
+    with pytest.raises(LabError, match="no finding unsinged"):
+        report.accepting(["unsinged"])
 
 
 def test_html_needs_nothing_from_elsewhere() -> None:
