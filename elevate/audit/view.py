@@ -18,7 +18,7 @@ _COUNTED = (
     ("pruning", "before", "those before {}"),
     ("lockout", "wait_seconds", "for {} s"),
 )
-_KNOWN = frozenset({"synchronised", "unsynchronised"})
+_SYNCHRONISED = "synchronised"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +169,9 @@ def _clock(entry: Entry) -> str:
     if status is None or not isinstance(drift, int):
         return ""
     words = [f"clock {status}" + (f" by {drift / 1_000_000:+.1f} s" if status == "stepped" else "")]
-    words += [f"{sync} within {error / 1000:.0f} ms" if isinstance(error, int) else str(sync)] if sync in _KNOWN else []
-    return escape(" ".join(words))
+    bound = f" within {error / 1000:.1f} ms" if isinstance(error, int) and sync == _SYNCHRONISED else ""
+    words += [f"{sync}{bound}"] if sync in {_SYNCHRONISED, "unsynchronised"} else []
+    return escape(", ".join(words))
 
 
 def _reason(entry: Entry) -> str:

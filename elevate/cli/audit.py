@@ -12,7 +12,7 @@ import typer
 
 from elevate.audit import Entry
 from elevate.audit.view import Line, line, timeline
-from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, line_text
+from elevate.cli.audit_common import HEADER, Json, State, as_json, entry_json, json_line, line_text
 from elevate.cli.audit_export import export, html, publish
 from elevate.cli.audit_keep import cosign, erase, prune, rotate_key
 from elevate.cli.audit_proofs import check, checkpoint, consistency, key, prove
@@ -58,6 +58,7 @@ def tail(
     Of a machine's broker everybody sees those of own requests.
     """
     with source(state) as log:
+        sys.stdout.write("" if as_json(json=json) else HEADER)
         if not follow:
             show_entries(log.last(count), json=json)
             return

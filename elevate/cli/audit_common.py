@@ -58,6 +58,10 @@ def entry_json(entry: Entry) -> dict[str, object]:
     return asdict(entry)
 
 
+HEADER = f"{'entry':>8}  {'time, UTC':24}  {'request':8}  {'event':16} {'who':16} what\n"
+"""Above the lines of `line_text`."""
+
+
 def line_text(shown: Line) -> str:
     """Give one line of ``tail``."""
     return f"{shown.seq:>8}  {shown.at}  {shown.request[:8]:8}  {shown.event:16} {shown.who:16} {shown.what}".rstrip() + "\n"

@@ -69,6 +69,10 @@ def prune(
             with new_archive(archive) as descriptor:
                 write_archive(descriptor, store.entries(0, stop))
             began = store.prune(stop, _now(), _me())
+    if archive.stat().st_size == 0:
+        archive.unlink()
+        sys.stdout.write(f"nothing was moved: the log begins at entry {began}, and whole tiles below open requests go\n")
+        return
     sys.stdout.write(f"the log begins at entry {began}; those before it are in {archive}\n")
 
 

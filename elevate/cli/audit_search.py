@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elevate.audit.view import line
-from elevate.cli.audit_common import Json, State, as_json, entry_json, json_line, line_text
+from elevate.cli.audit_common import HEADER, Json, State, as_json, entry_json, json_line, line_text
 from elevate.cli.audit_source import source
 from elevate.text import escape
 
@@ -36,7 +36,12 @@ def search(
                 sys.stderr.write(f"elevate: hint: there is more: --before {last}\n")
                 break
             last, count = entry.seq, count + 1
-            sys.stdout.write(json_line(entry_json(entry)) if as_json(json=json) else line_text(line(entry)))
+            if as_json(json=json):
+                sys.stdout.write(json_line(entry_json(entry)))
+            else:
+                sys.stdout.write((HEADER if count == 1 else "") + line_text(line(entry)))
+    if not count and not as_json(json=json):
+        sys.stderr.write("elevate: hint: no entry that you may see is meant by that\n")
 
 
 def report(
@@ -82,7 +87,9 @@ def report_text(found: "Report") -> str:
 
 
 def _counted(title: str, counted: "Counter[str]") -> str:
-    most = max(counted.values(), default=1)
+    if not counted:
+        return ""
+    most = max(counted.values())
     chosen = sorted(counted.items()) if title == "day" else counted.most_common(TOP)
     rows = [f"  {escape(name) or '-':24} {count:>8}  {'█' * max(count * 30 // most, 1)}\n" for name, count in chosen]
     return f"\n{title}\n" + "".join(rows)

@@ -75,6 +75,18 @@ def test_37_a_terminal_is_not_driven_by_what_the_log_holds(store: SqliteStore, m
         assert "al\\u{1b}[2Jice" in output
 
 
+def test_a_terminal_gets_a_table_and_hears_that_nothing_was_found(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headings stand once above the lines; into a pipe goes neither."""
+    for place in ("audit", "audit_search"):
+        monkeypatch.setattr(f"elevate.cli.{place}.as_json", lambda *, json: json)
+    for command in (["tail"], ["search", "event:issued"]):
+        heading, *lines = run(store, *command)[1].splitlines()
+        assert heading.split() == ["entry", "time,", "UTC", "request", "event", "who", "what"]
+        assert all(line.split()[0].isdecimal() for line in lines)
+    assert run(store, "search", "user:zed")[1] == "elevate: hint: no entry that you may see is meant by that\n"
+    assert run(store, "search", "user:zed", "--json")[1] == ""
+
+
 def test_verify_says_what_it_can_not_tell(store: SqliteStore) -> None:
     """Without an anchor the verdict is incomplete: exit status 2."""
     code, output = run(store, "verify")
