@@ -3,13 +3,19 @@
 import contextlib
 import errno
 import fcntl
+import mmap
 import os
 import signal
 import socket
+import time
 
 from elevate.host import confine, jail, kernel, limits, sharing, wire
 
+OWN = 3
+"""So many of an order's descriptors are the launcher's own: the order, where to answer, and where to wait for the byte."""
 _CLOEXEC = 0x40000000
+_COARSE = 5
+"""The clock by which the kernel dates files, Linux's CLOCK_REALTIME_COARSE."""
 
 Fields = dict[str, list[bytes]]
 
@@ -27,8 +33,8 @@ def receive(channel: socket.socket) -> tuple[Fields, list[int]] | None:
     return wire.unpack(os.pread(fds[0], wire.MAX_ORDER_BYTES + 1, 0)), fds
 
 
-def become(orders: socket.socket, write: int) -> None:
-    """Wait as the task's process; then become the task, or say why not. Without an order just end."""
+def become(orders: socket.socket, begun: mmap.mmap) -> None:
+    """Wait as the task's process; then become the task, or say why not. Without an order, or without the byte, just end."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     reset_signals()
     os.umask(0o022)
@@ -36,25 +42,31 @@ def become(orders: socket.socket, write: int) -> None:
     received = receive(orders)
     if received is None:
         return
-    if not received[0]["terminal"]:
+    order, fds = received
+    if not order["terminal"]:
         os.setsid()
-    answer, code = [write, False], errno.EINVAL
+    signals = fds[1:OWN]
     try:
-        execute(*received, answer)
-    except OSError as exc:
-        code = exc.errno or code
-    finally:
-        os.write(answer[0], bytes([code & 0xFF, answer[1]]))
+        program = prepare(order, fds, signals)
+    except (OSError, ValueError) as exc:
+        fail(signals[0], exc)
+        return
+    environment = dict(entry.split(b"=", 1) for entry in order["env"])
+    # INVARIANT: nothing of the task before the byte that the broker sends when the redemption is durable.
+    if os.read(signals[1], len(wire.GO)) == wire.GO:
+        wire.BEGUN.pack_into(begun, 0, time.monotonic(), time.clock_gettime_ns(_COARSE))
+        execute(program, order["argv"], environment, signals[0])
 
 
-def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
-    """Take the given descriptors, directory, user and capabilities, and no further privileges; then execute by descriptor.
+def prepare(order: Fields, fds: list[int], signals: list[int]) -> int | bytes:
+    """Take the given descriptors, directory, user and capabilities, and no further privileges; give what is to be executed.
 
-    ``answer`` holds the descriptor for the errno, which moves with the others, and whether only the execution was left.
+    ``signals`` holds the descriptors for the answer and for the byte, which move with the others.
     """
     targets = [int(number) for number in order["targets"]]
-    answer[0], *others = place(targets, fds[1 : 1 + len(targets)], [answer[0], *fds[1 + len(targets) :]])
-    rest = iter(others)
+    others = [*signals, *fds[OWN + len(targets) :]]
+    placed = place(targets, fds[OWN : OWN + len(targets)], others)
+    signals[:], rest = placed[:2], iter(placed[2:])
     directory = next(rest) if order["cwd_fd"] else None
     program = next(rest) if order["exec_fd"] else None
     limits.set_descriptors()
@@ -72,9 +84,23 @@ def execute(order: Fields, fds: list[int], answer: list[int]) -> None:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     if confined:
         confine.close(next(rest, None))
-    environment = dict(entry.split(b"=", 1) for entry in order["env"])
-    answer[1] = True
-    os.execve(order["argv"][0] if program is None else readable(program), order["argv"], environment)  # noqa: S606 - no shell
+    return order["argv"][0] if program is None else readable(program)
+
+
+def execute(program: int | bytes, argv: list[bytes], environment: dict[bytes, bytes], answer: int) -> None:
+    """Say that it is to be, and execute; an error follows on the answer."""
+    os.write(answer, wire.EXECUTES)
+    try:
+        os.execve(program, argv, environment)  # noqa: S606 - no shell
+    except OSError as exc:
+        os.write(answer, bytes([(exc.errno or errno.EINVAL) & 0xFF]))
+
+
+def fail(answer: int, error: OSError | ValueError) -> None:
+    """Say that nothing is executed, and why."""
+    number = error.errno if isinstance(error, OSError) else None
+    with contextlib.suppress(OSError):
+        os.write(answer, wire.FAILED + bytes([(number or errno.EINVAL) & 0xFF]))
 
 
 def place(targets: list[int], sources: list[int], others: list[int]) -> list[int]:

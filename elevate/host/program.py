@@ -8,11 +8,11 @@ it may fork. For each socket that it is sent it forks a launcher, which waits, w
 - when the first process ends, the time is over or the broker is gone, whatever is left is killed until nothing is left;
 - what could not be killed is counted in the report. Nothing is reported that was not checked.
 
-A task that could not be executed is an errno in the first answer. There is no second way to start it.
+A task that could not be executed is an errno in the answer. There is no second way to start it.
 """
 
 import contextlib
-import errno
+import mmap
 import os
 import select
 import signal
@@ -24,55 +24,84 @@ if __name__ == "__main__":
     sys.path.append(__file__.rsplit("/elevate/", 1)[0])
 
 from elevate.host import cgroups, forking, jail, kernel, sharing, wire
-from elevate.host.becoming import Fields, become, receive
+from elevate.host.becoming import OWN, Fields, become, fail, receive
 from elevate.host.watch import Watch, wake_on_child
 from elevate.host.writes import Writes, watch_writes
 
 CONTROL = 3
+QUIET_SECONDS = 0.004
+"""How long a task's end is left to those who wait for it before the program does what follows from it."""
 _CLOEXEC = 0x40000000
 
 
 class Zygote:
-    """Forks launchers, and buries those that had a cgroup."""
+    """Forks launchers, and buries those that had a cgroup; both when those who wait for a task's end have heard of it."""
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
         self.cgroups: dict[int, str] = {}
+        self.asked: dict[int, str | None] = {}
+        self.ended = False
+        self.due = 0.0
         self.wake = wake_on_child()
+        self.poll = select.poll()
+        self.poll.register(control, select.POLLIN)
+        self.poll.register(self.wake, select.POLLIN)
 
     def run(self) -> None:
         """Fork a launcher for every socket that comes; when the broker is gone, wait for those that have a cgroup."""
-        poll = select.poll()
-        poll.register(self.control, select.POLLIN)
-        poll.register(self.wake, select.POLLIN)
-        while True:
-            ready = [fd for fd, _ in poll.poll()]
-            if self.wake in ready:
-                os.read(self.wake, 512)
-                self._bury()
-            if self.control.fileno() in ready and not self._hear():
-                break
+        while self._turn():
+            pass
+        self._bury()
         while self.cgroups:
             select.select([self.wake], [], [])
             os.read(self.wake, 512)
             self._bury()
 
+    def _turn(self) -> bool:
+        """Wait for the next thing to do; False where the broker is gone."""
+        busy = self.ended or bool(self.asked)
+        ready = [fd for fd, _ in self.poll.poll(max(0.0, self.due - time.monotonic()) * 1000 if busy else None)]
+        if ready and not busy:
+            self.due = time.monotonic() + QUIET_SECONDS
+        for fd in ready:
+            if fd in self.asked:  # its order is there already
+                self._fork(fd)
+        if self.wake in ready:
+            os.read(self.wake, 512)
+            self.ended = True
+        if self.control.fileno() in ready and not self._hear():
+            return False
+        if time.monotonic() >= self.due:
+            for fd in list(self.asked):
+                self._fork(fd)
+            self._bury()
+        return True
+
     def _hear(self) -> bool:
-        """Fork once; False where the broker is gone."""
+        """Take what is asked for; False where the broker is gone."""
         message, fds, _, _ = socket.recv_fds(self.control, wire.MAX_NAME, 1, flags=_CLOEXEC)
         if not fds:
             return False
-        cgroup = os.fsdecode(message.removeprefix(wire.JAIL)) if message.startswith(wire.JAIL) else None
+        self.asked[fds[0]] = os.fsdecode(message.removeprefix(wire.JAIL)) if message.startswith(wire.JAIL) else None
+        self.poll.register(fds[0], select.POLLIN)
+        return True
+
+    def _fork(self, fd: int) -> None:
+        """Fork the launcher that was asked for with this socket."""
+        cgroup = self.asked.pop(fd)
+        self.poll.unregister(fd)
         pid, apart = (os.fork(), False) if cgroup is None else self._fork_apart(cgroup)
         if pid == 0:
             self.control.close()
-            os.close(self.wake)
-            serve(socket.socket(fileno=fds[0]), cgroup, apart=apart)
+            # SECURITY: a launcher is known to have ended by its socket, so nobody else may have that.
+            for other in (self.wake, *self.asked):
+                os.close(other)
+            serve(socket.socket(fileno=fd), cgroup, apart=apart)
             os._exit(0)
         if cgroup is not None:
             self.cgroups[pid] = cgroup
-        os.close(fds[0])
-        return True
+        os.close(fd)
 
     def _fork_apart(self, cgroup: str) -> tuple[int, bool]:
         """Fork the first process of a new PID namespace; say whether it has its cgroup and mounts already."""
@@ -87,6 +116,7 @@ class Zygote:
         return pid, False
 
     def _bury(self) -> None:
+        self.ended = False
         with contextlib.suppress(ChildProcessError):
             while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
                 if cgroup := self.cgroups.pop(pid, ""):
@@ -106,22 +136,17 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
     if cgroup is not None:
         jail.settle(cgroup, apart=apart)
     ahead = Ahead(channel)
-    if cgroup is not None:
-        ahead.tell_born()
     wake = wake_on_child()
     received = receive(channel)
     if received is None:
         return
     order, fds = received
-    began = time.monotonic()
     jobs = fds.pop() if order["jobs_fd"] else -1
-    pid, error = ahead.start(order, fds)
+    begins = ahead.start(order, fds)
     for fd in fds:
         os.close(fd)
-    with contextlib.suppress(OSError):  # nobody waits any more: the watch sees that, too, and ends the tree
-        channel.send(wire.STARTED.pack(pid, error))
-    if pid:
-        watch = Watch(channel, wake, pid, began, int(order["limit"][0]))
+    if begins:
+        watch = Watch(channel, wake, ahead.pid, ahead.begun, int(order["limit"][0]))
         watch.writes, watch.jobs, watch.terminal = ahead.writes, jobs, ahead.terminal
         watch.run()
 
@@ -133,77 +158,64 @@ class Ahead:
         self.channel = channel
         self.writes: Writes | None = None
         self.terminal = -1
+        self.begun = mmap.mmap(-1, mmap.PAGESIZE)
         self._fork()
 
     def _fork(self) -> None:
         self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.answers, write = os.pipe2(os.O_CLOEXEC)
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 self.channel.close()
                 self.orders.close()
-                become(theirs, write)
+                become(theirs, self.begun)
             finally:
                 os._exit(127)
         theirs.close()
-        os.close(write)
+        self._tell_born()
 
-    def tell_born(self) -> None:
-        """Tell the process's number; the kernel gives it as the broker knows it."""
+    def _tell_born(self) -> None:
+        """Tell the process's number; from a namespace the kernel gives it as the broker knows it."""
         number = wire.CREDENTIALS.pack(self.pid, 0, 0)
+        credentials = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)] if os.getpid() == 1 else []
         with contextlib.suppress(BrokenPipeError):  # nobody waits any more: the next read sees that
-            self.channel.sendmsg([wire.BORN], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)])
+            self.channel.sendmsg([wire.BORN.pack(self.pid)], credentials)
 
     def _fork_again(self, order: Fields, fds: list[int]) -> None:
         """Fork once more, on the terminal: only who is born in a session that has one has it, too."""
         self.orders.close()
-        os.close(self.answers)
         os.waitpid(self.pid, 0)
         # Kept, because a confined task's /dev may not have it; whoever reads the other end reads until the launcher has ended.
         self.terminal = os.dup(_terminal(order, fds))
         sharing.take(self.terminal)
         self._fork()
         sharing.give(self.terminal, self.pid, foreground=bool(order["foreground"]))
-        if order["jail"]:
-            self.tell_born()
 
-    def start(self, order: Fields, fds: list[int]) -> tuple[int, int]:
-        """Hand the order on; give the process id, or 0 and the errno."""
+    def start(self, order: Fields, fds: list[int]) -> bool:
+        """Make what the order needs and hand it on; False where that failed, or where nobody waits for it any more."""
         try:
             if select.select([self.channel], [], [], 0)[0]:
-                return 0, errno.EPIPE + wire.SURROUNDINGS
+                return False
             if order["terminal"]:
                 self._fork_again(order, fds)
+            given = fds
             if order["jail"]:
                 rules = jail.furnish(order, self.terminal if order["terminal"] else None)
-                fds = [*fds, *([rules] if rules >= 0 else [])]
+                given = [*fds, *([rules] if rules >= 0 else [])]
                 self.writes = watch_writes() if order["watch"] else None
                 jail.shed()
-            socket.send_fds(self.orders, [wire.MAGIC], fds)
+            socket.send_fds(self.orders, [wire.MAGIC], given)
         except OSError as exc:
-            return 0, (exc.errno or errno.EINVAL) + wire.SURROUNDINGS
-        self.orders.close()
-        if not self._hear():
-            os.kill(self.pid, signal.SIGKILL)
-            return 0, errno.EPIPE + wire.SURROUNDINGS
-        failed = os.read(self.answers, 2)
-        os.close(self.answers)
-        if not failed:
-            return self.pid, 0
-        return 0, failed[0] if failed[1:] == b"\1" else failed[0] + wire.SURROUNDINGS
-
-    def _hear(self) -> bool:
-        """Wait for the child's answer; False where the broker gives up first: what nobody waits for must not begin."""
-        poll = select.poll()
-        poll.register(self.channel, select.POLLIN)
-        poll.register(self.answers, select.POLLIN)
-        return self.channel.fileno() not in [fd for fd, _ in poll.poll()]
+            fail(fds[1], exc)
+            return False
+        finally:
+            self.orders.close()
+        return True
 
 
 def _terminal(order: Fields, fds: list[int]) -> int:
-    """Give the descriptor of the task's terminal. The first descriptor is the order's own."""
-    return fds[1 + order["targets"].index(order["terminal"][0])]
+    """Give the descriptor of the task's terminal."""
+    return fds[OWN + order["targets"].index(order["terminal"][0])]
 
 
 def main() -> None:

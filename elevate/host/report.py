@@ -36,7 +36,7 @@ class Report:
     watched: str = ""
 
 
-def receive(channel: socket.socket, size: int) -> tuple[bytes, int, int]:
+def receive(channel: socket.socket, size: int, flags: int = 0) -> tuple[bytes, int, int]:
     """Receive one message.
 
     Returns:
@@ -45,7 +45,7 @@ def receive(channel: socket.socket, size: int) -> tuple[bytes, int, int]:
     """
     space = socket.CMSG_SPACE(wire.CREDENTIALS.size) + socket.CMSG_SPACE(_FD.size)
     try:
-        data, ancillary, _, _ = _once_more(channel, size, space)
+        data, ancillary, _, _ = _once_more(channel, size, space, flags | socket.MSG_CMSG_CLOEXEC)
     except OSError:
         return b"", 0, -1
     parts = {kind: part for _, kind, part in ancillary}
@@ -53,12 +53,14 @@ def receive(channel: socket.socket, size: int) -> tuple[bytes, int, int]:
     return data, number, _FD.unpack(parts[socket.SCM_RIGHTS])[0] if socket.SCM_RIGHTS in parts else -1
 
 
-def _once_more(channel: socket.socket, size: int, space: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]:
+def _once_more(
+    channel: socket.socket, size: int, space: int, flags: int
+) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]:
     """Receive; where the other end went with something of ours unread, that is told first, and its last message after it."""
     try:
-        return channel.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+        return channel.recvmsg(size, space, flags)
     except ConnectionResetError:
-        return channel.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+        return channel.recvmsg(size, space, flags)
 
 
 def read_report(channel: socket.socket, cgroup: str) -> Report:

@@ -5,6 +5,7 @@ child left, which, because the launcher is the reaper of all orphans, means that
 """
 
 import contextlib
+import mmap
 import os
 import select
 import signal
@@ -15,6 +16,8 @@ from elevate.host import sharing, wire
 from elevate.host.writes import Writes
 
 GRACE_SECONDS = 2.0
+WAIT_SECONDS = 150.0
+"""For the byte on which the task begins: longer than any token lives. Whoever is to send it gives up before."""
 CLEANUP_SECONDS = 5.0
 
 
@@ -29,14 +32,16 @@ def wake_on_child() -> int:
 class Watch:
     """Waits for the end of one task, hears the broker meanwhile, and ends the tree."""
 
-    def __init__(self, channel: socket.socket, wake: int, pid: int, began: float, limit: int) -> None:
+    def __init__(self, channel: socket.socket, wake: int, pid: int, begun: mmap.mmap, limit: int) -> None:
         self.writes: Writes | None = None
         self.jobs = self.terminal = -1
         self.channel = channel
         self.wake = wake
         self.pid = pid
-        self.began = began
-        self.deadline = began + limit
+        self.begun = begun
+        self.limit = limit
+        self.made = time.monotonic()
+        self.until = 0.0
         self.timed_out = False
         self.ending = False
         self.status: int | None = None
@@ -50,7 +55,7 @@ class Watch:
             for fd in self.writes.fds:
                 poll.register(fd, select.POLLIN)
         while self.status is None and not self._over():
-            ready = [fd for fd, _ in poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000 + 1)]
+            ready = [fd for fd, _ in poll.poll(self._pause() * 1000 + 1)]
             if self.writes:
                 self.writes.read()
             if self.wake in ready:
@@ -60,7 +65,8 @@ class Watch:
                 break
         left = self._end_tree()
         code = -signal.SIGKILL if self.status is None else os.waitstatus_to_exitcode(self.status)
-        took = int((time.monotonic() - self.began) * 1e6)
+        began = self._began()
+        took = int((time.monotonic() - began) * 1e6) if began else 0
         report = wire.REPORT.pack(max(code, -1), max(-code, 0), self.timed_out, left, took)
         with contextlib.suppress(OSError):
             socket.send_fds(self.channel, [report], self._written())
@@ -69,22 +75,38 @@ class Watch:
         """Give what was written, in a memory file; nothing where nobody watched."""
         if self.writes is None:
             return []
+        self.writes.began_ns = max(self.writes.began_ns, wire.BEGUN.unpack_from(self.begun)[1])
         fd = os.memfd_create("elevate-written", os.MFD_CLOEXEC)
         os.write(fd, self.writes.end())
         return [fd]
 
+    def _began(self) -> float:
+        """Give when the task began, by the monotonic clock; 0 while its process waits for the byte."""
+        began: float = wire.BEGUN.unpack_from(self.begun)[0]
+        return began
+
+    def _deadline(self) -> float:
+        if self.until:
+            return self.until
+        began = self._began()
+        return began + self.limit if began else self.made + WAIT_SECONDS
+
+    def _pause(self) -> float:
+        """Give how long there is nothing to look at; nobody tells that the task begins, so a whole time limit at most."""
+        return min(max(0.0, self._deadline() - time.monotonic()), self.limit)
+
     def _over(self) -> bool:
-        if time.monotonic() < self.deadline:
+        if time.monotonic() < self._deadline():
             return False
-        if self.ending:
+        if self.ending or not self._began():
             return True
         self.timed_out = True
         self._end(signal.SIGTERM)
         return False
 
     def _end(self, number: int) -> None:
+        self.until = min(self._deadline(), time.monotonic()) + GRACE_SECONDS
         self.ending = True
-        self.deadline = min(self.deadline, time.monotonic()) + GRACE_SECONDS
         self._signal(number)
 
     def _signal(self, number: int) -> None:

@@ -22,12 +22,18 @@ JAIL = b"jail:"
 
 CREDENTIALS = struct.Struct("=iII")
 """Process, user and group number, as in SCM_CREDENTIALS."""
-BORN = b"born"
-"""Said once, ahead of the order, by a launcher with a namespace of its own; the credentials name the task's process."""
-STARTED = struct.Struct("=ii")
-"""Process id, or 0; and errno of what failed, or 0."""
-SURROUNDINGS = 0x100
-"""Added to the errno where not the execution failed but what had to be made for it."""
+BORN = struct.Struct("=i")
+"""Said once, ahead of the order: the number of the task's process, as the launcher knows it. One with a namespace of its own
+adds credentials, in which the kernel names it as the broker knows it."""
+GO = b"\1"
+"""The one byte on which the task's process, all else done, executes; at the end of its pipe without it, nothing is executed."""
+EXECUTES = b"\1"
+"""What the task's process says right before; an errno may follow. Anything else is `FAILED`, and nothing was executed."""
+FAILED = b"\0"
+"""What had to be made for the execution could not be; the errno follows."""
+MAX_ANSWER = 8
+BEGUN = struct.Struct("=dq")
+"""When it began, in memory that launcher and task's process share: by the monotonic clock, and as the kernel dates files."""
 REPORT = struct.Struct("=iiiiq")
 """Exit status or -1, signal or 0, timed out, processes left, microseconds from start to end."""
 COMMAND = struct.Struct("=ii")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from elevate.errors import CommandNotExecutableError, HostError, StartUnknownError, TaskInvalidError
-from elevate.host import launcher as launchers
+from elevate.host import launched
 from elevate.host import machine as machines
 from elevate.host.emulated import EmulatedHost
 from elevate.host.launcher import Launcher, Order
@@ -107,7 +107,7 @@ def _children(pid: int) -> list[int]:
 @pytest.mark.timeout(30)
 def test_36_a_start_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A program or a folder on a file system that hangs: whoever waits for the start is told, and the others go on."""
-    monkeypatch.setattr(launchers, "START_SECONDS", 0.3)
+    monkeypatch.setattr(launched, "START_SECONDS", 0.3)
     marker = tmp_path / "marker"
     with Launcher() as launcher:
         order = Order(argv=("/bin/sh", "-c", f": > {marker}"), env={})

@@ -1,0 +1,198 @@
+"""The broker's hold on one order: first it is prepared, then, on one byte, the task begins; then its end is awaited.
+
+Between the two the task's process stands right before the execution and waits for a byte on a pipe of which only the broker
+holds the other end. INVARIANT: nothing of the task has run before `Prepared.go`; where that pipe closes without the byte,
+whoever closed it and why, nothing ever does.
+"""
+
+import contextlib
+import errno
+import os
+import select
+import signal as signals
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from elevate.errors import CommandNotExecutableError, CommandNotFoundError, HostError, StartUnknownError
+from elevate.host import wire
+from elevate.host.order import Order
+from elevate.host.report import Report, read_report, receive
+
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A launcher that waits for its order; ``cgroup`` is empty where it has none."""
+
+    channel: socket.socket
+    cgroup: str
+
+
+class Launched:
+    """One started tree. Closing or dropping it ends the tree at once."""
+
+    def __init__(self, waiting: Waiting, pid: int, on_end: Callable[[], None]) -> None:
+        self.pid = pid
+        self._on_end = on_end
+        self._channel = waiting.channel
+        self._cgroup = waiting.cgroup
+        self._report: Report | None = None
+        self._lock = threading.Lock()
+
+    def fileno(self) -> int:
+        """Give a descriptor that turns readable at the end."""
+        return self._channel.fileno()
+
+    def wait(self) -> Report:
+        """Wait until the whole tree has ended; the same answer every time."""
+        with self._lock:
+            if self._report is None:
+                self._report = read_report(self._channel, self._cgroup)
+                self._channel.close()
+                self._on_end()
+            return self._report
+
+    def kill(self, signal: int) -> None:
+        """Send a signal to the task's process group; nothing happens where it has ended."""
+        self._say(wire.SIGNAL, signal)
+
+    def end(self, signal: int = signals.SIGTERM) -> None:
+        """Ask the task to end; its tree is killed after the grace period."""
+        self._say(wire.END, signal)
+
+    def close(self) -> None:
+        """End the tree at once where it still runs, with no report."""
+        self._channel.close()
+
+    def __del__(self) -> None:
+        """Leave nothing running that nobody waits for."""
+        self._channel.close()
+
+    def _say(self, verb: int, number: int) -> None:
+        with contextlib.suppress(OSError):
+            self._channel.send(wire.COMMAND.pack(verb, number))
+
+
+class Signals:
+    """The broker's ends of the two pipes by which one start is let go, and answers."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        theirs, self._go = os.pipe2(os.O_CLOEXEC)
+        self._answer, answer = os.pipe2(os.O_CLOEXEC)
+        self.theirs = (answer, theirs)
+
+    def sent(self) -> None:
+        """Close the ends that are the launcher's."""
+        for fd in self.theirs:
+            os.close(fd)
+
+    def go(self) -> bytes:
+        """Let the task begin; give what it said last, empty where nothing was said.
+
+        Raises:
+            HostError: This was used or given up before.
+            StartUnknownError: It did not answer in time.
+        """
+        go, answer = self._taken()
+        if go < 0:
+            raise HostError("the start was given up, or is under way")
+        try:
+            # Where nobody reads it any more, the answer says why.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(go, wire.GO)
+            poll = select.poll()
+            poll.register(answer, 0)  # only the end counts: what is written before comes with it
+            # SECURITY: entering a folder or reading a program can hang for as long as its file system likes.
+            if not poll.poll(START_SECONDS * 1000):
+                raise StartUnknownError("the launcher did not answer in time when it was to start the task")
+            return os.read(answer, wire.MAX_ANSWER)
+        finally:
+            os.close(go)
+            os.close(answer)
+
+    def close(self) -> bool:
+        """Give the start up: the task's process ends without executing. False where it was given up or let go before."""
+        taken = self._taken()
+        for fd in taken:
+            if fd >= 0:
+                os.close(fd)
+        return taken != (-1, -1)
+
+    def _taken(self) -> tuple[int, int]:
+        with self._lock:
+            taken = self._go, self._answer
+            self._go = self._answer = -1
+            return taken
+
+
+class Prepared:
+    """An order that a launcher has taken. Nothing of the task runs before `go`, and none of it once closed or dropped.
+
+    Attributes:
+        fresh: Says whether the machine's mounts are still those from which the task's were made.
+    """
+
+    def __init__(
+        self, waiting: Waiting, order: Order, ends: Signals, on_end: Callable[[], None], fresh: Callable[[], bool]
+    ) -> None:
+        self.fresh = fresh
+        self._waiting = waiting
+        self._program = order.argv[0]
+        self._births = 1 if order.terminal is None else 2
+        self._ends = ends
+        self._on_end = on_end
+
+    def go(self) -> Launched:
+        """Let the task begin.
+
+        Raises:
+            CommandNotFoundError: The program, or a script's interpreter, is not there.
+            CommandNotExecutableError: The program can't be executed.
+            StartUnknownError: No answer came; what may have begun is ended.
+            HostError: Anything else; nothing runs.
+        """
+        try:
+            self._check(self._ends.go())
+        except BaseException:
+            self._waiting.channel.close()  # whoever was about to start sees that nobody waits, and ends
+            raise
+        pid = 0
+        for _ in range(self._births):  # one with a terminal is born a second time, on it
+            pid = self._born()
+        return Launched(self._waiting, pid, self._on_end)
+
+    def close(self) -> None:
+        """Give it up: whatever was made for it ends. Nothing happens where it was let go."""
+        if self._ends.close():
+            self._waiting.channel.close()
+
+    def __del__(self) -> None:
+        """Leave nothing waiting that nobody will let go."""
+        self.close()
+
+    def _check(self, said: bytes) -> None:
+        if not said:
+            # SECURITY: the byte was sent, and who was to say what became of it is gone.
+            raise StartUnknownError("the launcher ended when it was to start the task")
+        if said != wire.EXECUTES:
+            raise _not_started(self._program, said)
+
+    def _born(self) -> int:
+        data, known_as, _ = receive(self._waiting.channel, wire.BORN.size, socket.MSG_DONTWAIT)
+        return known_as or (wire.BORN.unpack(data)[0] if len(data) == wire.BORN.size else 0)
+
+
+def _not_started(program: str, said: bytes) -> Exception:
+    number = said[-1]
+    detail = f"{program}: {os.strerror(number)}"
+    if not said.startswith(wire.EXECUTES):
+        return HostError("the task's surroundings could not be made", detail=detail)
+    if number == errno.ENOENT:
+        return CommandNotFoundError("the program, or the interpreter it names, is not there", detail=detail)
+    if number in {errno.ENOEXEC, errno.EACCES, errno.ETXTBSY}:
+        return CommandNotExecutableError("the program can't be executed", detail=detail)
+    return HostError("the task could not be started", detail=detail)
