@@ -263,6 +263,13 @@ class Running(Protocol):
         """Pass a signal to the task, which may do with it what it likes."""
 
 
+class Prepared(Protocol):
+    """What a host has made ready for one start. Nothing of the task has run."""
+
+    def close(self) -> None:
+        """Give it up, with all that was made for it; nothing happens where the task was started."""
+
+
 class Host(Protocol):
     """The machine on which tasks are inspected and run.
 
@@ -304,6 +311,33 @@ class Host(Protocol):
     def provision(self, requester: Requester) -> AdminIdentity:
         """Give the requester's hidden admin account; make it at the first elevation."""
 
+    def prepare(
+        self,
+        inspection: Inspection,
+        identity: AdminIdentity,
+        *,
+        session: str,
+        time_limit_seconds: int,
+        obligations: Obligations | None = None,
+    ) -> Prepared | None:
+        """Begin to make what `start` needs, without waiting for it.
+
+        Nothing of the task runs, and where `start` does not follow nothing is left.
+
+        Args:
+            inspection: As `start`; it may still be started then, and only once.
+            identity: As `start`.
+            session: As `start`.
+            time_limit_seconds: As `start`; counted from there.
+            obligations: As `start`.
+
+        Returns:
+            What `start` takes as ``ahead``, and who asked for it closes; None where this host makes nothing ahead.
+
+        Raises:
+            HostError: As `start`, where that can be told already.
+        """
+
     def start(  # noqa: PLR0913 - each is a choice of its own, by name
         self,
         inspection: Inspection,
@@ -314,6 +348,7 @@ class Host(Protocol):
         obligations: Obligations | None = None,
         window: Window | None = None,
         streams: tuple[int, int] | None = None,
+        ahead: Prepared | None = None,
     ) -> Running:
         """Start the inspected task as ``identity``. The one way to an admin process.
 
@@ -326,6 +361,7 @@ class Host(Protocol):
             window: A terminal of the task's own; None gives it pipes. A rule must say interactive.
             streams: Standard output and error in place of new pipes, for a step of several; the caller keeps them, and the
                 running task has -1 for its own.
+            ahead: What `prepare` gave; used where it was made for this very start and still holds.
 
         Raises:
             HostError: It could not be started; nothing of it runs.

@@ -50,6 +50,7 @@ class Ask:
     Attributes:
         payload: Descriptor of a sealed memory file in place of ``task.payload``; the caller keeps it.
         audience: ``helper:NAME`` for a token that is handed out; empty for one that the host redeems.
+        at_once: Whoever asks uses the grant as soon as it is there.
     """
 
     task: Task
@@ -57,6 +58,7 @@ class Ask:
     reason: str = ""
     payload: int | None = None
     audience: str = ""
+    at_once: bool = False
 
     def __post_init__(self) -> None:
         """Bound the reason."""
@@ -99,7 +101,7 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
         question = Question(requester=ask.requester, task=inspection.task, now=parts.clock.read(), reason=ask.reason)
         agreement = decide(parts, question, journal, audience=ask.audience)
         gesture = _prove(parts, agreement, journal, terms)
-        return issue(parts, agreement, gesture, inspection, journal)
+        return issue(parts, agreement, gesture, inspection, journal, at_once=ask.at_once and not ask.audience)
     except ElevateError as error:
         _give_up(journal, inspection, error, _ender(error, ask, terms))
         raise

@@ -20,7 +20,7 @@ from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
 from elevate.broker.receipts import SHORT_BYTES, receipt_of
 from elevate.broker.redeeming import Presented, Use
-from elevate.broker.starting import Listener, Start, limit_of, stop
+from elevate.broker.starting import Listener, Start, limit_of, prepare, stop
 from elevate.broker.stepping import StepsRunning, start
 from elevate.canonical import Json
 from elevate.errors import (
@@ -37,7 +37,7 @@ from elevate.errors import (
 from elevate.lifecycle import State, is_final
 from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, Window
 from elevate.outcome import Events, Outcome, drain, ending
-from elevate.ports import Inspection, Instant, Running
+from elevate.ports import Inspection, Instant, Prepared, Running
 from elevate.token import Claims
 
 REDEEM_ID_BYTES = 16
@@ -67,6 +67,7 @@ class Grant:
     identity: AdminIdentity
     claims: Claims
     token: str = field(repr=False)
+    ahead: Prepared | None = field(default=None, repr=False)
     on_end: Callable[[], object] = field(default=lambda: None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _ending: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -141,6 +142,7 @@ class Grant:
         with self._lock:
             try:
                 self._by = entries.presenter(presenter, self.agreement.requester) if by is None else by.actor
+                self._prepare(presenter, by)
                 self._use.take(self.token, self.agreement, self._presented(redeem_id, presenter, by))
                 # A policy that came into force meanwhile: the log may have it before the redemption.
                 self._use.check_policy(self.agreement)
@@ -155,7 +157,21 @@ class Grant:
                 if isinstance(error, ElevateError) or not isinstance(error, Exception):
                     raise
                 raise HostError("the task could not be started", detail=f"{type(error).__name__}: {error}") from error
+            finally:
+                self._give_up()
         return running
+
+    def _prepare(self, presenter: ProcessIdentity, by: Carrier | None) -> None:
+        """Let the host make what the start needs while the token is looked at and taken; nothing of the task runs by that."""
+        unused = self.journal.record.state is State.ISSUED and not self._use.expired(self.parts.clock.read())
+        if self.ahead is None and by is None and unused and presenter == self.agreement.requester.process:
+            self.ahead = prepare(self.parts.host, self.identity, self.journal.record.session, self.agreement, self.inspection)
+
+    def _give_up(self) -> None:
+        """Let go of what the host made ahead; where the task runs by it, nothing happens."""
+        ahead, self.ahead = self.ahead, None
+        if ahead is not None:
+            ahead.close()
 
     def _presented(self, redeem_id: str, presenter: ProcessIdentity, by: Carrier | None) -> Presented:
         if by is None:
@@ -240,6 +256,7 @@ class Grant:
             agreement=self.agreement,
             inspection=self.inspection,
             note=self._note_step,
+            ahead=self.ahead,
         )
 
     def _note_step(self, number: int, what: Ended | ElevateError) -> None:
@@ -308,6 +325,7 @@ class Grant:
         return receipt
 
     def _gone(self) -> None:
+        self._give_up()
         self.inspection.close()
         self.on_end()
 

@@ -6,9 +6,10 @@ from elevate.broker.deciding import asked_of
 from elevate.broker.grant import Grant
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
+from elevate.broker.starting import prepare
 from elevate.errors import CancelledError, PolicyChangedError
 from elevate.lifecycle import State
-from elevate.model import Agreement, InspectedTask, Outcome, VerifiedGesture, request_digest, run_as_of
+from elevate.model import AdminIdentity, Agreement, InspectedTask, Outcome, VerifiedGesture, request_digest, run_as_of
 from elevate.ports import Inspection, Record
 from elevate.text import shell_words
 from elevate.token import Claims, mint, new_jti
@@ -16,8 +17,18 @@ from elevate.token import Claims, mint, new_jti
 MAX_DISPLAY_CHARS = 960
 
 
-def issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspection: Inspection, journal: Journal) -> Grant:
+def issue(
+    parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspection: Inspection, journal: Journal, *, at_once: bool
+) -> Grant:
     """Register the token, write that it is issued, and only then sign it.
+
+    Args:
+        parts: The broker's.
+        agreement: What was agreed to.
+        gesture: How.
+        inspection: What it is about.
+        journal: The request's.
+        at_once: The grant is used as soon as it is there, so the host prepares for it meanwhile.
 
     Raises:
         PolicyChangedError: The policy is another one now.
@@ -26,6 +37,35 @@ def issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspecti
     if not parts.policy.holds(agreement.policy_digest):
         raise PolicyChangedError("the policy changed while this request was open")
     identity = identity_of(parts, agreement)
+    # Nothing of the task runs by that; what the host made goes where no start follows.
+    ahead = prepare(parts.host, identity, journal.record.session, agreement, inspection) if at_once else None
+    try:
+        claims = _register(parts, agreement, gesture, identity, journal)
+        token = mint(parts.key, claims)
+    except BaseException:
+        if ahead is not None:
+            ahead.close()
+        raise
+    return Grant(
+        parts=parts,
+        journal=journal,
+        inspection=inspection,
+        agreement=agreement,
+        identity=identity,
+        claims=claims,
+        token=token,
+        ahead=ahead,
+    )
+
+
+def _register(
+    parts: Parts, agreement: Agreement, gesture: VerifiedGesture, identity: AdminIdentity, journal: Journal
+) -> Claims:
+    """Write into the ledger that the token is issued; give what it is to say.
+
+    Raises:
+        CancelledError: The request was ended meanwhile.
+    """
     now = parts.clock.read()
     seconds = agreement.decision.obligations.token_seconds
     jti = new_jti(parts.entropy.token_bytes(16))
@@ -44,16 +84,7 @@ def issue(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspecti
     # INVARIANT: nothing is signed over an entry that is not synced, and only by the call that wrote it.
     if not stepped.won:
         raise CancelledError("the request was ended while it was being answered")
-    claims = _claims(parts, agreement, gesture, journal.record, issued_at=now.unix)
-    return Grant(
-        parts=parts,
-        journal=journal,
-        inspection=inspection,
-        agreement=agreement,
-        identity=identity,
-        claims=claims,
-        token=mint(parts.key, claims),
-    )
+    return _claims(parts, agreement, gesture, journal.record, issued_at=now.unix)
 
 
 def _claims(parts: Parts, agreement: Agreement, gesture: VerifiedGesture, record: Record, *, issued_at: int) -> Claims:

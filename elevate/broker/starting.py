@@ -10,7 +10,7 @@ from elevate.broker.several import steps_of
 from elevate.errors import ElevateError
 from elevate.model import AdminIdentity, Agreement, Allow, Ended, InspectedTask, Window
 from elevate.outcome import Progress
-from elevate.ports import Host, Inspection, Running
+from elevate.ports import Host, Inspection, Prepared, Running
 from elevate.tasks import DEFAULT_TIME_LIMIT_SECONDS
 
 MAX_UNDO_SECONDS = 60
@@ -24,6 +24,7 @@ class Start:
     """What is started: the steps of one agreement, as they were looked at.
 
     Attributes:
+        ahead: What the host has made for the first step already.
         note: Writes into the log that a step is to be started, by its number, after how the one before it ended; or why it
             could not be.
     """
@@ -34,6 +35,7 @@ class Start:
     agreement: Agreement
     inspection: Inspection
     note: Callable[[int, Ended | ElevateError], None]
+    ahead: Prepared | None = None
 
     @property
     def steps(self) -> int:
@@ -61,7 +63,25 @@ class Start:
             obligations=decided.obligations,
             window=window,
             streams=streams,
+            ahead=self.ahead if number == 1 else None,
         )
+
+
+def prepare(host: Host, identity: AdminIdentity, session: str, agreement: Agreement, inspection: Inspection) -> Prepared | None:
+    """Let the host make ahead what a task needs; None for several steps, and for what may have a terminal of its own."""
+    task, decided = agreement.steps[0]
+    if agreement.task.task.steps or dict(decided.obligations.extra).get("interactive") is True:
+        return None
+    # Whatever fails here fails again at the start, after the redemption, where it is told and written.
+    with contextlib.suppress(Exception):
+        return host.prepare(
+            inspection,
+            identity,
+            session=session,
+            time_limit_seconds=limit_of(task, decided),
+            obligations=decided.obligations,
+        )
+    return None
 
 
 def limit_of(task: InspectedTask, decided: Allow) -> int:

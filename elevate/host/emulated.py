@@ -32,7 +32,7 @@ from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
 from elevate.host.windows import reg, tokens
 from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Window
-from elevate.ports import Clock, Entropy, Inspection
+from elevate.ports import Clock, Entropy, Inspection, Prepared
 from elevate.tasks import Task
 
 MEDIUM_INTEGRITY = int(tokens.STANDARD.integrity)
@@ -140,6 +140,17 @@ class EmulatedHost:
             raise HostError("the machine does not know this user")
         return self.machine.smaa(requester.user, made_at=self._clock.read().unix)
 
+    def prepare(
+        self,
+        inspection: Inspection,
+        identity: AdminIdentity,
+        *,
+        session: str,
+        time_limit_seconds: int,
+        obligations: Obligations | None = None,
+    ) -> None:
+        """Make nothing ahead: a session's folder is there only while its task runs. See `elevate.ports.Host.prepare`."""
+
     def start(  # noqa: PLR0913 - each is a choice of its own, by name
         self,
         inspection: Inspection,
@@ -150,6 +161,7 @@ class EmulatedHost:
         obligations: Obligations | None = None,
         window: Window | None = None,
         streams: tuple[int, int] | None = None,
+        ahead: Prepared | None = None,  # noqa: ARG002 - this host makes nothing ahead
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, in a session that has never been. See `elevate.ports.Host.start`."""
         if not isinstance(inspection, EmulatedInspection) or inspection.machine is not self.machine:
@@ -167,7 +179,8 @@ class EmulatedHost:
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
             order = partial(_order, inspection, env, stdin, time_limit_seconds)
-            return running.start(self._launcher, order, partial(self._finish, before, session), window=window, streams=streams)
+            finish = partial(self._finish, before, session)
+            return running.prepare(self._launcher, order, finish, window=window, streams=streams).go()
         except BaseException:
             self._remove_scratch(session)
             raise

@@ -81,52 +81,49 @@ class Signals:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        theirs, self._go = os.pipe2(os.O_CLOEXEC)
-        self._answer, answer = os.pipe2(os.O_CLOEXEC)
-        self.theirs = (answer, theirs)
+        theirs, go = os.pipe2(os.O_CLOEXEC)
+        answer, its = os.pipe2(os.O_CLOEXEC)
+        self.theirs = (its, theirs)
+        self._ends: tuple[int, int] | None = (go, answer)
 
     def sent(self) -> None:
         """Close the ends that are the launcher's."""
         for fd in self.theirs:
             os.close(fd)
 
-    def go(self) -> bytes:
-        """Let the task begin; give what it said last, empty where nothing was said.
-
-        Raises:
-            HostError: This was used or given up before.
-            StartUnknownError: It did not answer in time.
-        """
-        go, answer = self._taken()
-        if go < 0:
-            raise HostError("the start was given up, or is under way")
-        try:
-            # Where nobody reads it any more, the answer says why.
-            with contextlib.suppress(BrokenPipeError):
-                os.write(go, wire.GO)
-            poll = select.poll()
-            poll.register(answer, 0)  # only the end counts: what is written before comes with it
-            # SECURITY: entering a folder or reading a program can hang for as long as its file system likes.
-            if not poll.poll(START_SECONDS * 1000):
-                raise StartUnknownError("the launcher did not answer in time when it was to start the task")
-            return os.read(answer, wire.MAX_ANSWER)
-        finally:
-            os.close(go)
-            os.close(answer)
+    def taken(self) -> tuple[int, int] | None:
+        """Give the ends to the one who lets the task go, or gives it up; None where somebody did before."""
+        with self._lock:
+            ends, self._ends = self._ends, None
+        return ends
 
     def close(self) -> bool:
         """Give the start up: the task's process ends without executing. False where it was given up or let go before."""
-        taken = self._taken()
-        for fd in taken:
-            if fd >= 0:
-                os.close(fd)
-        return taken != (-1, -1)
+        ends = self.taken()
+        for fd in ends or ():
+            os.close(fd)
+        return ends is not None
 
-    def _taken(self) -> tuple[int, int]:
-        with self._lock:
-            taken = self._go, self._answer
-            self._go = self._answer = -1
-            return taken
+
+def _let_go(go: int, answer: int) -> bytes:
+    """Send the byte; give what is said last, empty where nothing is.
+
+    Raises:
+        StartUnknownError: That did not come in time.
+    """
+    try:
+        # Where nobody reads it any more, the answer says why.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(go, wire.GO)
+        poll = select.poll()
+        poll.register(answer, 0)  # only the end counts: what is written before comes with it
+        # SECURITY: entering a folder or reading a program can hang for as long as its file system likes.
+        if not poll.poll(START_SECONDS * 1000):
+            raise StartUnknownError("the launcher did not answer in time when it was to start the task")
+        return os.read(answer, wire.MAX_ANSWER)
+    finally:
+        os.close(go)
+        os.close(answer)
 
 
 class Prepared:
@@ -155,8 +152,11 @@ class Prepared:
             StartUnknownError: No answer came; what may have begun is ended.
             HostError: Anything else; nothing runs.
         """
+        ends = self._ends.taken()
+        if ends is None:
+            raise HostError("the start was given up, or is under way")
         try:
-            self._check(self._ends.go())
+            self._check(_let_go(*ends))
         except BaseException:
             self._waiting.channel.close()  # whoever was about to start sees that nobody waits, and ends
             raise

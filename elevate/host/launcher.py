@@ -27,9 +27,45 @@ from elevate.host.report import Report
 _PROGRAM = Path(__file__).with_name("program.py")
 _TRIES = 4
 MAX_WARM = 8
+_ENOUGH = 16
+"""Orders in a row after which those that none of them needed are no longer replaced."""
 _BURIAL_SECONDS = 2.0
 
 __all__ = ["Jail", "Launched", "Launcher", "Order", "Prepared", "Report"]
+
+
+class _Pool:
+    """The launchers of one kind that wait; as many as the load asks for, within bounds."""
+
+    def __init__(self, least: int) -> None:
+        self.ready: deque[Waiting] = deque()
+        self.used = False
+        self.least = self.wanted = least
+        self._taken = 0
+        self._spare = MAX_WARM
+
+    def take(self) -> Waiting:
+        """Take one; what is left then tells how many are to wait the next time."""
+        one = self.ready.popleft()
+        self.used = True
+        self._taken += 1
+        self._spare = min(self._spare, len(self.ready))
+        if self._taken == _ENOUGH:
+            self.wanted = max(self.least, self.wanted - self._spare)
+            self._taken, self._spare = 0, MAX_WARM
+        return one
+
+    def missed(self) -> None:
+        """Count that there was none when one was to be taken, if not for the first time."""
+        if self.used:
+            self.wanted = min(self.wanted + 1, MAX_WARM)
+            self._taken, self._spare = 0, MAX_WARM
+
+    def drop(self) -> None:
+        """End them all."""
+        self.used = False
+        while self.ready:
+            self.ready.pop().channel.close()
 
 
 class Launcher:
@@ -42,9 +78,7 @@ class Launcher:
     def __init__(self, *, warm: int = 2) -> None:
         self._warm = max(1, warm)
         self._lock = threading.Lock()
-        self._ready: dict[bool, deque[Waiting]] = {False: deque(), True: deque()}
-        self._wanted = dict.fromkeys(self._ready, self._warm)
-        self._filled = dict.fromkeys(self._ready, False)
+        self._pools = {jailed: _Pool(self._warm) for jailed in (False, True)}
         self._mounts_seen = 1
         self._control: socket.socket | None = None
         self._pid = 0
@@ -112,20 +146,16 @@ class Launcher:
         raise HostError("no launcher takes the task")
 
     def _take(self, *, jailed: bool) -> tuple[Waiting, int]:
-        """Give a launcher that waits, and which of the machine's mounts it has.
-
-        How many wait follows the load: one more when there was none, one less when not all were needed.
-        """
+        """Give a launcher that waits, and which of the machine's mounts it has."""
         with self._lock:
             if self._closed:
                 raise HostError("the launcher is closed")
             self._forget_stale()
-            ready = self._ready[jailed]
-            if not ready and self._filled[jailed]:
-                self._wanted[jailed] = min(self._wanted[jailed] + 1, MAX_WARM)
-            elif len(ready) > self._warm:
-                self._wanted[jailed] -= 1
-            return (ready or self._refilled(jailed=jailed)).popleft(), self._mounts_seen
+            pool = self._pools[jailed]
+            if not pool.ready:
+                pool.missed()
+                self._refilled(pool, jailed=jailed)
+            return pool.take(), self._mounts_seen
 
     def _fresh(self, mounts: int) -> bool:
         """Say whether a launcher that was taken has the machine's mounts still; one without any of its own always does."""
@@ -139,38 +169,33 @@ class Launcher:
         with self._lock, contextlib.suppress(HostError):
             if not self._closed:
                 self._forget_stale()
-                self._refilled(jailed=jailed)
+                self._refilled(self._pools[jailed], jailed=jailed)
 
-    def _refilled(self, *, jailed: bool) -> deque[Waiting]:
-        """Give the launchers that wait, at least one; a program that has ended is started anew."""
+    def _refilled(self, pool: _Pool, *, jailed: bool) -> None:
+        """Let as many wait as are wanted, at least one; a program that has ended is started anew."""
         for _ in range(2):
             try:
-                return self._refill(jailed=jailed)
+                return self._refill(pool, jailed=jailed)
             except OSError:
                 self._drop()
         raise HostError("the launcher program can't be started")
 
-    def _refill(self, *, jailed: bool) -> deque[Waiting]:
+    def _refill(self, pool: _Pool, *, jailed: bool) -> None:
         control = self._control or self._spawn()
-        ready = self._ready[jailed]
-        self._filled[jailed] = True
-        while len(ready) < self._wanted[jailed]:
+        while len(pool.ready) < pool.wanted:
             cgroup = f"{self._base}/{os.urandom(8).hex()}" if jailed and self._base else ""
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            ready.append(Waiting(ours, cgroup))
+            pool.ready.append(Waiting(ours, cgroup))
             with theirs:
                 if jailed:
                     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
                 socket.send_fds(control, [wire.JAIL + cgroup.encode() if jailed else wire.PLAIN], [theirs.fileno()])
-        return ready
 
     def _forget_stale(self) -> None:
         """End the warm launchers that have mounts of their own where the machine's have changed since: theirs need not have."""
         if self._mounts.poll(0):
             self._mounts_seen += 1
-            self._filled[True] = False
-            while self._ready[True]:
-                self._ready[True].pop().channel.close()
+            self._pools[True].drop()
 
     def _spawn(self) -> socket.socket:
         if self._base:
@@ -195,10 +220,8 @@ class Launcher:
         return ours
 
     def _drop(self) -> None:
-        for kind, ready in self._ready.items():
-            self._filled[kind] = False
-            while ready:
-                ready.pop().channel.close()
+        for pool in self._pools.values():
+            pool.drop()
         if self._control is not None:
             self._control.close()
             self._control = None

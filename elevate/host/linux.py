@@ -12,32 +12,31 @@ import grp
 import hashlib
 import os
 import pwd
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 from elevate.errors import HostError
-from elevate.host import running, services, snapshot
+from elevate.host import running, snapshot
 from elevate.host.accounts import Account, Accounts
 from elevate.host.confinement import jail_for
 from elevate.host.dpkg import PackageIndex
 from elevate.host.environment import SYSTEM_PATH
 from elevate.host.folders import Folder
-from elevate.host.inspection import check_window, target_fact
-from elevate.host.launcher import Jail, Launcher, Order, Report
-from elevate.host.looking import PACKAGE_FD, Eyes, LinuxInspection, inspect
+from elevate.host.inspection import check_window
+from elevate.host.launcher import Jail, Launcher, Report
+from elevate.host.looking import Eyes, LinuxInspection, inspect
+from elevate.host.planning import order_of, plan_for, written_file
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
 from elevate.host.targets import as_target
-from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Window, Written, mode_of
-from elevate.ports import Clock, Entropy, Inspection
+from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Window, Written
+from elevate.ports import Clock, Entropy, Inspection, Prepared
 from elevate.tasks import Task
 
 HOMES = Path("/var/lib/elevate-admin")
-CHORES = Path(__file__).with_name("chores.py")
 _MACHINE_ID = Path("/etc/machine-id")
 _NO_UID = 2**32 - 1
 _MAX_SESSION = 64
@@ -124,6 +123,19 @@ class LinuxHost:
         account = self.accounts.make(name, requester.process.uid, made_at=self._clock.read().unix)
         return self._identity(account)
 
+    def prepare(
+        self,
+        inspection: Inspection,
+        identity: AdminIdentity,
+        *,
+        session: str,
+        time_limit_seconds: int,
+        obligations: Obligations | None = None,
+    ) -> "_Prepared":
+        """Let a launcher make what the task needs, up to its execution. See `elevate.ports.Host.prepare`."""
+        wanted = _Start(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
+        return _Prepared(wanted, self._prepare(wanted, self._account(wanted), None, None))
+
     def start(  # noqa: PLR0913 - each is a choice of its own, by name
         self,
         inspection: Inspection,
@@ -134,24 +146,43 @@ class LinuxHost:
         obligations: Obligations | None = None,
         window: Window | None = None,
         streams: tuple[int, int] | None = None,
+        ahead: Prepared | None = None,
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, or as uid 0 in its name. See `elevate.ports.Host.start`."""
-        if not isinstance(inspection, LinuxInspection) or not 0 < len(session) <= _MAX_SESSION:
-            raise HostError("this host did not inspect the task, or the session has no id")
-        account = self.accounts.find(inspection.user)
-        if account is None or self._identity(account) != identity:
+        wanted = _Start(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
+        account = self._account(wanted)
+        wanted.inspection.begin()
+        if isinstance(ahead, _Prepared) and window is None and streams is None and ahead.holds(wanted):
+            return ahead.tree.go()
+        return self._prepare(wanted, account, window, streams).go()
+
+    def _known(self, inspection: Inspection) -> LinuxInspection:
+        if not isinstance(inspection, LinuxInspection):
+            raise HostError("this host did not inspect the task")
+        return inspection
+
+    def _account(self, wanted: "_Start") -> Account:
+        if not 0 < len(wanted.session) <= _MAX_SESSION:
+            raise HostError("the session has no id")
+        account = self.accounts.find(wanted.inspection.user)
+        if account is None or self._identity(account) != wanted.identity:
             raise HostError("the identity is not the requester's admin account")
-        obligations = obligations or Obligations()
-        check_window(inspection, obligations, window)
-        jail = as_target(jail_for(inspection.task, account, obligations), inspection.run_as)
-        inspection.begin()
-        env = self._environment(account, jail, session) | (inspection.run_as.environment() if inspection.run_as else {})
+        return account
+
+    def _prepare(
+        self, wanted: "_Start", account: Account, window: Window | None, streams: tuple[int, int] | None
+    ) -> running.TreePrepared:
+        inspection = wanted.inspection
+        check_window(inspection, wanted.obligations, window)
+        jail = as_target(jail_for(inspection.task, account, wanted.obligations), inspection.run_as)
+        env = self._environment(account, jail, wanted.session)
+        env |= inspection.run_as.environment() if inspection.run_as else {}
         env |= {"SUDO_COMMAND": " ".join(inspection.task.argv or inspection.command)[:_MAX_COMMAND], **inspection.additions}
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
-            plan = _plan(inspection, stdin)
-            order = partial(_order, plan, {**env, **plan.env}, jail, time_limit_seconds)
-            return running.start(self._launcher, order, partial(self._finish, inspection), window=window, streams=streams)
+            plan = plan_for(inspection, stdin)
+            order = partial(order_of, plan, {**env, **plan.env}, jail, wanted.time_limit_seconds)
+            return running.prepare(self._launcher, order, partial(self._finish, inspection), window=window, streams=streams)
         finally:
             for fd in stdin:
                 os.close(fd)
@@ -170,7 +201,7 @@ class LinuxHost:
 
     def _written(self, inspection: LinuxInspection, report: Report) -> tuple[tuple[Written, ...], tuple[str, ...]]:
         if inspection.target is not None and not inspection.closed:
-            return _written_file(inspection.target, inspection.task), (inspection.target.path or "/",)
+            return written_file(inspection.target, inspection.task), (inspection.target.path or "/",)
         return snapshot.describe(report.written), (report.watched,) if report.watched else ()
 
     def _identity(self, account: Account) -> AdminIdentity:
@@ -197,64 +228,36 @@ class LinuxHost:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """What is executed for one kind of task, and with which descriptors."""
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What one start was asked for."""
 
-    argv: tuple[str, ...]
-    fds: Mapping[int, int] = field(default_factory=dict)
-    exec_fd: int | None = None
-    cwd: str = "/"
-    cwd_fd: int | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
+    inspection: LinuxInspection
+    identity: AdminIdentity
+    session: str
+    time_limit_seconds: int
+    obligations: Obligations
 
-
-def _order(plan: _Plan, env: Mapping[str, str], jail: Jail, limit: int, out: int, err: int) -> Order:
-    return Order(
-        argv=plan.argv,
-        env=env,
-        cwd=plan.cwd,
-        cwd_fd=plan.cwd_fd,
-        fds={**plan.fds, 1: out, 2: err},
-        exec_fd=plan.exec_fd,
-        time_limit_seconds=limit,
-        jail=jail,
-    )
+    def same(self, other: "_Start") -> bool:
+        """Say whether another one is for this very inspection, and the same in all else."""
+        # SECURITY: identity, not equality: the descriptors that were opened and hashed are in the inspection.
+        return self.inspection is other.inspection and replace(self, inspection=other.inspection) == other
 
 
-def _plan(inspection: LinuxInspection, stdin: list[int]) -> _Plan:
-    task = inspection.task
-    match "process.run" if task.task.own else task.task.kind:
-        case "process.run" if inspection.program is not None:
-            fds = dict(enumerate(stdin))
-            return _Plan(argv=task.argv, fds=fds, exec_fd=inspection.program.fd, cwd=task.cwd, cwd_fd=inspection.cwd)
-        case "package.install" if inspection.program is not None:
-            env = {"DEBIAN_FRONTEND": "noninteractive"}
-            return _Plan(argv=inspection.command, fds={PACKAGE_FD: inspection.program.fd}, env=env)
-        case "package.remove":
-            return _Plan(argv=inspection.command, env={"DEBIAN_FRONTEND": "noninteractive"})
-        case "service.control":
-            return _Plan(argv=inspection.command, env=services.ENV)
-        case "file.write" if inspection.target is not None and task.file is not None:
-            name = task.file.path.rpartition("/")[2]
-            argv = (os.path.realpath(sys.executable), "-I", "-S", str(CHORES), "write", name, mode_of(task))
-            return _Plan(argv=argv, fds={3: stdin[0], 4: inspection.target.fd})
-        case _:
-            raise HostError("there is nothing to execute")
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What was made ahead, and for what."""
 
+    wanted: _Start
+    tree: running.TreePrepared
 
-def _written_file(target: Folder, task: InspectedTask) -> tuple[Written, ...]:
-    before = task.file
-    if before is None:
-        return ()
-    try:
-        after, there = target_fact(target, before.path.rpartition("/")[2], before.path)
-    except OSError:
-        return (Written(path=before.path, change="changed"),)
-    if after == before and there.items() <= dict(task.facts).items():
-        return ()
-    change = "created" if not before.sha256 else "changed"
-    return (Written(path=after.path, change=change, sha256=after.sha256, size=after.size),)
+    def holds(self, wanted: _Start) -> bool:
+        """Say whether it is for this start, and the machine's mounts are as they were."""
+        return self.wanted.same(wanted) and self.tree.fresh()
+
+    def close(self) -> None:
+        """Give it up."""
+        self.tree.close()
 
 
 def _make_places(homes: Path) -> str:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from elevate.host.environment import is_safe
-from elevate.host.launcher import Launched, Launcher, Order, Report
+from elevate.host.launcher import Launched, Launcher, Order, Prepared, Report
 from elevate.model import Ended, Window
+
+_NONE = (-1, -1, -1, -1)
 
 
 class TreeRunning:
@@ -46,15 +48,49 @@ class TreeRunning:
         self._launched.kill(number)
 
 
-def start(
+class TreePrepared:
+    """A `elevate.ports.Prepared` over one order that waits for its byte, with our ends of the task's pipes."""
+
+    def __init__(self, prepared: Prepared, ends: tuple[int, int, int, int], finish: Callable[[Report], Ended]) -> None:
+        self.fresh = prepared.fresh
+        self._prepared = prepared
+        self._ends = ends
+        self._finish = finish
+
+    def go(self) -> TreeRunning:
+        """Let the task begin.
+
+        Raises:
+            ElevateError: As `elevate.host.launcher.Prepared.go`; nothing runs, no descriptor is left.
+        """
+        try:
+            launched = self._prepared.go()
+        except BaseException:
+            self.close()
+            raise
+        ends, self._ends = self._ends, _NONE
+        return TreeRunning(launched, ends, self._finish)
+
+    def close(self) -> None:
+        """Give it up, with all that was made for it; nothing happens where the task runs."""
+        self._prepared.close()
+        ends, self._ends = self._ends, _NONE
+        _close(*ends)
+
+    def __del__(self) -> None:
+        """Leave no descriptor of what nobody let go."""
+        self.close()
+
+
+def prepare(
     launcher: Launcher,
     order: Callable[[int, int], Order],
     finish: Callable[[Report], Ended],
     *,
     window: Window | None = None,
     streams: tuple[int, int] | None = None,
-) -> TreeRunning:
-    """Launch an order made for the write ends of two new pipes, or for a new terminal.
+) -> TreePrepared:
+    """Hand a launcher an order made for the write ends of two new pipes, or for a new terminal.
 
     Args:
         launcher: Starts it.
@@ -64,22 +100,22 @@ def start(
         streams: Standard output and error in place of the pipes; the caller keeps them, and there is nothing to read then.
 
     Raises:
-        ElevateError: As `Launcher.launch`; nothing runs, no descriptor is left.
+        ElevateError: As `Launcher.prepare`; nothing runs, no descriptor is left.
     """
     if streams is not None:
-        return TreeRunning(launcher.launch(order(*streams)), (-1, -1, -1, -1), finish)
+        return TreePrepared(launcher.prepare(order(*streams)), _NONE, finish)
     stdout, write_out = os.pipe()
     stderr, write_err = os.pipe()
-    master, slave, jobs, tell = _terminal(window) if window else (-1, -1, -1, -1)
+    master, slave, jobs, tell = _terminal(window) if window else _NONE
     try:
         made = order(write_out, write_err)
-        launched = launcher.launch(_on(made, window, slave, tell) if window else made)
+        prepared = launcher.prepare(_on(made, window, slave, tell) if window else made)
     except BaseException:
         _close(stdout, stderr, master, jobs)
         raise
     finally:
         _close(write_out, write_err, slave, tell)
-    return TreeRunning(launched, (stdout, stderr, master, jobs), finish)
+    return TreePrepared(prepared, (stdout, stderr, master, jobs), finish)
 
 
 def _on(order: Order, window: Window, slave: int, tell: int) -> Order:

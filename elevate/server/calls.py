@@ -86,7 +86,7 @@ def _elevate(call: Call) -> None:
 
 def _run(call: Call) -> None:
     how = _how(call)
-    grant = _ask(call)
+    grant = _ask(call, at_once=True)
     try:
         with tidied(call.terminal if how.window else None, call.mode, left=lambda: call.connection.left):
             _redeem_grant(call, grant, secrets.token_hex(16), how)
@@ -105,7 +105,7 @@ def _redeem(call: Call) -> None:
     _redeem_grant(call, grant, redeem_id, how)
 
 
-def _ask(call: Call, audience: str = "") -> Grant:
+def _ask(call: Call, audience: str = "", *, at_once: bool = False) -> Grant:
     task, payload = task_of(call)
     reason = call.parameters.text("reason", max_chars=MAX_REASON, default="")
     terminal = call.terminal = call.descriptor("terminal_fd")
@@ -113,7 +113,7 @@ def _ask(call: Call, audience: str = "") -> Grant:
     if terminal is not None:
         _check_terminal(terminal)
         call.mode = mode_of(terminal)
-    ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload, audience=audience)
+    ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload, audience=audience, at_once=at_once)
     return call.broker.elevate(ask, terminal=terminal, cancel=call.connection.hangup, on_state=call.state)
 
 

@@ -486,7 +486,8 @@ def test_nothing_is_left(linux: Linux, launcher: Launcher) -> None:
     linux.sh("true")
     before = (len(list(Path("/proc/self/fd").iterdir())), Path("/proc/self/mountinfo").read_text())
     pids = [int(linux.sh("sleep 1000 & exec cat /proc/self/stat").out.split()[0]) for _ in range(10)]
-    assert (len(list(Path("/proc/self/fd").iterdir())), Path("/proc/self/mountinfo").read_text()) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before[0]  # fewer launchers may wait than at the beginning
+    assert Path("/proc/self/mountinfo").read_text() == before[1]
     assert len(pids) == 10
     # What the kernel is still ending, or has just been forked, has no command line of its own yet.
     assert wait_for(lambda: all(_is_launcher(name) for name in _cgroups(launcher)))
@@ -501,7 +502,7 @@ def test_closed_launcher_leaves_no_cgroup(linux: Linux, tmp_path: Path) -> None:
         own = Linux(host, linux.requester, place=linux.place)
         host.accounts._folder.replace("accounts.json", linux.host.accounts._folder.read("accounts.json"))
         assert own.sh("exit 3").ended.exit_status == 3
-        waiting = [one.cgroup for one in launcher._ready[True]]
+        waiting = [one.cgroup for one in launcher._pools[True].ready]
         zygote = launcher._pid
         host.close()
     assert not [name for name in waiting if Path(name).exists()]

@@ -34,7 +34,7 @@ def test_many_tasks_leave_nothing_on_the_machine(linux: Linux, launcher: Launche
     for _ in range(count):
         assert linux.do(Task.run(["true"])).ended.leftover == 0
     after = counts(launcher)
-    assert after[:2] == before[:2]
+    assert (after[0] <= before[0], after[1]) == (True, before[1])  # fewer launchers may wait than at the beginning
     assert wait_for(lambda: counts(launcher)[2] <= 3 * (launcher._warm + 1))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < MAX_GROWTH_KB
     with capsys.disabled():
@@ -44,9 +44,10 @@ def test_many_tasks_leave_nothing_on_the_machine(linux: Linux, launcher: Launche
 def test_many_tasks_leave_nothing_on_the_emulated_machine(machine: Emulated, launcher: Launcher) -> None:
     """The same without root."""
     machine.do(Task.run(["true"]))
-    before = counts(launcher)[:2]
+    before = counts(launcher)
     for _ in range(1_000 if SOAK else 30):
         machine.do(Task.run(["true"]))
-    assert counts(launcher)[:2] == before
+    after = counts(launcher)
+    assert (after[0] <= before[0], after[1]) == (True, before[1])
     assert not list((machine.drive.parent / "scratch").iterdir())
     assert len(descendants(launcher._pid)) <= 6 * (launcher._warm + 1)
