@@ -26,7 +26,14 @@ PROGRAMS = ("/bin/ls", "/usr/bin/ls", "/usr/bin/id", "/bin/cat", "/usr/bin/su")
 WORDS = ("-l", "/etc/hosts", "a", "b c")
 USERS = st.sampled_from((*PEOPLE, "ALL", "%games", "%nogroup", "!daemon", "!nobody", "!%games", "PEOPLE", "!PEOPLE", "#65534"))
 HOSTS = st.sampled_from(("ALL", "ALL", "ALL", HOST, "elsewhere", f"!{HOST}"))
-RUNAS = st.sampled_from(("", "(root) ", "(ALL) ", "(ALL, !root) ", "(games) ", "(:games) ", "(ADMINS) ", "(#0) "))
+RUNAS = st.sampled_from(
+    (
+        *("", "(root) ", "(ALL) ", "(ALL, !root) ", "(games) ", "(:games) ", "(ADMINS) ", "(#0) ", "()", "(:)"),
+        *("(games : games)", "(root, nobody : nogroup)", "(nobody, !games)", "(games, !nobody, nobody)", "(games, !ALL)"),
+        *("(#5, nobody)", "(nobody, !#65534)", "(%games, nobody)", "(nobody, !%nogroup)", "(ALL : ALL)", "(:games, !nogroup)"),
+        *("(!root, games)", "(ADMINS, nobody : ADMINS)", "(!ADMINS, nobody)", "(daemon)", "(daemon : games)", "(nobody : #60)"),
+    )
+)
 TAGS = st.sampled_from(("", "NOPASSWD: ", "NOEXEC: ", "SETENV: "))
 COMMANDS = st.sampled_from(
     (
@@ -49,6 +56,9 @@ COMMANDS = st.sampled_from(
         "!LISTING",
     )
 )
+TARGETS = tuple((user, group) for user in ("", "games", "nobody", "daemon") for group in ("", "games", "nogroup"))
+"""As whom: user and group, each perhaps not asked for."""
+Asked = tuple[str, tuple[str, str], list[str]]
 ALIASES = """Defaults !fqdn
 User_Alias PEOPLE = games, !nobody
 Runas_Alias ADMINS = root, games
@@ -80,25 +90,38 @@ def groups_of(user: str) -> list[str]:
     return sorted({grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name, *known})
 
 
-def allowed(policy: Policy) -> list[tuple[str, list[str]]]:
-    """Give who may run what, of all that the test asks."""
-    asked = [
-        (user, [path, *words]) for user in PEOPLE for path in PROGRAMS for words in ([], *([one] for one in WORDS), ["-l", "a"])
+def allowed(policy: Policy) -> list[Asked]:
+    """Give who may run what as whom, of all that the test asks."""
+    words = ([], *([one] for one in WORDS), ["-l", "a"])
+    commands = [[path, *more] for path in PROGRAMS for more in words]
+    asked: list[Asked] = [
+        (user, whom, argv)
+        for user in PEOPLE
+        for whom in TARGETS
+        for argv in (commands[::11] if any(whom) else commands)
+        if whom[0] != user or not whom[1]  # the same as the group alone
     ]
-    return [(user, argv) for user, argv in asked if isinstance(policy.decide(_question(user, argv)), Allow)]
+    return [one for one in asked if isinstance(policy.decide(_question(*one)), Allow)]
 
 
-def _question(user: str, argv: list[str]) -> Question:
+def _question(user: str, whom: tuple[str, str], argv: list[str]) -> Question:
+    # A group alone is asked for the asking user, as the host's inspection says.
+    facts = {"run_as": whom[0] or (user if whom[1] else ""), "run_as_group": whom[1]}
     task = {"kind": "process.run", "path": os.path.realpath(argv[0]), "arguments": argv[1:]}
+    task |= {name: value for name, value in facts.items() if value}
     return question({"user": user, "groups": groups_of(user), "machine": HOST, "task": task})
 
 
-def denied_by_sudo(file: Path, asked: list[tuple[str, list[str]]]) -> list[str]:
+def denied_by_sudo(file: Path, asked: list[Asked]) -> list[str]:
     """Ask sudo, with ``file`` in the place of its own."""
     script = ['mount --bind "$1" /etc/sudoers || exit 99']
-    for user, argv in asked:
+    for user, whom, argv in asked:
         words = " ".join(f"'{word}'" for word in argv)
-        script.append(f'sudo -n -l -U {user} {words} >/dev/null 2>&1 || echo "{user} {" ".join(argv)}"')
+        options = " ".join(f"-{letter} {name}" for letter, name in zip("ug", whom, strict=True) if name)
+        told = " ".join((user, *filter(None, [options]), *argv))
+        forms = [options, f"-u {user} {options}"] if whom[1] and not whom[0] else [options]
+        tried = " || ".join(f"sudo -n -l -U {user} {form} {words} >/dev/null 2>&1" for form in forms)
+        script.append(f'{tried} || echo "{told}"')
     command = ["/usr/bin/unshare", "-m", "sh", "-c", "\n".join(script), "sh", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode != 99, done.stderr
@@ -132,3 +155,16 @@ def test_the_oracle_tells_a_wider_import(tmp_path: Path) -> None:
 
     assert "games /usr/bin/id" in told
     assert "daemon /bin/ls -l" not in told
+
+
+def test_the_oracle_tells_another_user_and_group(tmp_path: Path) -> None:
+    """Asked as somebody as whom the line does not run, sudo says no."""
+    file = tmp_path / "sudoers"
+    file.write_text(ALIASES + f"daemon {HOST} = (games : nogroup) /bin/ls\n")
+    file.chmod(0o440)
+    asked: list[Asked] = [("daemon", whom, ["/bin/ls"]) for whom in TARGETS]
+
+    told = denied_by_sudo(file, asked)
+
+    assert "daemon -u games -g nogroup /bin/ls" not in told
+    assert {"daemon /bin/ls", "daemon -u nobody /bin/ls", "daemon -u nobody -g nogroup /bin/ls"} <= set(told)

@@ -1,8 +1,8 @@
 """Rules from a sudoers file, given as the JSON that ``cvtsudoers -f json`` writes.
 
-sudo takes the last match; here every ``!`` is a deny, and a deny wins: never wider. Only what runs as root is taken; tags like
-NOPASSWD give no prompt away. sudo compares arguments as one text in which a wildcard also takes blanks and slashes; here it
-takes neither. A folder means only what lies directly in it, which a rule can't say, so it grants nothing.
+sudo takes the last match; here every ``!`` is a deny, and a deny wins: never wider. Tags like NOPASSWD give no prompt away.
+sudo compares arguments as one text in which a wildcard also takes blanks and slashes; here it takes neither. A folder means
+only what lies directly in it, which a rule can't say, so it grants nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +12,7 @@ from elevate import canonical
 from elevate.canonical import Json
 from elevate.policy.importers.common import MAX_BYTES, Fate, Imported, Table, refuse
 from elevate.policy.importers.sudoers_commands import Command, denied_task, granted_task, options_of
+from elevate.policy.importers.sudoers_targets import Signed, Targets, targets_of
 from elevate.text import escape
 
 Resolve = Callable[[str], str]
@@ -20,6 +21,7 @@ Members = list[dict[str, Json]]
 MAX_NESTING = 16
 MAX_MEMBERS = 200_000
 """Of all lists together, aliases put in place: those that name each other many times grow without end."""
+_PEOPLE = frozenset({"username", "usergroup"})
 _NARROWING = frozenset(
     {
         "apparmor_profile",
@@ -39,12 +41,20 @@ _NARROWING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class _Signed:
-    """A member of a list after aliases: its type, its value, and whether it is negated."""
+class _Line:
+    """Commands of one line, with what the line says of them all."""
 
-    kind: str
-    value: str
-    negated: bool
+    users: list[Signed]
+    hosts: list[Signed]
+    commands: Mapping[str, Json]
+    targets: Targets
+
+    def stranger(self) -> str:
+        """Say why no rule can name those whom it is for; empty where one can."""
+        strangers = [one for one in self.users if one.negated and one.kind not in _PEOPLE]
+        if not strangers and any(not one.negated and one.kind in _PEOPLE for one in self.users):
+            return ""
+        return f"it is about a {(strangers or self.users)[0].kind}, which no rule can name"
 
 
 def import_sudoers(data: bytes, *, resolve: Resolve = lambda path: path) -> Imported:
@@ -92,20 +102,17 @@ class _Importing:
         hosts = list(self._expand(_list(spec, "Host_List"), "Host_Aliases", "hostalias"))
         whose = f"{_shown(users)} {_shown(hosts)}"
         for commands in _list(spec, "Cmnd_Specs"):
-            runs_as_root = self._root(commands)
-            members = [self._command(member) for member in self._expand_commands(_list(commands, "Commands"))]
-            for command in members:
+            line = _Line(users, hosts, commands, self._targets(commands))
+            for command in [self._command(member) for member in self._expand_commands(_list(commands, "Commands"))]:
                 source = f"{whose} = {'!' if command.negated else ''}{command.text}"
-                if self._narrowing and not command.negated:
+                if command.negated:
+                    self._deny(line, command, source)
+                elif self._narrowing:
                     self.imported.note(Fate.LEFT_OUT, source, f"no rule has the default {', '.join(self._narrowing)}")
-                elif command.negated:
-                    self._deny(users, command, source, certain=runs_as_root is not False)
-                elif runs_as_root is not True:
-                    self.imported.note(Fate.LEFT_OUT, source, "it does not run as root, or not surely")
                 else:
-                    self._grant(users, hosts, command, commands, source)
+                    self._grant(line, command, source)
 
-    def _expand(self, members: Members, table: str, key: str, *, flip: bool = False, depth: int = 0) -> Iterator[_Signed]:
+    def _expand(self, members: Members, table: str, key: str, *, flip: bool = False, depth: int = 0) -> Iterator[Signed]:
         """Put aliases' members in their place; a negated alias turns them round."""
         aliases = self._document.get(table)
         for member in members:
@@ -115,7 +122,7 @@ class _Importing:
             value = str(member.get(kind, ""))
             inner = _list(aliases, value) if isinstance(aliases, dict) and kind == key else None
             if inner is None or depth > MAX_NESTING:
-                yield _Signed(kind, value, negated)
+                yield Signed(kind, value, negated)
             else:
                 yield from self._expand(inner, table, key, flip=negated, depth=depth + 1)
 
@@ -139,56 +146,49 @@ class _Importing:
         digests = {name: str(value) for name, value in member.items() if name not in {"command", "negated"}}
         return Command(text=str(member.get("command", "")), negated=member.get("negated") is True, digests=digests)
 
-    def _root(self, commands: Mapping[str, Json]) -> bool | None:
-        """Say whether these run as root; None where it can't be told."""
-        members = _list(commands, "runasusers")
-        if not members:
-            return self._default_is_root and not _list(commands, "runasgroups")
-        answer: bool | None = False
-        for one in self._expand(members, "Runas_Aliases", "runasalias"):
-            if (one.kind, one.value) in {("username", "ALL"), ("username", "root"), ("userid", "0")}:
-                answer = not one.negated
-            elif one.kind not in {"username", "userid"}:
-                answer = None
-        return answer
+    def _targets(self, commands: Mapping[str, Json]) -> Targets:
+        users, groups = (
+            list(self._expand(_list(commands, name), "Runas_Aliases", "runasalias")) for name in ("runasusers", "runasgroups")
+        )
+        return targets_of(users, groups, default_is_root=self._default_is_root)
 
-    def _deny(self, users: list[_Signed], command: Command, source: str, *, certain: bool) -> None:
-        if not certain:
-            self.imported.note(Fate.TRANSLATED, source, "it is not about root")
-            return
-        plain = [one for one in users if not one.negated]
-        known = all(one.kind in {"username", "usergroup"} for one in plain)
+    def _deny(self, line: _Line, command: Command, source: str) -> None:
+        plain = [one for one in line.users if not one.negated]
+        known = all(one.kind in _PEOPLE for one in plain)
         names, groups = _names(plain, "username"), _names(plain, "usergroup")
         # A person may be meant by name or by group, so that each kind gets a rule of its own.
         people: list[Table] = [{}] if not known or "ALL" in names else _people(names, groups)
+        tasks = [each for task in denied_task(command, self._resolve) for each in line.targets.denied(task)]
         for who in people:
-            for task in denied_task(command, self._resolve):
+            for task in tasks:
                 self.imported.add("deny", who, task, f"sudoers: {source}")
-        self.imported.note(Fate.NARROWED, source, "it now denies in any order, on every machine")
+        if tasks:
+            self.imported.note(Fate.NARROWED, source, "it now denies in any order, on every machine")
+        else:
+            self.imported.note(Fate.TRANSLATED, source, "it is not about root")
 
-    def _grant(
-        self, users: list[_Signed], hosts: list[_Signed], command: Command, commands: Mapping[str, Json], source: str
-    ) -> None:
+    def _grant(self, line: _Line, command: Command, source: str) -> None:
         task, why = granted_task(command, self._resolve)
-        parts, why_not = options_of(_list(commands, "Options"), raw=commands.get("Options"))
-        machines, host_trouble = _machines(hosts)
+        parts, why_not = options_of(_list(line.commands, "Options"), raw=line.commands.get("Options"))
+        machines, host_trouble = _machines(line.hosts)
         if task is None or parts is None or host_trouble:
             self.imported.note(Fate.LEFT_OUT, source, why if task is None else why_not if parts is None else host_trouble)
             return
-        strangers = [one for one in users if one.negated and one.kind not in {"username", "usergroup"}]
-        known = [one for one in users if not one.negated and one.kind in {"username", "usergroup"}]
-        if strangers or not known:
-            kind = (strangers or users)[0].kind
-            self.imported.note(Fate.LEFT_OUT, source, f"it is about a {kind}, which no rule can name")
+        tasks = line.targets.granted(task)
+        trouble = line.stranger() or ("" if tasks else "no rule can name as whom it runs")
+        if trouble:
+            self.imported.note(Fate.LEFT_OUT, source, trouble)
             return
-        self._add(users, machines, task, parts, source)
-        unknown = sorted({one.kind for one in users if one.kind not in {"username", "usergroup"}})
-        if machines and any(one.kind != "hostname" for one in hosts):
+        for one in tasks:
+            self._add(line.users, machines, one, parts, source)
+        unknown = sorted({one.kind for one in line.users if one.kind not in _PEOPLE})
+        if machines and any(one.kind != "hostname" for one in line.hosts):
             unknown.append("machines by address or netgroup")
-        reasons = [reason for reason in (why, why_not, f"not for {', '.join(unknown)}" if unknown else "") if reason]
-        self.imported.note(Fate.NARROWED if reasons else Fate.TRANSLATED, source, "; ".join(reasons))
+        reasons = [why, why_not, f"not for {', '.join(unknown)}" if unknown else "", line.targets.narrowed(tasks)]
+        told = "; ".join(reason for reason in reasons if reason)
+        self.imported.note(Fate.NARROWED if told else Fate.TRANSLATED, source, told)
 
-    def _add(self, users: list[_Signed], machines: Table, task: Table, parts: Table, source: str) -> None:
+    def _add(self, users: list[Signed], machines: Table, task: Table, parts: Table, source: str) -> None:
         plain = [one for one in users if not one.negated]
         names, groups = _names(plain, "username"), _names(plain, "usergroup")
         people: list[Table] = [{}] if "ALL" in names else _people(names, groups)
@@ -201,7 +201,7 @@ class _Importing:
             self.imported.add("deny", who, task, f"sudoers: {source}")
 
 
-def _names(members: list[_Signed], kind: str) -> list[str]:
+def _names(members: list[Signed], kind: str) -> list[str]:
     return sorted({one.value for one in members if one.kind == kind})
 
 
@@ -209,7 +209,7 @@ def _people(names: list[str], groups: list[str]) -> list[Table]:
     return [{key: values} for key, values in (("user", [name for name in names if name != "ALL"]), ("group", groups)) if values]
 
 
-def _machines(hosts: list[_Signed]) -> tuple[Table, str]:
+def _machines(hosts: list[Signed]) -> tuple[Table, str]:
     if any(one.negated for one in hosts):
         return {}, "it is for all but some machines, which no rule can say"
     if any((one.kind, one.value) == ("hostname", "ALL") for one in hosts):
@@ -218,7 +218,7 @@ def _machines(hosts: list[_Signed]) -> tuple[Table, str]:
     return ({"machine": names}, "") if names else ({}, "it is for machines by address, netgroup or pattern")
 
 
-def _shown(members: list[_Signed]) -> str:
+def _shown(members: list[Signed]) -> str:
     return ", ".join(
         f"{'!' if one.negated else ''}{'%' if one.kind == 'usergroup' else ''}{escape(one.value)}" for one in members
     )

@@ -86,18 +86,87 @@ def test_sudoers_that_no_rule_can_say_is_left_out(command: str) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"runasusers": [{"username": "games"}]},
+        {"runasusers": [{"username": ""}]},
+        {"runasusers": [{"userid": 5}]},
+        {"runasusers": [{"username": "games"}, {"usergroup": "players", "negated": True}]},
+        {"runasusers": [{"username": "games"}, {"username": "ALL", "negated": True}]},
         {"runasusers": [{"username": "ALL"}, {"username": "root", "negated": True}]},
         {"runasusers": [{"usergroup": "admins"}]},
-        {"runasgroups": [{"usergroup": "adm"}]},
+        {"runasgroups": [{"usergroup": "ALL"}]},
         {"Options": [{"runchroot": "/x"}]},
         {"Options": ["odd"]},
         {"Options": [{"notafter": "soon"}]},
     ],
 )
-def test_sudoers_that_is_not_plainly_root_is_left_out(more: dict[str, Any]) -> None:
-    """Other targets, chroots and options that are not known."""
+def test_sudoers_that_names_nobody_as_whom_it_runs_is_left_out(more: dict[str, Any]) -> None:
+    """Targets by number or group, chroots and options that are not known."""
     assert sudoers(spec([{"command": "/opt/x"}], **more)).rules == []
+
+
+GAMES: Members = [{"username": "games"}]
+
+
+@pytest.mark.parametrize(
+    ("more", "asked", "allowed"),
+    [
+        ({"runasusers": GAMES}, {"run_as": "games"}, True),
+        ({"runasusers": GAMES}, {"run_as": "nobody"}, False),
+        ({"runasusers": GAMES}, {}, False),
+        ({"runasusers": GAMES}, {"run_as": "games", "run_as_group": "tty"}, False),
+        ({"runasusers": [{"username": "root"}, *GAMES]}, {}, True),
+        ({"runasusers": [{"username": "root"}, *GAMES]}, {"run_as": "games"}, True),
+        ({"runasusers": [{"username": "ALL"}]}, {"run_as": "games"}, False),
+        ({"runasusers": [{"username": "games", "negated": True}, *GAMES]}, {"run_as": "games"}, True),
+        ({"runasusers": GAMES, "runasgroups": [{"usergroup": "tty"}]}, {"run_as": "games", "run_as_group": "tty"}, True),
+        ({"runasusers": GAMES, "runasgroups": [{"usergroup": "tty"}]}, {"run_as": "games", "run_as_group": "adm"}, False),
+        ({"runasusers": GAMES, "runasgroups": [{"usergroup": "tty"}]}, {"run_as": "alice", "run_as_group": "tty"}, False),
+        ({"runasgroups": [{"usergroup": "tty"}]}, {"run_as": "alice", "run_as_group": "tty"}, True),
+        ({"runasgroups": [{"usergroup": "tty"}]}, {"run_as": "games", "run_as_group": "tty"}, False),
+        ({"runasgroups": [{"usergroup": "tty"}]}, {}, False),
+    ],
+)
+def test_sudoers_other_users_and_groups(more: dict[str, Any], asked: dict[str, str], *, allowed: bool) -> None:
+    """As whom the line says, by name, and as nobody else."""
+    assert run(sudoers(spec([{"command": "/opt/x"}], **more)), "/opt/x", task=asked) is allowed
+
+
+@pytest.mark.parametrize(
+    ("users", "reason"),
+    [
+        ([{"username": "ALL"}], "as root only"),
+        ([*GAMES, {"usergroup": "players"}], "as games only"),
+        ([{"username": "root"}, {"userid": 7}, *GAMES], "as root, games only"),
+    ],
+)
+def test_sudoers_targets_that_are_lost_are_told(users: Members, reason: str) -> None:
+    """The rule is narrower, and the report says as whom it still is."""
+    assert [note.why for note in sudoers(spec([{"command": "/opt/x"}], runasusers=users)).notes] == [reason]
+
+
+def test_sudoedit_as_another_user_is_left_out() -> None:
+    """A file is written by the admin account only."""
+    assert sudoers(spec([{"command": "sudoedit /etc/hosts"}], runasusers=GAMES)).rules == []
+    both = sudoers(spec([{"command": "sudoedit /etc/hosts"}], runasusers=[{"username": "root"}, *GAMES]))
+    assert [rule["task"] for rule in both.rules] == [{"kind": "file.write", "path": "/etc/hosts"}]
+    assert [note.why for note in both.notes] == ["as root, games only"]
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        GAMES,
+        [*GAMES, {"usergroup": "players", "negated": True}],
+        [{"userid": 5}],
+        [{"usergroup": "players"}],
+        [{"username": "ALL"}, {"username": "root", "negated": True}],
+    ],
+)
+def test_sudoers_negation_for_another_user_denies_for_that_user(users: Members) -> None:
+    """Also where only sudo can tell who is meant, and where it may be taken back."""
+    granted = spec([{"command": "/opt/x"}], runasusers=GAMES)
+    imported = sudoers(granted, spec([{"command": "/opt/x", "negated": True}], runasusers=users))
+
+    assert not run(imported, "/opt/x", task={"run_as": "games"})
 
 
 def test_sudoers_default_target_other_than_root_grants_nothing() -> None:
@@ -411,7 +480,9 @@ def test_sudoers_negation_for_another_target_says_nothing_of_root() -> None:
     )
 
     assert run(imported, "/opt/x")
-    assert fates(imported) == [Fate.TRANSLATED, Fate.TRANSLATED]
+    assert fates(imported) == [Fate.TRANSLATED, Fate.NARROWED]
+    edits = sudoers(spec([{"command": "sudoedit /etc/hosts", "negated": True}], runasusers=[{"username": "games"}]))
+    assert (edits.rules, fates(edits)) == ([], [Fate.TRANSLATED])
 
 
 def test_sudoers_for_nobody_but_all_denies() -> None:
