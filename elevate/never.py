@@ -24,7 +24,7 @@ _INSTEAD = {
     "-T": "a time limit is for a rule to set",
     "-U": "root asks the policy itself: elevate policy explain --user",
     "-V": "see: elevate --version",
-    "-b": "let the shell do it: elevate run -n -- COMMAND &",
+    "-b": "let the shell do it, once you have agreed: Ctrl-Z, then bg",
     "-e": "see: elevate edit FILE",
     "-p": "leave it out: the words of the prompt are the broker's own",
     "-t": "leave it out: no rule speaks of it",
@@ -66,5 +66,5 @@ def piped_pin() -> "errors.ElevateError":
     return errors.RefusedError(
         "the PIN is typed into the broker's own prompt, and never piped; nothing was read",
         hint="leave -S out: the prompt reads the terminal, and what is piped in is the command's; "
-        "with no terminal a sensor can agree: elevate hello enrol",
+        "for a program that runs with nobody there a rule says prompt = \"service\"",
     )

@@ -16,7 +16,7 @@ usage: elevate run [OPTION…] [VAR=VALUE…] [--] COMMAND [ARGUMENT…]
 Run one command with admin rights, once, after your agreement.
 
   -r, --reason REASON      why; shown in the prompt and kept in the log
-  -n, --non-interactive    ask nothing on the terminal; only a sensor or a service identity can agree
+  -n, --non-interactive    ask nothing on the terminal: only a service identity can agree, or, with an emulated host, a sensor
   -A, --askpass            the same: no program of yours is asked for the PIN
   -S, --stdin              refused where something is piped in: the PIN is typed into the broker's own prompt only
       --no-stdin           leave out standard input; by default what is piped in is passed on, up to 16 MiB
