@@ -66,5 +66,5 @@ def piped_pin() -> "errors.ElevateError":
     return errors.RefusedError(
         "the PIN is typed into the broker's own prompt, and never piped; nothing was read",
         hint="leave -S out: the prompt reads the terminal, and what is piped in is the command's; "
-        "for a program that runs with nobody there a rule says prompt = \"service\"",
+        'for a program that runs with nobody there a rule says prompt = "service"',
     )
