@@ -4,14 +4,16 @@ Rooms implement these; the broker is given them. Tests give simulators of their 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from elevate.canonical import Json
 from elevate.lifecycle import State
 from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, VerifiedGesture, Window
 from elevate.tasks import Task
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

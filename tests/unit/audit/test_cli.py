@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -20,6 +22,7 @@ from elevate.store.checking import Plan
 from elevate.testing import SeededEntropy
 from tests.ledgers import draft, issue, redeem, request_id, row
 
+ROOT = Path(__file__).resolve().parents[3]
 ONE = request_id(1)
 TWO = request_id(2)
 
@@ -158,6 +161,23 @@ def test_a_file_that_is_no_ledger_is_said_plainly(tmp_path: Path, content: bytes
     (tmp_path / "ledger.sqlite").write_bytes(content)
     result = CliRunner().invoke(app, ["verify", "--state", str(tmp_path)])
     assert isinstance(result.exception, kind)
+
+
+def test_the_commands_load_little() -> None:
+    """Not the broker, nor what only a verification or a connection needs: the shell waits for it."""
+    code = "import sys, elevate.cli.audit; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(found.stdout.split())
+    assert "elevate.cli.audit" in loaded
+    assert not loaded & {
+        "elevate.broker.broker",
+        "elevate.library",
+        "elevate.host",
+        "msgspec",
+        "jwt",
+        "multiprocessing",
+        "rich",
+    }
 
 
 def test_reading_changes_nothing(store: SqliteStore) -> None:
