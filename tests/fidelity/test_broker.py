@@ -249,7 +249,8 @@ def test_23_what_an_outcome_names(desk: Desk) -> None:
     assert body["authentication"]["method"]
 
 
-def test_25_a_remote_administrator_is_refused(desk: Desk) -> None:
+@pytest.mark.parametrize("setting", ["everybody", "listed"])
+def test_25_a_remote_administrator_is_refused(desk: Desk, setting: str) -> None:
     """Nobody is asked, and the log says who it was; one of the two settings lets it through."""
     remote = replace(desk.me, remote=True)
 
@@ -258,9 +259,9 @@ def test_25_a_remote_administrator_is_refused(desk: Desk) -> None:
 
     assert desk.person.views == []
     assert desk.events()[-1] == "denied"
-    listed = replace(desk.broker.parts.settings, remote_listed=(remote.user,))
+    lets = {"remote": True} if setting == "everybody" else {"remote_listed": (remote.user,)}
     desk.person.pin = PIN
-    object.__setattr__(desk.broker.parts, "settings", listed)  # as a restart would
+    object.__setattr__(desk.broker.parts, "settings", replace(desk.broker.parts.settings, **lets))  # as a restart would
     assert desk.elevate(requester=remote).run(capture=True).exit_status == 0
 
 

@@ -1,6 +1,7 @@
 """Rows 16 to 21: every elevation is authorised by a person, on a prompt that the caller can't touch, and how that can end."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.hello.parts import CHEAPEST
 from tests.hello.pty import Asking, Person
 
 PIN = b"274913"
+NOBODY = 65_534
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,21 @@ def test_17_the_caller_holds_nothing_of_the_prompt(broker: Broker) -> None:
         found = [path for path in Path("/proc").iterdir() if path.name.isdigit() and is_prompt(path)]
         assert found
         assert all((path / "mem").stat().st_uid == 0 for path in found)
+        person.types(b"\x03")
+        with pytest.raises(DeclinedError):
+            pending.result()
+    broker.parts.turns.answered(me(broker))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be nobody")
+def test_17_the_caller_can_t_signal_a_root_broker_s_prompt(broker: Broker) -> None:
+    """The kernel refuses. Where both are one user, a killed prompt grants nothing (attacks.md row 35)."""
+    with Person() as person:
+        pending = asking(broker, person.terminal)
+        person.sees("PIN: ")
+        for path in [path for path in Path("/proc").iterdir() if path.name.isdigit() and is_prompt(path)]:
+            done = subprocess.run(["/bin/kill", "-9", path.name], user=NOBODY, group=NOBODY, capture_output=True, check=False)
+            assert done.returncode != 0
         person.types(b"\x03")
         with pytest.raises(DeclinedError):
             pending.result()
