@@ -5,6 +5,8 @@ import platform
 import shutil
 import stat
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from elevate import wire
@@ -20,10 +22,21 @@ from elevate.policy import load
 from elevate.server.peer import has_peer_pidfd
 from elevate.store.files import read_policy
 
+ANSWER_SECONDS = 5.0
+
 
 def examine() -> list[Finding]:
     """Look at everything."""
-    return [*_machine(), *_host(), *installation.examine(), *_folder(), *_broker()]
+    return [*_machine(), *_host(), *installation.examine(), *_folder(), *_within(ANSWER_SECONDS, _broker)]
+
+
+def _within(seconds: float, look: Callable[[], list[Finding]]) -> list[Finding]:
+    """Ask a broker that may never answer: a service manager holds the socket of one that can't start."""
+    found: list[Finding] = []
+    asking = threading.Thread(target=lambda: found.extend(look()), daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return found or [Finding("broker", "wrong", f"it does not answer within {seconds:g} seconds; see: journalctl -u elevate")]
 
 
 def _host() -> list[Finding]:
@@ -73,7 +86,15 @@ def _folder() -> list[Finding]:
     found = home.folder.stat()
     private = found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077
     mode = f"{home.folder}, uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):03o}"
-    return [Finding("broker's folder", "ok" if private else "wrong", mode), _policy(home)]
+    return [Finding("broker's folder", "ok" if private else "wrong", mode), _settings(home), _policy(home)]
+
+
+def _settings(home: Home) -> Finding:
+    try:
+        Settings.read(home.settings)
+    except ElevateError as error:
+        return Finding("settings", "wrong", f"{error.message}: the broker does not start with them")
+    return Finding("settings", "ok", str(home.settings))
 
 
 def _policy(home: Home) -> Finding:

@@ -77,7 +77,17 @@ def test_service_is_restarted_over_the_bus(told: dict[str, Any]) -> None:
 
 def test_broker_that_can_not_start_comes_back_by_itself(told: dict[str, Any]) -> None:
     """Killed, and then kept from starting more often than systemd tries by default: it is back when the reason is gone."""
+    wrong = told["killed"].pop("doctor")
     assert told["killed"] == {"tried": True, "back": True, "asked": [0] * 3, "another": True, "task": True}
+    assert set(wrong) == {"settings", "broker"}
+    assert "does not answer" in wrong["broker"]
+
+
+def test_backup_is_restored(told: dict[str, Any]) -> None:
+    """The broker works on, whole by itself; what happened after the copy is missing, which an anchor kept elsewhere shows."""
+    restored = told["restored"]
+    assert (restored["after"], restored["again"]) == (0, 0)
+    assert restored["verdicts"] == [2, 1], restored
 
 
 def test_reload_takes_the_policy_anew(told: dict[str, Any]) -> None:

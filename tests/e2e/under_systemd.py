@@ -155,6 +155,7 @@ def killed(stage: Stage) -> dict[str, Any]:
     settings.write_text("no settings\n")
     run("systemctl", "kill", "--kill-who=main", "--signal=KILL", "elevate.service")
     asking = [subprocess.Popen([stage.elevate, "status"], stdout=-3, stderr=-3) for _ in range(3)]
+    asked_doctor = doctor(stage)
     tried = wait_for(lambda: int(_systemctl("show", "--value", "-p", "NRestarts", "elevate.service")) > 6)
     settings.write_text(text)
     back = wait_for(lambda: stage.run(stage.elevate, "run", "--", "true")[0] == 0)
@@ -163,7 +164,31 @@ def killed(stage: Stage) -> dict[str, Any]:
     _SOON.parent.rmdir()
     run("systemctl", "daemon-reload")
     asked = [one.wait(timeout=60) for one in asking]
-    return {"tried": tried, "back": back, "asked": asked, "another": _main_pid() != before, "task": task.returncode != 0}
+    return {"tried": tried, "back": back, "asked": asked, "another": _main_pid() != before, "task": task.returncode != 0} | {
+        "doctor": {name: one["found"] for name, one in asked_doctor["not_ok"].items() if one["state"] == "wrong"}
+    }
+
+
+def restored(stage: Stage) -> dict[str, Any]:
+    """Put an older copy of the broker's folder back, as docs/host-linux.md says; an anchor from after it shows that."""
+    state, copy = str(stage.home.folder), "/var/lib/copy-of-the-brokers"
+    run("systemctl", "stop", *service.UNITS)
+    run("cp", "-a", state, copy)
+    run("systemctl", "start", *service.UNITS)
+    after = stage.run(stage.elevate, "run", "--", "true")[0]
+    run(stage.elevate, "audit", "checkpoint", "-o", "/root/anchor")
+    run("systemctl", "stop", *service.UNITS)
+    run("rm", "-rf", state)
+    run("cp", "-a", copy, state)
+    run("systemctl", "start", *service.UNITS)
+    again = stage.run(stage.elevate, "run", "--", "true")[0]
+    rotated = run(stage.elevate, "audit", "rotate-key")
+    verdicts = [_verify(stage), _verify(stage, "--anchor", "/root/anchor")]
+    return {"after": after, "again": again, "rotated": rotated, "verdicts": verdicts}
+
+
+def _verify(stage: Stage, *words: str) -> int:
+    return subprocess.run([stage.elevate, "audit", "verify", *words], check=False, stdout=subprocess.DEVNULL).returncode
 
 
 def reloaded(stage: Stage) -> dict[str, Any]:
@@ -245,7 +270,7 @@ def main() -> None:
         told: dict[str, Any] = {"installed": stage.installed}
         parts = (
             activated, daemon, tasks, installed.package, installed.files, installed.below_tmp, confined, restarted, killed,
-            reloaded, doctor, stopped, removed,
+            reloaded, doctor, restored, stopped, removed,
         )  # fmt: skip
         told |= {part.__name__: part(stage) for part in parts}
     print(json.dumps(told, default=str))  # noqa: T201 - what a program of the tests says
