@@ -171,6 +171,8 @@ def _ask_person(parts: Parts, agreement: Agreement, journal: Journal, terms: Ter
     user = agreement.requester.user
     offer = parts.hello.offer(user)
     challenge = agreement.nonce + request_digest(agreement)
+    # Before the turn, which may take a while to come: what waits is known, and can be cancelled.
+    journal.settle()
     with parts.turns.take(user, terms.cancel):
         journal.ahead(State.PROMPTING, entries.prompting(agreement) | asked_of(agreement, parts.clock.read()))
         view = prompt_view(agreement, offer, emulated=parts.host.emulated)

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
 from elevate.broker import Ask, Broker, Cancellation, Terms
 from elevate.broker.elevation import elevate as tell
 from elevate.canonical import Json
-from elevate.errors import CommandNotFoundError, ElevateError, StoreUnwritableError
+from elevate.errors import CancelledError, CommandNotFoundError, ElevateError, StoreUnwritableError
 from elevate.host.processes import read_process
 from elevate.lifecycle import State
 from elevate.ports import Assertion, Cancel, Draft, Prompter, Record, Store
@@ -133,3 +134,20 @@ def test_41_nothing_comes_of_a_request_that_can_not_be_written(broker: Broker, t
     error, _ = _mounted(scene, task)
     assert isinstance(error, StoreUnwritableError)
     assert (scene.shown.is_set(), scene.heard, broker.parts.store.head()) == (False, [], before)
+
+
+def test_41_what_waits_for_its_turn_is_in_the_log_and_can_be_cancelled(broker: Broker) -> None:
+    """Another prompt of the person is open: the request is written and told before its turn comes."""
+    requester = broker.requester(read_process(os.getpid()))
+    told: Queue[str] = Queue()
+    terms = Terms(
+        prompter=lambda: broker.prompter(None), cancel=Cancellation(), listener=lambda request, _state: told.put(request)
+    )
+    with ThreadPoolExecutor(1) as pool, broker.parts.turns.take(requester.user, Cancellation()):
+        asked = pool.submit(broker.request, Ask(task=TRUE, requester=requester), terms)
+        request = told.get(timeout=SECONDS)
+        row = broker.parts.store.record(request)
+        broker.cancel(request, requester)
+        assert isinstance(asked.exception(SECONDS), CancelledError)
+    assert row is not None
+    assert row.state is State.REQUESTED
