@@ -14,6 +14,7 @@ from typing import Self
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_FILE_BYTES = 16 * 2**20
+_PART_BYTES = 65_536
 
 
 class FolderError(OSError):
@@ -100,11 +101,17 @@ class Folder:
 
     def read(self, name: str, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         """Read a whole plain file."""
-        with os.fdopen(self.open_file(name), "rb") as file:
-            data = file.read(max_bytes + 1)
+        data = bytearray()
+        fd = self.open_file(name)
+        try:
+            # In parts: room for the largest file that may come is not taken for each small one.
+            while len(data) <= max_bytes and (part := os.read(fd, _PART_BYTES)):
+                data += part
+        finally:
+            os.close(fd)
         if len(data) > max_bytes:
             raise FolderError(f"{self.path}/{name} is over {max_bytes} bytes")
-        return data
+        return bytes(data)
 
     def replace(self, name: str, data: bytes, *, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
         """Write a whole file so that a reader sees the old or the new one, never a part; a link of that name is replaced.

@@ -200,8 +200,7 @@ def may_change(path: str, requester: Requester) -> bool:
         levels = [os.stat(place, follow_symlinks=False) for place in places]
     except OSError:
         return True
-    groups = {_gid(name) for name in requester.groups}
-    if any(_writes(level, requester.process.uid, groups) for level in levels):
+    if any(_writes(level, requester) for level in levels):
         return True
     # The group's bits are the most that an access list gives, so only where they allow writing it matters.
     return any(level.st_mode & stat.S_IWGRP and _has_list(place) for place, level in zip(places, levels, strict=True))
@@ -224,23 +223,29 @@ def may_reach(path: str, requester: Requester) -> bool:
         levels = [os.stat(str(level)) for level in Path(path).parents]
     except OSError:
         return False
-    groups = {_gid(name) for name in requester.groups}
-    return all(_searches(level, requester.process.uid, groups) for level in levels)
+    return all(_searches(level, requester) for level in levels)
 
 
-def _searches(found: os.stat_result, uid: int, groups: set[int]) -> bool:
+def _searches(found: os.stat_result, requester: Requester) -> bool:
+    uid, mode = requester.process.uid, found.st_mode
     if uid == 0:
         return True
     if found.st_uid == uid:
-        return bool(found.st_mode & stat.S_IXUSR)
-    return bool(found.st_mode & (stat.S_IXGRP if found.st_gid in groups else stat.S_IXOTH))
+        return bool(mode & stat.S_IXUSR)
+    # Whether the requester is in the group is asked only where that makes a difference.
+    alike = bool(mode & stat.S_IXGRP) == bool(mode & stat.S_IXOTH)
+    return bool(mode & (stat.S_IXGRP if not alike and _in_group(requester, found.st_gid) else stat.S_IXOTH))
 
 
-def _writes(found: os.stat_result, uid: int, groups: set[int]) -> bool:
-    mode = 0 if stat.S_ISLNK(found.st_mode) else found.st_mode
+def _writes(found: os.stat_result, requester: Requester) -> bool:
+    uid, mode = requester.process.uid, 0 if stat.S_ISLNK(found.st_mode) else found.st_mode
     if uid == 0:
         return found.st_uid != 0 or bool(mode & stat.S_IWOTH)
-    return found.st_uid == uid or bool(mode & stat.S_IWGRP and found.st_gid in groups) or bool(mode & stat.S_IWOTH)
+    return found.st_uid == uid or bool(mode & stat.S_IWOTH) or bool(mode & stat.S_IWGRP and _in_group(requester, found.st_gid))
+
+
+def _in_group(requester: Requester, gid: int) -> bool:
+    return gid in map(_gid, requester.groups)
 
 
 def _gid(name: str) -> int:

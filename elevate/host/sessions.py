@@ -160,7 +160,4 @@ def _text(path: str) -> str:
 
 
 def _login_facts(place: Path) -> list[str]:
-    try:
-        return place.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+    return _text(str(place)).splitlines()
