@@ -7,7 +7,7 @@ The client never sees what is typed. It decides nothing: it shows lines, reads a
 - Input that was typed before is thrown away, and so is what is left when it ends; nothing is echoed; the terminal's settings
   are put back whatever happens.
 - Every shown character is printable; the broker has escaped already, and this is the second lock.
-- No answer within the time, Ctrl-C, a closed terminal and a broker that is gone each end it.
+- No answer within the time, Ctrl-C, Ctrl-Backslash, a closed terminal and a broker that is gone each end it.
 
 With the argument ``restore`` it only puts a terminal's settings back, for a prompt that was killed.
 """
@@ -30,7 +30,7 @@ SHOW, ASK, DONE = b"S", b"A", b"D"
 READY, SHOWN, TYPED, DECLINED, TIMED_OUT, CLOSED = b"R", b"K", b"P", b"N", b"T", b"C"
 _PR_SET_DUMPABLE = 4
 _COLOURS = {"grey": "\x1b[30;47m", "yellow": "\x1b[30;43m", "red": "\x1b[97;41m"}
-_CTRL_C, _CTRL_D, _CTRL_U, _BACKSPACE, _DELETE, _ESCAPE, _SPACE = 3, 4, 21, 8, 127, 27, 32
+_CTRL_C, _CTRL_D, _CTRL_U, _CTRL_BACKSLASH, _BACKSPACE, _DELETE, _ESCAPE, _SPACE = 3, 4, 21, 28, 8, 127, 27, 32
 _ENDS = (10, 13)
 _INTRODUCERS, _FINAL = b"[O", range(0x40, 0x7F)  # ECMA-48: CSI and SS3, and what ends them
 
@@ -137,7 +137,7 @@ class Prompt:
             byte = self._key()
             if byte in _ENDS:
                 return
-            if byte == _CTRL_C or (byte == _CTRL_D and not typed):
+            if byte in (_CTRL_C, _CTRL_BACKSLASH) or (byte == _CTRL_D and not typed):
                 raise Over(DECLINED)
             self._edit(typed, byte, echo=echo)
 

@@ -38,11 +38,12 @@ def test_terminal_echoes_again_afterwards(way: Way) -> None:
         assert person.echoes()
 
 
-def test_ctrl_c_at_the_prompt_runs_nothing(way: Way) -> None:
+@pytest.mark.parametrize("key", ["\x03", "\x1c"], ids=["ctrl-c", "ctrl-backslash"])
+def test_key_at_the_prompt_runs_nothing(way: Way, key: str) -> None:
     """And the terminal is as it was."""
     with way.place.terminal(*way.command, *RAN, user=way.place.people.typist.pw_name) as person:
         person.read_until(way.prompt)
-        person.type("\x03\n")  # sudo may miss a signal just before it reads; the line ends that
+        person.type(f"{key}\n")  # sudo may miss a signal just before it reads; the line ends that
         assert person.finish() != 0
         assert ("ran\n" in person.shown, person.echoes()) == (False, True)
 

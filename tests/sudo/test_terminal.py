@@ -176,6 +176,24 @@ def test_stopped_command_goes_on_in_the_background(elevate: Way) -> None:
         leave(person, waiting=False)
 
 
+def test_ctrl_z_at_the_prompt(elevate: Way, sudo: Way) -> None:
+    """Sudo stops, and asks again when it goes on; here it is a key as any that is no part of a PIN."""
+    for way in (elevate, sudo):
+        with shell(way, way.place.people.typist.pw_name) as person:
+            person.type("$WAY echo wrote$((1))\n")
+            person.read_until(way.prompt)
+            person.type("\x1a")
+            if way is sudo:
+                person.type("\n")  # it may miss a signal just before it reads; the line ends that
+                person.read_until("Stopped")
+                person.read_until("ready> ")
+                person.type("fg\n")
+                person.read_until(way.prompt)
+            person.type(way.secret + "\n")
+            person.read_until("wrote1")
+            leave(person)
+
+
 def test_started_in_the_background(sudo: Way) -> None:
     """The shell keeps the keys; what is printed is shown."""
     with shell(sudo) as person:
