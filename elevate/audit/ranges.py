@@ -20,7 +20,7 @@ from elevate.errors import AuditError
 TILE = 256
 BATCH = 64
 """So many entries are taken at once: few enough that what is made of them is still in the cache when it is looked at again."""
-ROTATED, ISSUED = "log-key-rotated", "issued"
+ROTATED, ISSUED, ERASED = "log-key-rotated", "issued", "erased"
 
 Row = tuple[Any, Any, Any]
 """As stored: position, an entry's bytes, and those of its openings, None where there are none."""
@@ -48,6 +48,8 @@ class Range:
         marks: For each asked size inside, the roots of the perfect subtrees over its entries since the tile's beginning.
         rotations: Positions and bodies of entries that hand over to a new log key.
         links: Sum of ``hash((salt, request, position))`` over the entries of requests, to be compared with the ledger's.
+        gone: So many entries have fewer openings than they commit to; ``first_gone`` is the first of them.
+        erased: So many lost openings by the erasures that entries of this range tell of.
         tokens: The same of ``hash((salt, position, jti))`` over the entries that issue a token.
     """
 
@@ -63,6 +65,9 @@ class Range:
     links: int = 0
     salt: int = 0
     tokens: int = 0
+    gone: int = 0
+    first_gone: int = -1
+    erased: int = 0
     bad: Bad | None = None
 
 
@@ -110,6 +115,7 @@ def _take(rows: Sequence[Row], position: int, found: Range) -> bool:
     chained = [one.was for one in entries] == hashes[:-1] and [one.seq for one in entries] == list(positions)
     if not chained or not _opens(openings, entries):
         return False
+    _note_gone(openings, entries, positions, found)
     found.was = found.was or hashes[0]
     found.last = hashes[-1]
     found.edge += digests
@@ -128,6 +134,16 @@ def _read(data: Sequence[Any]) -> Sequence[Read]:
     return entries if len(entries) == len(data) else ()
 
 
+def _note_gone(openings: Sequence[Any], entries: Sequence[Read], positions: range, found: Range) -> None:
+    """Count the entries that have lost openings: erasures must account for as many."""
+    committed = [len(one.body.get(private.DIGESTS, ())) for one in entries]
+    there = [0 if kept is None else kept.count(b"\n") + 1 for kept in openings]
+    if committed != there:
+        gone = [position for position, most, left in zip(positions, committed, there, strict=True) if most > left]
+        found.gone += len(gone)
+        found.first_gone = gone[0] if gone and found.first_gone < 0 else found.first_gone
+
+
 def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> None:
     """Add up what the ledger's rows must say, too, and keep what hands over to another key."""
     requests, events = [one.request for one in entries], [one.event for one in entries]
@@ -135,6 +151,9 @@ def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> N
     if ISSUED in events:
         issued = [at for at, event in enumerate(events) if event == ISSUED]
         found.tokens += sum([hash((found.salt, positions[at], _jti(entries[at].body))) for at in issued])
+    if ERASED in events:
+        told = (_part(one.body, "erasure").get("entries") for one in entries if one.event == ERASED)
+        found.erased += sum(count for count in told if isinstance(count, int))
     if ROTATED in events:
         said = zip(entries, positions, strict=True)
         found.rotations += [(at, _part(one.body, "log_key")) for one, at in said if one.event == ROTATED]

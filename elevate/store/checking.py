@@ -16,7 +16,7 @@ from elevate.audit.notes import VerifierKey
 from elevate.audit.ranges import TILE, Range, check_range
 from elevate.audit.verify import Known, Signed, Stored, join, read_signed
 from elevate.errors import AuditError
-from elevate.store.comparing import Rows, read_rows, token_that_was_not_issued
+from elevate.store.comparing import Rows, erased_since, read_rows, token_that_was_not_issued
 from elevate.store.reader import LedgerReader
 from elevate.store.tree import TileReader, tile_id
 
@@ -118,7 +118,22 @@ class Plan:
         verdict = join(ranges, stored, self.known)
         if verdict.outcome is Outcome.TAMPERED:
             return verdict
-        return self._tiles_disagree(ranges) or self._rows_disagree(checked) or verdict
+        return self._tiles_disagree(ranges) or self._rows_disagree(checked) or self._openings_gone(ranges, verdict)
+
+    def _openings_gone(self, ranges: Sequence[Range], verdict: Verdict) -> Verdict:
+        """Compare the openings that are gone with the erasures that the log tells of, and with one that goes on."""
+        gone, known = (sum(getattr(one, name) for one in ranges) for name in ("gone", "erased"))
+        if gone <= known:
+            return verdict
+        with LedgerReader(self.path) as reader:
+            later = erased_since(reader, self.size)
+        if gone <= known + later:
+            # SECURITY: what goes on is not signed: whoever writes the file could say it.
+            message = f"{verdict.message}; of {gone - known} entries openings are gone by an erasure that had not ended"
+            return replace(verdict, outcome=Outcome.INCOMPLETE, message=message)
+        first = next(one.first_gone for one in ranges if one.gone)
+        why = f"openings of {gone} entries are gone, erasures account for {known + later}"
+        return _tampered(first, Tampering.OPENING, f"entry {first}: an opening was taken away ({why})")
 
     def _tiles_disagree(self, ranges: Sequence[Range]) -> Verdict | None:
         leaves = [found for one in ranges for found in one.leaves]
@@ -192,7 +207,8 @@ def _without_collector() -> Iterator[None]:
 
 
 def _disagrees(position: int, why: str) -> Verdict:
-    message = f"entry {position}: index or ledger disagrees with the log ({why})"
-    return Verdict(
-        outcome=Outcome.TAMPERED, size=position, head=leaf_hash(b""), position=position, kind=Tampering.INDEX, message=message
-    )
+    return _tampered(position, Tampering.INDEX, f"entry {position}: index or ledger disagrees with the log ({why})")
+
+
+def _tampered(position: int, kind: Tampering, message: str) -> Verdict:
+    return Verdict(outcome=Outcome.TAMPERED, size=position, head=leaf_hash(b""), position=position, kind=kind, message=message)

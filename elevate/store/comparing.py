@@ -10,6 +10,9 @@ from functools import lru_cache
 from itertools import chain, compress, islice, repeat
 from typing import Any
 
+import orjson
+
+from elevate.audit.entry import as_bytes, load
 from elevate.store.reader import LedgerReader
 
 _ROWS = (
@@ -20,6 +23,7 @@ _NOT_ISSUED = """
 SELECT r.request, r.position FROM requests r LEFT JOIN entries e ON e.seq = r.position
 WHERE r.position >= ? AND coalesce(instr(e.data, CAST('"jti":"' || r.jti || '"' AS BLOB)), 0) = 0 ORDER BY r.n LIMIT 1
 """
+_ERASED = """SELECT data FROM entries WHERE seq >= ? AND instr(data, CAST('"event":"erased"' AS BLOB))"""
 BATCH = 256
 
 
@@ -71,6 +75,28 @@ def token_that_was_not_issued(reader: LedgerReader, start: int) -> tuple[int, st
     """Give the first row whose token is not the one of the entry that it names; its entry and its request."""
     found = reader.rows(_NOT_ISSUED, start)
     return (int(found[0][1]), str(found[0][0])) if found else (0, "")
+
+
+def erased_since(reader: LedgerReader, size: int) -> int:
+    """Give how many entries have lost openings by erasures that ended behind a position, and by one that goes on."""
+    # In one transaction, or an erasure that ends in between would be missed.
+    with reader.connection:
+        ended = [load(as_bytes(data)) for (data,) in reader.rows(_ERASED, size)]
+        going = reader.meta("erasing")
+    counts = [one["body"].get("erasure") for one in ended if one["event"] == "erased"]
+    return sum(map(_entries, counts)) + (_entries(_read(going)) if going else 0)
+
+
+def _read(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
+
+
+def _entries(told: object) -> int:
+    count = told.get("entries") if isinstance(told, dict) else 0
+    return count if isinstance(count, int) else 0
 
 
 def _numbers(text: object, start: int) -> list[int]:

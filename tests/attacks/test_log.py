@@ -14,9 +14,10 @@ from elevate.cli.audit_verify import run
 from elevate.errors import AuditError, StoreError
 from elevate.store import SqliteStore
 from elevate.store.checking import Plan
+from elevate.store.reader import LedgerReader
 from elevate.testing import SeededEntropy
 from tests.biglog import make_log
-from tests.ledgers import draft
+from tests.ledgers import AT, draft
 
 SIZE = 1900
 
@@ -183,12 +184,65 @@ def test_42_text_that_is_no_text_is_an_error_and_no_crash(path: Path) -> None:
         ("DELETE FROM checkpoints", Tampering.CHECKPOINT),
         ("UPDATE checkpoints SET note = (SELECT note FROM checkpoints LIMIT 1) WHERE size > 1000", Tampering.CHECKPOINT),
         ("UPDATE checkpoints SET note = 'x' WHERE size > 1000", Tampering.CHECKPOINT),
+        ("UPDATE checkpoints SET note = replace(note, substr(note, -9, 4), 'AAAA') WHERE size > 1000", Tampering.CHECKPOINT),
     ],
 )
 def test_42_what_stands_beside_the_log_is_checked(path: Path, query: str, kind: Tampering) -> None:
     """Openings, rows, tiles and checkpoints, without an anchor."""
     change(path, query)
     assert named(verify(path))[1] is kind
+
+
+@pytest.mark.parametrize(
+    ("query", "which"),
+    [
+        ("DELETE FROM openings WHERE {}", "seq = 700"),
+        ("DELETE FROM openings WHERE {}", "seq >= 0"),
+        ("UPDATE openings SET data = substr(data, 1, instr(data, x'0a') - 1) WHERE {}", "seq > 600 AND instr(data, x'0a')"),
+    ],
+    ids=["all of one", "all", "one of several"],
+)
+def test_42_an_opening_that_was_taken_away_is_named(path: Path, query: str, which: str) -> None:
+    """Who did it would be forgotten, and no erasure is in the log."""
+    first = kept(path, which)
+    change(path, query.format(which))
+    assert named(verify(path)) == (first, Tampering.OPENING)
+
+
+def test_42_more_openings_gone_than_were_erased_are_named(path: Path) -> None:
+    """An erasure explains its own, and those that an erasure under way has taken; not one more."""
+    store = SqliteStore(path, entropy=SeededEntropy(3))
+    store.erase("carol", AT)
+    store.close()
+    assert verify(path).outcome is Outcome.INCOMPLETE
+    assert verify(path, anchor(path)).outcome is Outcome.VERIFIED
+    change(path, "INSERT INTO meta VALUES('erasing', '{\"entries\":1}')", f"DELETE FROM openings WHERE seq = {kept(path)}")
+    verdict = verify(path, anchor(path))
+    assert (verdict.outcome, "by an erasure that had not ended" in verdict.message) == (Outcome.INCOMPLETE, True)
+    change(path, "UPDATE meta SET value = 'x' WHERE name = 'erasing'")
+    assert named(verify(path))[1] is Tampering.OPENING
+    change(path, "UPDATE meta SET value = '{\"entries\":1}' WHERE name = 'erasing'")
+    change(path, f"DELETE FROM openings WHERE seq = {kept(path)}")
+    assert named(verify(path))[1] is Tampering.OPENING
+
+
+def kept(path: Path, which: str = "seq >= 0") -> int:
+    """Give the first entry that has openings, of those that are meant."""
+    with LedgerReader(path) as reader:
+        return int(reader.rows(f"SELECT min(seq) FROM openings WHERE {which}")[0][0])
+
+
+def test_42_a_log_rewritten_with_its_own_key_needs_an_anchor(path: Path, tmp_path: Path) -> None:
+    """Every entry another one, the tree and the signatures made anew: a good log, but not the one that the anchor saw."""
+    rewritten = tmp_path / "rewritten" / "ledger.sqlite"
+    rewritten.parent.mkdir(mode=0o700)
+    make_log(rewritten, 2000, step_us=3_000_000).close()
+    with LedgerReader(path) as ours, LedgerReader(rewritten) as theirs:
+        assert ours.keys() == theirs.keys()
+        assert ours.size() == theirs.size() == SIZE
+        key = VerifierKey.parse(ours.keys()[0])
+    assert verify(rewritten, key=key).outcome is Outcome.INCOMPLETE
+    assert named(verify(rewritten, anchor(path), key=key))[1] is Tampering.REWRITTEN
 
 
 def test_42_a_cut_tail_needs_an_anchor(path: Path) -> None:
