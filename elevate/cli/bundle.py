@@ -41,6 +41,11 @@ def place() -> Path:
     return FOLDER / f"run.{sys.implementation.cache_tag}"
 
 
+def all_below(root: Path) -> list[Path]:
+    """Give what is there, of other Pythons, too."""
+    return sorted((root / FOLDER).glob("run.*"))
+
+
 def make() -> bytes:
     """Give the file's bytes; two of the same sources may differ, see `is_fresh`."""
     return marshal.dumps(_bundle())

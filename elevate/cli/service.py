@@ -101,7 +101,7 @@ if sys.argv[1:2] == ["run"]:
         start, package, sources, modules = marshal.loads(posix.read(fd, {most}))
         posix.close(fd)
         exec(start)
-    except OSError:
+    except (OSError, EOFError, ValueError, TypeError):
         pass
 from elevate.__main__ import main
 main()
@@ -178,7 +178,7 @@ def uninstall(
     """
     if root == Path("/"):
         _tell_systemd(["systemctl", "disable", "--now", *UNITS])
-    for path in files(root):
+    for path in {**files(root), **dict.fromkeys(bundle.all_below(root))}:
         if path.exists():
             path.unlink()
             typer.echo(f"removed {path}")

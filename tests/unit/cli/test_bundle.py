@@ -66,6 +66,15 @@ def test_bundle_of_other_sources_does_not_count(launcher: Path) -> None:
             assert not loaded(launcher, "run")[0], other
 
 
+def test_damaged_bundle_does_not_count(launcher: Path) -> None:
+    """Cut anywhere, empty, or something else."""
+    path = launcher.parent / bundle.place().name
+    whole = path.read_bytes()
+    for content in (b"", b"N", b"(\x01\x00\x00\x00N", b"\xff" * 99, whole[:40], whole[: len(whole) // 2], whole[:-1]):
+        path.write_bytes(content)
+        assert not loaded(launcher, "run")[0], content[:9]
+
+
 def test_bundle_of_another_python_does_not_count(launcher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes by a name that only the Python that made it looks for."""
     kept = launcher.parent / bundle.place().name

@@ -60,7 +60,9 @@ def test_install_and_uninstall_leave_nothing(tmp_path: Path) -> None:
     service.install(root=tmp_path)
     for folder in ("run/elevate", "etc/elevate"):
         (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "usr/local/lib/elevate/run.of-an-older-python").touch()
     service.uninstall(root=tmp_path)
+    assert not (tmp_path / "usr/local/lib/elevate").exists()
     assert not (tmp_path / "run/elevate").exists()
     assert not (tmp_path / "etc/elevate").exists()
     assert [path for path in tmp_path.rglob("*") if path.is_file() and "var/lib" not in str(path)] == []
