@@ -37,7 +37,7 @@ def test_units_verify(tmp_path: Path) -> None:
 
 
 def test_unit_says_nothing_that_would_bind_tasks() -> None:
-    """Whoever adds an option must know that each task inherits it: adr/0057 says which were tried, and what they broke."""
+    """Whoever adds an option must know that each task inherits it: adr/0059 says which were tried, and what they broke."""
     lines = service.SERVICE.partition("[Service]\n")[2].partition("[Install]")[0].splitlines()
     options = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     assert options == {
