@@ -113,9 +113,14 @@ def _take(rows: Sequence[Row], position: int, found: Range) -> bool:
     hashes = [found.last or entries[0].was, *(digest.hex() for digest in digests)]
     positions = range(position, position + len(rows))
     chained = [one.was for one in entries] == hashes[:-1] and [one.seq for one in entries] == list(positions)
-    if not chained or not _opens(openings, entries):
+    if not chained:
         return False
-    _note_gone(openings, entries, positions, found)
+    known = [one.body.get(private.DIGESTS, ()) for one in entries]
+    opened = _opened(openings, known)
+    if opened is None:
+        return False
+    if opened != sum(map(len, known)):
+        _note_gone(openings, known, positions, found)
     found.was = found.was or hashes[0]
     found.last = hashes[-1]
     found.edge += digests
@@ -134,14 +139,12 @@ def _read(data: Sequence[Any]) -> Sequence[Read]:
     return entries if len(entries) == len(data) else ()
 
 
-def _note_gone(openings: Sequence[Any], entries: Sequence[Read], positions: range, found: Range) -> None:
+def _note_gone(openings: Sequence[Any], known: Sequence[Any], positions: range, found: Range) -> None:
     """Count the entries that have lost openings: erasures must account for as many."""
-    committed = [len(one.body.get(private.DIGESTS, ())) for one in entries]
-    there = [0 if kept is None else kept.count(b"\n") + 1 for kept in openings]
-    if committed != there:
-        gone = [position for position, most, left in zip(positions, committed, there, strict=True) if most > left]
-        found.gone += len(gone)
-        found.first_gone = gone[0] if gone and found.first_gone < 0 else found.first_gone
+    pairs = zip(openings, known, positions, strict=True)
+    gone = [position for kept, digests, position in pairs if (_opened([kept], [digests]) or 0) < len(digests)]
+    found.gone += len(gone)
+    found.first_gone = gone[0] if gone and found.first_gone < 0 else found.first_gone
 
 
 def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> None:
@@ -169,19 +172,25 @@ def _jti(body: Mapping[str, Any]) -> object:
     return jti if isinstance(jti, str) else ""
 
 
-def _opens(openings: Sequence[Any], entries: Sequence[Read]) -> bool:
-    """Say whether all openings are among what their entry commits to."""
+def _opened(openings: Sequence[Any], known: Sequence[Any]) -> int | None:
+    """Say how many commitments are opened; None where an opening is not among what its entry commits to.
+
+    Args:
+        openings: As stored, of some entries.
+        known: What each of them commits to.
+    """
     if None in openings:
         kept = [found is not None for found in openings]
-        openings, entries = list(compress(openings, kept)), list(compress(entries, kept))
+        openings, known = list(compress(openings, kept)), list(compress(known, kept))
     if not openings:
-        return True
-    known: list[Any] = [one.body.get(private.DIGESTS) for one in entries]
+        return 0
     if set(map(type, known)) != {list} or set(map(type, openings)) != {bytes}:
-        return False
+        return None
     parts = [found.split(b"\n") for found in openings]
     owners = chain.from_iterable(map(repeat, known, map(len, parts)))
-    return all(map(contains, owners, bulk.commitments(list(chain.from_iterable(parts)))))
+    digests = bulk.commitments(list(chain.from_iterable(parts)))
+    # One that stands there twice opens nothing twice.
+    return len(set(digests)) if all(map(contains, owners, digests)) else None
 
 
 def _mark(found: Range, marks: frozenset[int], position: int) -> None:
@@ -210,7 +219,7 @@ def _name(tile: Sequence[Row], rest: Iterable[Row], position: int, found: Range)
             window = [as_bytes(row[1]) for row in islice(chain(tile[number:], rest), 3)]
             at, kind = name_first_bad(window, position + number, previous)
             return Bad(position=at, kind=kind)
-        if openings is not None and not _opens([openings], [Read(**members)]):
+        if _opened([openings], [members["body"].get(private.DIGESTS, ())]) is None:
             return Bad(position=position + number, kind=Tampering.OPENING)
         previous = leaf_hash(raw)
     return Bad(position=position, kind=Tampering.TORN, why="an entry is stored as another type")

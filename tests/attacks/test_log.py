@@ -20,6 +20,8 @@ from tests.biglog import make_log
 from tests.ledgers import AT, draft
 
 SIZE = 1900
+END = "instr(data, x'0a')"
+"""Where the first of several openings ends."""
 
 
 @pytest.fixture(scope="module")
@@ -198,9 +200,10 @@ def test_42_what_stands_beside_the_log_is_checked(path: Path, query: str, kind: 
     [
         ("DELETE FROM openings WHERE {}", "seq = 700"),
         ("DELETE FROM openings WHERE {}", "seq >= 0"),
-        ("UPDATE openings SET data = substr(data, 1, instr(data, x'0a') - 1) WHERE {}", "seq > 600 AND instr(data, x'0a')"),
+        (f"UPDATE openings SET data = substr(data, 1, {END} - 1) WHERE {{}}", f"seq > 600 AND {END}"),
+        (f"UPDATE openings SET data = substr(data, 1, {END}) || substr(data, 1, {END} - 1) WHERE {{}}", f"seq > 600 AND {END}"),
     ],
-    ids=["all of one", "all", "one of several"],
+    ids=["all of one", "all", "one of several", "one in place of another"],
 )
 def test_42_an_opening_that_was_taken_away_is_named(path: Path, query: str, which: str) -> None:
     """Who did it would be forgotten, and no erasure is in the log."""
