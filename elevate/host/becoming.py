@@ -1,5 +1,6 @@
 """From an order to the task: the forked process takes what it is given, and executes. Standard library only."""
 
+import _signal  # type: ignore[import-not-found]  # `signal` makes names of all it gives, which costs more than the call
 import contextlib
 import errno
 import fcntl
@@ -131,5 +132,5 @@ def readable(program: int) -> int:
 def reset_signals() -> None:
     """Give the task the dispositions and the mask of a fresh process."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, *sharing.IGNORED):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())

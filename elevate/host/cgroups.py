@@ -9,9 +9,13 @@ import os
 import signal
 import time
 
+from elevate.host.reading import read
+
 _FIRST_CHOICE = ("pids", "freezer")
 _KILL_SECONDS = 5.0
 _PAUSE_SECONDS = 0.001
+_ALONE = 2
+"""Links of a folder with no folder in it; the kernel counts them so for all of its own file systems."""
 
 
 def base() -> str:
@@ -46,9 +50,8 @@ def _below(place: str, root: str, path: str) -> str:
 
 def mounts() -> list[str]:
     """Give the places where cgroup file systems are mounted."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        lines = [line.partition(" - ") for line in file]
-    return [before.split()[4] for before, _, after in lines if after.startswith(("cgroup ", "cgroup2 "))]
+    lines = [line.partition(b" - ") for line in read("/proc/self/mountinfo").splitlines()]
+    return [os.fsdecode(before.split()[4]) for before, _, after in lines if after.startswith((b"cgroup ", b"cgroup2 "))]
 
 
 def make(folder: str) -> None:
@@ -68,10 +71,18 @@ def join(folder: str) -> None:
 def members(folder: str) -> list[int]:
     """Give the processes in a task's folder, and in folders that it made below."""
     found: list[int] = []
-    for here, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError), open(f"{here}/cgroup.procs", encoding="ascii") as file:
-            found += map(int, file.read().split())
+    for here in _folders(folder):
+        with contextlib.suppress(OSError):
+            found += map(int, read(f"{here}/cgroup.procs").split())
     return found
+
+
+def _folders(folder: str) -> list[str]:
+    """Give a folder and those below, the deepest first; without looking through one that has none."""
+    with contextlib.suppress(OSError):
+        if os.stat(folder).st_nlink == _ALONE:
+            return [folder]
+    return [here for here, _, _ in os.walk(folder, topdown=False)]
 
 
 def end(folder: str) -> int:
@@ -102,7 +113,7 @@ def sweep(parent: str) -> None:
 
 
 def _remove(folder: str) -> bool:
-    for here, _, _ in os.walk(folder, topdown=False):
+    for here in _folders(folder):
         try:
             os.rmdir(here)
         except FileNotFoundError:

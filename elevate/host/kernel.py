@@ -8,6 +8,8 @@ import os
 import struct
 from functools import cache
 
+from elevate.host.reading import read
+
 CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
@@ -102,16 +104,14 @@ def set_capabilities(numbers: tuple[int, ...], *, inheritable: bool) -> None:
 
 def capabilities_of(sets: tuple[str, ...]) -> list[int]:
     """Read back this process's capability sets, by their names in /proc/self/status."""
-    with open("/proc/self/status", "rb") as file:
-        lines = dict(line.rstrip().split(b":\t", 1) for line in file if line.startswith(b"Cap"))
+    lines = dict(line.split(b":\t", 1) for line in read("/proc/self/status").splitlines() if line.startswith(b"Cap"))
     return [int(lines[name.encode()], 16) for name in sets]
 
 
 @cache
 def last_capability() -> int:
     """Give the highest number that this kernel knows."""
-    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
-        return int(file.read())
+    return int(read("/proc/sys/kernel/cap_last_cap"))
 
 
 def fanotify_init(reporting: int = 0) -> int:

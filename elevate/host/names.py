@@ -11,12 +11,11 @@ Standard library only: the launcher program imports this.
 import contextlib
 import os
 import struct
-from dataclasses import dataclass
 
 from elevate.host import kernel
 
 MAX_NAMES = 20_000
-_BUFFER = 65_536
+_BUFFER = 16_384
 _ATTRIB, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x4, 0x40, 0x80, 0x100, 0x200
 _OVERFLOW, _ON_FOLDERS = 0x4000, 0x40000000
 _MASK = _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _ON_FOLDERS
@@ -30,12 +29,13 @@ Name = tuple[bytes, bytes]
 """Handle of the folder, with its file system; and the name in it."""
 
 
-@dataclass(slots=True)
 class _Seen:
     """What was told of one name: whether something was there before, and whether it was made, or only came there."""
 
-    before: bool = False
-    made: bool = False
+    __slots__ = ("before", "made")
+
+    def __init__(self) -> None:
+        self.before = self.made = False
 
 
 class Names:

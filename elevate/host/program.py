@@ -12,6 +12,7 @@ A task that could not be executed is an errno in the answer. There is no second 
 """
 
 import contextlib
+import gc
 import mmap
 import os
 import select
@@ -125,12 +126,9 @@ class Zygote:
 
 def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) -> None:
     """Wait for the one order, run it, report. With ``cgroup``, empty where there is none, as init of a namespace of its own."""
+    # SECURITY: SIGINT is ignored here, too: a task as root could send it, and who has a handler hears what its children send.
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a task as root could send it: whoever has a handler hears what its children send
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     if cgroup is not None:
@@ -223,6 +221,10 @@ def main() -> None:
     os.closerange(CONTROL + 1, 1 << 30)
     os.set_inheritable(CONTROL, False)  # noqa: FBT003 - positional only
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    gc.disable()  # what it would look through, every child would copy
+    gc.freeze()
+    kernel.last_capability()  # once for all
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a launcher: see `serve`
     os.umask(0o022)  # the broker's is its own: what is made here for a task must be open to it
     Zygote(socket.socket(fileno=CONTROL)).run()
 

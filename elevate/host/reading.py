@@ -2,7 +2,7 @@
 
 import os
 
-_PART = 65_536
+_PART = 8192
 
 
 def read(path: str) -> bytes:

@@ -4,6 +4,7 @@ As init of a PID namespace one call kills everything in it; else the descendants
 child left, which, because the launcher is the reaper of all orphans, means that nothing is left. Standard library only.
 """
 
+import _signal  # type: ignore[import-not-found]  # `signal` makes names of all it gives, which costs more than the call
 import contextlib
 import mmap
 import os
@@ -21,11 +22,16 @@ WAIT_SECONDS = 150.0
 CLEANUP_SECONDS = 5.0
 
 
+def _nothing(*_: object) -> None:
+    """Do nothing: that the signal came is what counts."""
+
+
 def wake_on_child() -> int:
     """Give a descriptor that turns readable when a child has ended."""
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    if _signal.getsignal(signal.SIGCHLD) is not _nothing:  # else it has this from whoever forked it
+        _signal.signal(signal.SIGCHLD, _nothing)
+    _signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     return read
 
 

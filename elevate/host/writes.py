@@ -15,11 +15,12 @@ import struct
 from elevate.host import kernel
 from elevate.host.jail import OUTSIDE, PRIVATE
 from elevate.host.names import Names
+from elevate.host.reading import read
 
 MAX_KEPT = 400
 MAX_PATHS = 5_000
 _EVENT = struct.Struct("=IBBHQii")
-_BUFFER = 65_536
+_BUFFER = 16_384
 _OVERFLOW = 0x4000
 _PSEUDO = frozenset(
     {
@@ -179,8 +180,7 @@ def _places() -> tuple[list[str], bool]:
     No scratch and no pseudo file system. SECURITY: a file system behind which a program or a network stands may hang whoever
     looks at it, so nobody does.
     """
-    with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
-        lines = [line.partition(" - ") for line in file]
+    lines = [line.partition(" - ") for line in os.fsdecode(read(_MOUNTS)).split("\n")[:-1]]
     found = [(_plain(before.split()[4]), *after.split()[:3]) for before, _, after in lines]
     real = [one for one in found if one[1] not in _PSEUDO and one[2] != "elevate" and not _closed_to_all(*one)]
     local = [place for place, kind, *_ in real if kind != "fuse" and not kind.startswith(_DISTANT)]
