@@ -137,7 +137,8 @@ class Slot:
 
     def __init__(self, file: int) -> None:
         self._file = file
-        found = [parsed for index in (0, 1) if (parsed := _parse(os.pread(file, SLOT_BYTES, index * SLOT_BYTES)))]
+        both = os.pread(file, 2 * SLOT_BYTES, 0)
+        found = [parsed for slot in (both[:SLOT_BYTES], both[SLOT_BYTES:]) if (parsed := _parse(slot))]
         if not found:
             raise HelloDamagedError("no record of the counter is whole")
         self._sequence, self.record = max(found, key=lambda pair: pair[0])

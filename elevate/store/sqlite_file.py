@@ -77,11 +77,11 @@ class OwnedFile:
         except BaseException:
             self.close()
             raise
-        self._known = {self.path: _identity(os.fstat(self._descriptor))}
+        self._known = {os.fspath(self.path): _identity(os.fstat(self._descriptor))}
 
     def know(self, path: Path, descriptor: int) -> None:
         """Remember a further file, the write-ahead log, by its inode."""
-        self._known[path] = _identity(os.fstat(descriptor))
+        self._known[os.fspath(path)] = _identity(os.fstat(descriptor))
 
     def check(self) -> None:
         """Compare the names with what was opened.
@@ -91,7 +91,7 @@ class OwnedFile:
         """
         for path, known in self._known.items():
             try:
-                found = _identity(path.lstat())
+                found = _identity(os.lstat(path))
             except OSError:
                 found = (0, 0)
             if found != known:
