@@ -204,7 +204,7 @@ def _purge(root: Path) -> None:
 
 
 def check_trusted() -> None:
-    """Make sure that only root can change what root's broker would load.
+    """Make sure that only root can change what root's broker would load, and what everybody would start.
 
     Raises:
         HostError: This is not root, or somebody else can change a part of it.
@@ -214,6 +214,10 @@ def check_trusted() -> None:
     for start in loaded():
         if found := changeable(start):
             raise HostError(f"{found} can be changed by others than root", hint=_HINT)
+    for path in files(Path("/")):
+        there = next(level for level in path.parents if level.exists())
+        if found := changeable(there):
+            raise HostError(f"{found} can be changed by others than root", hint="let only root write there, then try again")
 
 
 def changeable(path: Path) -> Path | None:

@@ -96,6 +96,21 @@ def test_33_broker_that_others_can_change_is_not_installed(tmp_path: Path, monke
         service.check_trusted()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root installs a service")
+@pytest.mark.parametrize("name", ["launcher", "what it loads"])
+def test_33_nothing_is_installed_where_others_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The launcher's folder, and that of what it loads: everybody starts it, root too."""
+    monkeypatch.setattr(service, "loaded", lambda: ())
+    places = {"launcher": tmp_path / "bin/elevate", "what it loads": tmp_path / "lib/elevate/run.x"}
+    monkeypatch.setattr(service, "files", lambda _root: dict.fromkeys(places.values(), (b"", 0o644)))
+    for folder in ("bin", "lib"):
+        (tmp_path / folder).mkdir(mode=0o755)
+    service.check_trusted()
+    (tmp_path / places[name].relative_to(tmp_path).parts[0]).chmod(0o775)
+    with pytest.raises(HostError, match="can be changed by others than root"):
+        service.check_trusted()
+
+
 def test_daemon_takes_the_socket_that_it_is_handed(tmp_path: Path) -> None:
     """It answers there, says that it is ready, and leaves the socket's name to its owner."""
     enrol(tmp_path / "state", sensor=True)
