@@ -20,6 +20,7 @@ import os
 import secrets
 import select
 import stat
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from typing import NoReturn, Self, cast
 from elevate.asking import HELPER, outcome_of
 from elevate.canonical import Json
 from elevate.errors import TokenError
+from elevate.lifecycle import State
 from elevate.outcome import Outcome
 from elevate.token import Claims, Expected, verify
 from elevate.token.keyset import read_jwks
@@ -119,11 +121,15 @@ class Redeemed:
         requester: ``user``, ``sid`` and ``uid`` of who asked.
         reason: Why.
         time_limit_seconds: Within this its end must be reported; later the outcome counts as unknown.
+        stdin: Descriptor of the input that was agreed to, a sealed memory file at its beginning; `subprocess.DEVNULL` where
+            there is none. It is closed with the task.
     """
 
     def __init__(self, wire: Wire, told: Mapping[str, object]) -> None:
         self._wire = wire
         self._outcome: Outcome | None = None
+        self._cancelled = False
+        self.stdin = wire.take_fds(1)[0] if told.get("input_fd") is not None else subprocess.DEVNULL
         self.request = str(told["request"])
         self.claims = cast("Mapping[str, Json]", told["claims"])
         self.task = cast("Mapping[str, Json]", told["task"])
@@ -136,6 +142,29 @@ class Redeemed:
         """The command, where the task is one; its first word is the real path."""
         return tuple(str(word) for word in cast("list[Json]", self.task["argv"]))
 
+    def fileno(self) -> int:
+        """Give a descriptor that turns readable when there is news: a cancellation, or the end of the broker."""
+        return self._wire.socket.fileno()
+
+    def cancelled(self, wait_seconds: float = 0) -> bool:
+        """Say whether the request was cancelled: then stop what was begun, and report within five seconds.
+
+        Args:
+            wait_seconds: How long to wait for that.
+
+        Raises:
+            BrokerError: The broker has gone; its log says that the outcome is unknown.
+        """
+        if not self._cancelled and self._outcome is None and self._has_news(wait_seconds):
+            told, _ = self._wire.receive()
+            self._cancelled = told.get("state") == State.CANCELLED
+        return self._cancelled
+
+    def _has_news(self, wait_seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return self._wire.buffered or bool(poll.poll(wait_seconds * 1000))
+
     def finish(self, exit_status: int = 0) -> Outcome:
         """Report how it ended, 0 to 255; a second call changes nothing.
 
@@ -145,12 +174,20 @@ class Redeemed:
         """
         if self._outcome is None:
             try:
-                self._wire.send("FinishToken", {"request": self.request, "exit_status": exit_status})
-                told, _ = self._wire.receive()
+                self._wire.send("FinishToken", {"request": self.request, "exit_status": exit_status}, flag="oneway")
+                told, continues = self._wire.receive()
+                while continues:  # a cancellation that was told meanwhile
+                    told, continues = self._wire.receive()
             finally:
-                self._wire.close()
+                self._close()
             self._outcome = outcome_of(told)
         return self._outcome
+
+    def _close(self) -> None:
+        self._wire.close()
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = subprocess.DEVNULL
 
     def __enter__(self) -> Self:
         return self
@@ -247,7 +284,8 @@ def redeem(token: Token, *, path: str | os.PathLike[str] | None = None) -> Redee
     """
     wire = _connect(path)
     try:
-        wire.send("RedeemToken", {"token": token._text, "redeem_id": secrets.token_hex(16)})  # noqa: SLF001 - our own
+        asked = {"token": token._text, "redeem_id": secrets.token_hex(16), "descriptors": True}  # noqa: SLF001 - our own
+        wire.send("RedeemToken", asked, flag="more")
         told, _ = wire.receive()
         return Redeemed(wire, told)
     except BaseException:

@@ -92,6 +92,7 @@ class Receipt:
         written: In the order in which it was written.
         undo: Newest first; nothing where the agreed steps that undo have done so.
         whole: Both lists are; else they were too long to be kept.
+        problem: What stood in the way of a task that is one, as a cancellation that its helper was told of; empty otherwise.
     """
 
     request: str
@@ -109,6 +110,7 @@ class Receipt:
     written: tuple[WrittenThing, ...]
     undo: tuple[Undo, ...]
     whole: bool
+    problem: str = ""
 
     @classmethod
     def read(cls, values: Mapping[str, Json]) -> Self:
@@ -137,6 +139,7 @@ class Receipt:
             written=written,
             undo=undo,
             whole=whole,
+            problem=str(told.get("problem", "")),
         )
 
     def undo_tasks(self) -> tuple[Task, ...]:

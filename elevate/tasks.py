@@ -43,8 +43,8 @@ __all__ = [
     "as_one",
 ]
 
-MAX_STEPS = 16
-"""So many can be shown one by one, and a token names each."""
+MAX_STEPS = 32
+"""What a product brings, value by value; a person's reading is bounded by `elevate.hello.view.MAX_STEPS_TEXT` before."""
 MAX_STEPS_INPUT_BYTES = 8 * 2**20
 STEPS = "steps"
 

@@ -6,6 +6,8 @@ Pin it in the broker's settings, and let a rule hand it tasks; docs/helpers.md s
         subprocess.run(["/usr/lib/contoso/updater"], stdin=token.fileno(), check=True)
 """
 
+import os
+import select
 import subprocess
 import sys
 
@@ -19,10 +21,15 @@ def main(socket: str | None = None) -> int:
     """Carry out one task; ``socket`` is for tests."""
     token = read_token()
     Verifier(fetch_keys(socket), audience=AUDIENCE).verify(token)
-    with redeem(token, path=socket) as task:
-        done = subprocess.run(task.argv, cwd=str(task.task["cwd"]), stdin=subprocess.DEVNULL, check=False)
-        task.finish(done.returncode % 256)
-    return done.returncode
+    with redeem(token, path=socket) as task, subprocess.Popen(task.argv, cwd=str(task.task["cwd"]), stdin=task.stdin) as child:
+        ended = os.pidfd_open(child.pid)
+        select.select([task, ended], [], [])
+        if child.poll() is None and task.cancelled():
+            child.terminate()
+        status = child.wait()
+        os.close(ended)
+        task.finish(status if status >= 0 else 128 - status)
+    return status
 
 
 if __name__ == "__main__":

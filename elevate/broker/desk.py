@@ -8,6 +8,7 @@ import contextlib
 import hmac
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from elevate import canonical
@@ -27,7 +28,9 @@ from elevate.errors import (
     TokenRevokedError,
     TokenSpentError,
 )
+from elevate.host.inspection import HostInspection
 from elevate.host.processes import ProcessFacts
+from elevate.host.sealed import reopen
 from elevate.lifecycle import State
 from elevate.model import Ended
 from elevate.outcome import Outcome
@@ -36,12 +39,18 @@ from elevate.token import Claims, Expected, verify
 from elevate.token.keys import jwks
 
 MAX_TASK_BYTES = 2**22
+STOP_SECONDS = 5
+"""So long a helper that was told of a cancellation may take to stop and to report; whoever stops the broker waits for it."""
+CANCELLED = "it was cancelled; the helper said how it ended"
 MAX_COUNTED = 1024
 """Tokens that came again, and whose alarms are counted."""
 
 
 class HelperRun:
     """A task that a helper carries out: an `elevate.ports.Running` that ends with its report.
+
+    A helper that listens is told of a cancellation, and has `STOP_SECONDS` to stop and to report; one that does not is not
+    waited for. Either way nobody but the helper can end what it does.
 
     Args:
         facts: Of the helper.
@@ -60,6 +69,15 @@ class HelperRun:
         self._lock = threading.Lock()
         self._ended: Ended | None = None
         self._why = ""
+        self._cancelled = False
+        self._tell: Callable[[], object] | None = None
+
+    def listen(self, tell: Callable[[], object]) -> None:
+        """Have a cancellation told, at once where it came before; in place of whoever was told until now."""
+        with self._lock:
+            self._tell, cancelled = tell, self._cancelled
+        if cancelled:
+            tell()
 
     def report(self, exit_status: int) -> None:
         """Take the helper's word for how it ended.
@@ -71,7 +89,8 @@ class HelperRun:
         with self._lock:
             if self._over.is_set():
                 raise TaskInvalidError("the broker no longer waits for this task's end", hint="see: elevate audit tail")
-            self._ended = Ended(exit_status=exit_status, duration_ms=took_ms)
+            problem = CANCELLED if self._cancelled else ""
+            self._ended = Ended(exit_status=exit_status, duration_ms=took_ms, problem=problem)
             self._over.set()
 
     def abandon(self, why: str) -> None:
@@ -94,9 +113,21 @@ class HelperRun:
         return self._ended
 
     def cancel(self, signal: int = 15) -> None:
-        """Wait no longer: a helper is not ours to end."""
+        """Tell the helper, which is not ours to end, and wait no longer than it may take to stop."""
         del signal
-        self.abandon("it was cancelled, or the helper left, before it reported")
+        with self._lock:
+            tell, again, self._cancelled = self._tell, self._cancelled, True
+        if tell is None:
+            self.abandon("it was cancelled before the helper reported")
+        elif not again:
+            timer = threading.Timer(STOP_SECONDS, self.abandon, ["it was cancelled, and the helper did not report"])
+            timer.daemon = True
+            timer.start()
+            tell()
+
+    def leave(self) -> None:
+        """Wait no longer: the helper's connection has ended."""
+        self.abandon("the helper left before it reported")
 
     def signal(self, number: int) -> None:
         """Do nothing: a helper's signals are not ours."""
@@ -122,6 +153,12 @@ class Redeemed:
         """
         self.run.report(exit_status)
         return self.grant.finish(self.run)
+
+    def open_input(self) -> int | None:
+        """Give a descriptor of the input that was agreed to, sealed and at its beginning; None where there is none."""
+        held = self.grant.inspection
+        payload = held.payload if isinstance(held, HostInspection) else None
+        return None if payload is None else reopen(payload)
 
     def told(self) -> dict[str, Json]:
         """Give what the helper is to do, for whom, and why: all that was agreed to."""

@@ -36,6 +36,7 @@ def receipt_of(
         "signal": ended.signal,
         "timed_out": ended.timed_out,
         "duration_ms": ended.duration_ms,
+        **({"problem": ended.problem} if ended.problem and not ended.steps else {}),
         "watched": [escape(one) for one in ended.watched],
         **({"steps": [_step(record, agreement, one, size_bytes) for one in ended.steps]} if ended.steps else {}),
         "written": _listed(written, size_bytes // 2),

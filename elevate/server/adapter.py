@@ -84,13 +84,21 @@ class SocketRedeemed:
         """Give what the helper is to do."""
         return self.inner.told()
 
+    def open_input(self) -> int | None:
+        """Give a descriptor of the input that was agreed to."""
+        return self.inner.open_input()
+
+    def listen(self, tell: Callable[[], object]) -> None:
+        """Have a cancellation told."""
+        self.inner.run.listen(tell)
+
     def finish(self, exit_status: int) -> Mapping[str, Json]:
         """Take the helper's report and give the outcome."""
         return _outcome(self.inner.finish(exit_status))
 
     def leave(self) -> None:
         """The helper has left."""
-        self.inner.run.cancel()
+        self.inner.run.leave()
 
 
 class BrokerSurface:

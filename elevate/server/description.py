@@ -94,14 +94,18 @@ method Run(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int, des
 method Keys() -> (keys: object, issuer: string)
 
 # For the pinned helper alone: use a token, once; the helper does the task then, on this connection, and reports its end.
-method RedeemToken(token: string, redeem_id: string) -> (
+# With "descriptors" the input comes as a sealed memory file. With "more" the replies go on: a cancellation is told, and how it
+# ended is the last of them; FinishToken is sent "oneway" then. Whoever is told has 5 s to stop and to report.
+method RedeemToken(token: string, redeem_id: string, descriptors: ?bool) -> (
   state: string,
   request: string,
-  claims: object,
-  task: object,
-  requester: object,
-  reason: string,
-  time_limit_seconds: int
+  claims: ?object,
+  task: ?object,
+  requester: ?object,
+  reason: ?string,
+  time_limit_seconds: ?int,
+  input_fd: ?int,
+  outcome: ?Outcome
 )
 
 # How it ended; without exit_status, or where the connection is closed first, the outcome is unknown.

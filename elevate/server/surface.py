@@ -84,6 +84,12 @@ class Redeemed(Protocol):
     def told(self) -> Mapping[str, Json]:
         """Give what the helper is to do."""
 
+    def open_input(self) -> int | None:
+        """Give a descriptor of the input that was agreed to, which the caller closes; None where there is none."""
+
+    def listen(self, tell: Callable[[], object]) -> None:
+        """Have a cancellation told, at once where it came before; in place of whoever was told until now."""
+
     def finish(self, exit_status: int) -> Mapping[str, Json]:
         """Take the helper's report and give the outcome.
 

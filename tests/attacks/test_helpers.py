@@ -273,7 +273,7 @@ def test_13_a_helper_that_does_not_report_is_not_believed(tmp_path: Path) -> Non
     with embedded(tmp_path / "state", then=THEN.replace("{", "{ time_limit_seconds = 1,")) as broker:
         slow, left = hand_over(broker), hand_over(broker)
         runs = [broker.desk.redeem(grant.token, redeem_id(), me()) for grant in (slow, left)]
-        runs[1].run.cancel()
+        runs[1].run.leave()
         for thread in threading.enumerate():
             if thread.name == "helper":
                 thread.join(timeout=30)
@@ -295,3 +295,22 @@ def test_15_a_handed_over_token_shows_nowhere(broker: Broker) -> None:
     store = broker.parts.store
     assert not any(signature in entry for entry in (*store.entries_of(grant.request), *store.openings_of(grant.request)))
     assert os.environ.get("ELEVATE_TOKEN") is None
+
+
+def test_13_a_helper_that_does_not_stop_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was told, and its time is over: the outcome is unknown, and whoever stops the broker waits no longer."""
+    monkeypatch.setattr("elevate.broker.desk.STOP_SECONDS", 0)  # five seconds, without waiting for them
+    with embedded(tmp_path / "state") as broker:
+        deaf, told = hand_over(broker), hand_over(broker)
+        first, second = (broker.desk.redeem(grant.token, redeem_id(), me()) for grant in (deaf, told))
+        heard: list[str] = []
+        second.run.listen(lambda: heard.append("cancelled"))
+        for one in (first, second):
+            one.run.cancel()
+            one.run.cancel()
+            with pytest.raises(HostError):
+                one.run.wait()
+        assert heard == ["cancelled"]
+        late: list[str] = []
+        second.run.listen(lambda: late.append("cancelled"))
+        assert late == ["cancelled"]

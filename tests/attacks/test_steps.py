@@ -123,7 +123,7 @@ def test_37_every_step_is_on_the_prompt_whole(broker: Broker) -> None:
 
 
 def test_37_what_cannot_be_shown_whole_is_not_asked(broker: Broker) -> None:
-    """Seventeen steps, or one that a prompt would have to cut."""
+    """One step too many, or one that a prompt would have to cut."""
     with pytest.raises(TaskInvalidError, match=str(MAX_STEPS)):
         ask(broker, lambda: broker.prompter(None), *[sh("exit 0")] * (MAX_STEPS + 1))
     with pytest.raises(TaskInvalidError, match="step 1 is too long"):

@@ -1,7 +1,9 @@
 """A helper of somebody else's, as a process of its own, against a real daemon."""
 
+import contextlib
 import os
 import pickle
+import select
 import socket
 import subprocess
 import sys
@@ -13,7 +15,9 @@ import pytest
 from elevate.errors import DeniedError, TaskInvalidError, TokenError, TokenExpiredError, TokenRevokedError, TokenSpentError
 from elevate.handover import HandOver
 from elevate.helper import Verifier, fetch_keys, read_token, redeem
+from elevate.receipt import Receipt
 from elevate.tasks import Task
+from elevate.wire import Wire
 from tests.e2e.daemon import ROOT, Daemon
 from tests.e2e.test_kills import wait_for
 from tests.handed import AUDIENCE, HELPER, TRUE, prepare
@@ -165,3 +169,78 @@ def test_only_the_connection_that_redeemed_reports(daemon: Daemon) -> None:
         with pytest.raises(TaskInvalidError, match="no such task"):
             broker._call("FinishToken", {"request": token.request, "exit_status": 0})
         assert task.finish(0).exit_status == 0
+
+
+def test_the_input_comes_with_the_redemption(daemon: Daemon) -> None:
+    """From the broker, sealed, at its beginning; the program between never had to pass it on."""
+    with daemon.connect() as broker:
+        with broker.hand_over(Task.run(["/bin/cat"], stdin=b"agreed\n"), helper=HELPER) as token:
+            done = updater(daemon, token)
+        assert (done.returncode, done.stdout) == (0, b"agreed\n"), done.stderr
+        with broker.hand_over(Task.run(["/bin/cat"], stdin=b"agreed\n"), helper=HELPER) as token:
+            with redeem(read_token(token.fileno()), path=daemon.socket) as task:
+                fd = task.stdin
+                with pytest.raises(OSError, match=r"Bad file descriptor|not permitted"):
+                    os.pwrite(fd, b"other", 0)
+                assert os.read(fd, 100) == b"agreed\n"
+            assert (task.stdin, task.cancelled()) == (subprocess.DEVNULL, False)
+
+
+def test_a_cancelled_helper_is_told_and_its_receipt_says_so(daemon: Daemon) -> None:
+    """It stops its child and reports; whoever asked finds both in the receipt."""
+    task = Task.run(["/bin/sh", "-c", "echo up; exec sleep 60"])
+    with daemon.connect() as broker, broker.hand_over(task, helper=HELPER) as token, started(daemon, token) as helper:
+        assert helper.stdout is not None
+        assert helper.stdout.readline() == b"up\n"
+        broker.cancel(token.request)
+        assert helper.wait(timeout=30) == 256 - 15
+        receipt = Receipt.read(broker.receipt(token.request))
+    assert (receipt.exit_status, receipt.problem) == (128 + 15, "it was cancelled; the helper said how it ended")
+
+
+@contextlib.contextmanager
+def started(daemon: Daemon, token: HandOver) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start the demo's helper."""
+    argv = [sys.executable, str(UPDATER), str(daemon.socket)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(argv, stdin=token.fileno(), stdout=subprocess.PIPE, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_cancellation_is_heard_by_whoever_waits(daemon: Daemon) -> None:
+    """Once is for ever; the end may be reported still, and nothing is told behind it."""
+    with daemon.connect() as broker, broker.hand_over(TRUE, helper=HELPER) as token:
+        with redeem(read_token(token.fileno()), path=daemon.socket) as task:
+            assert not task.cancelled()
+            broker.cancel(token.request)
+            assert task.cancelled(wait_seconds=30)
+            assert task.cancelled()
+            assert select.select([task], [], [], 0)[0] == []
+            assert task.finish(4).exit_status == 4
+        assert task.finish().exit_status == 4
+
+
+def test_a_helper_that_asked_for_one_answer_has_one(daemon: Daemon) -> None:
+    """An older one, or one that is written by hand: no descriptor, nothing told, and the end answers."""
+    with daemon.connect() as broker, broker.hand_over(Task.run(["/bin/cat"], stdin=b"x"), helper=HELPER) as token:
+        wire = Wire(str(daemon.socket), os.getuid())
+        text = os.pread(token.fileno(), 65_536, 0).decode()
+        wire.send("RedeemToken", {"token": text, "redeem_id": "0" * 32})
+        told, continues = wire.receive()
+        assert (continues, "input_fd" in told) == (False, False)
+        wire.send("FinishToken", {"request": told["request"], "exit_status": 2})
+        ended, continues = wire.receive()
+        wire.close()
+    assert (continues, ended["state"]) == (False, "destroyed")
+
+
+def test_an_end_that_nobody_waits_for_is_refused_in_its_place(daemon: Daemon) -> None:
+    """Where the last reply of a redemption is awaited, there its error comes."""
+    wire = Wire(str(daemon.socket), os.getuid())
+    wire.send("FinishToken", {"request": "0" * 32, "exit_status": 0}, flag="oneway")
+    with pytest.raises(TaskInvalidError, match="carries out no such task"):
+        wire.receive()
+    wire.close()

@@ -111,9 +111,16 @@ class SimulatedRedeemed:
     request: str = "cd" * 16
     status: int | None = None
     left: bool = False
+    tell: Callable[[], object] = lambda: None
 
     def told(self) -> Mapping[str, Json]:
         return {"reason": "because"}
+
+    def open_input(self) -> int | None:
+        return None
+
+    def listen(self, tell: Callable[[], object]) -> None:
+        self.tell = tell
 
     def finish(self, exit_status: int) -> Mapping[str, Json]:
         self.status = exit_status
