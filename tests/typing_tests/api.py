@@ -20,6 +20,7 @@ def tasks() -> list[elevate.Task]:
         elevate.Task.service("Spooler", "restart"),
         elevate.Task.setting(r"HKLM\SOFTWARE\Contoso", "Theme", 1),
         elevate.Task.write("/etc/notes.conf", b"x", mode=0o644),
+        elevate.Task.write("/etc/notes.conf", b"x"),
     ]
 
 
@@ -49,6 +50,7 @@ def in_steps() -> elevate.Receipt:
         receipt = elevate.Receipt.read(outcome.receipt)
         assert_type(receipt.steps[0].exit_status, int | None)
         assert_type(receipt.written[0].path, str)
+        assert_type((receipt.written[0].mode, receipt.undo[0].mode, receipt.problem), tuple[str, str, str])
         assert_type(receipt.undo[0].task, elevate.Task | None)
         broker.elevate(receipt.undo_tasks()).release()
     return receipt
@@ -112,6 +114,7 @@ def as_a_helper() -> int | None:
     with redeem(token) as task:
         assert_type(task.argv, tuple[str, ...])
         assert_type(task.task, Mapping[str, Json])
+        assert_type((task.stdin, task.fileno(), task.cancelled(wait_seconds=1)), tuple[int, int, bool])
         return task.finish(0).exit_status
 
 
