@@ -52,6 +52,7 @@ KillMode=mixed
 TimeoutStopSec=45
 OOMScoreAdjust=-500
 OOMPolicy=continue
+TasksMax=50%
 Delegate=yes
 KeyringMode=private
 StandardInput=null

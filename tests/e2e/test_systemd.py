@@ -39,6 +39,7 @@ def test_daemon_has_what_the_unit_says(told: dict[str, Any]) -> None:
     assert daemon["status"] == {"Uid": "0", "Umask": "0077", "NoNewPrivs": "0", "Seccomp": "0"}
     assert (daemon["capabilities"], daemon["same_mounts"], daemon["cwd"]) == (True, True, "/")
     assert daemon["cgroup"] == "0::/system.slice/elevate.service"
+    assert daemon["tasks"][0] >= daemon["tasks"][1] * 0.45
     assert daemon["protected"] == ("-500" if daemon["may_protect"] else "0")
 
 
@@ -88,6 +89,19 @@ def test_backup_is_restored(told: dict[str, Any]) -> None:
     restored = told["restored"]
     assert (restored["after"], restored["again"]) == (0, 0)
     assert restored["verdicts"] == [2, 1], restored
+
+
+def test_login_manager_tells_sessions_over_a_network(told: dict[str, Any]) -> None:
+    """A person who sits here gets the task, one who came from another machine does not; nor by a new session below it."""
+    if not told["sessions"]:
+        pytest.skip("this machine has no login program or no login manager")
+    here, far = told["sessions"]["here"], told["sessions"]["far"]
+    assert (len(here["session"]), here["told"]) == (1, [f"ADMIN_{stage.NAME}", "0"] * 2)
+    assert len(far["session"]) == 1
+    assert [line for line in far["told"] if "hint" not in line] == [
+        "elevate: error: a remote session is not elevated here",
+        "126",
+    ] * 2
 
 
 def test_reload_takes_the_policy_anew(told: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from elevate.cli import service
 from elevate.library import connect
 from elevate.tasks import Task
 from tests.e2e import installed
+from tests.e2e.logins import sessions
 from tests.stage import NAME, SOCKET, Stage, run
 from tests.tools import wait_for
 
@@ -90,10 +91,15 @@ def daemon(stage: Stage) -> dict[str, Any]:
         "capabilities": found["CapEff"] == found["CapBnd"] == _status(Path("/proc/1/status").read_text())["CapBnd"],
         "protected": Path(f"/proc/{pid}/oom_score_adj").read_text().strip(),
         "may_protect": bool(int(found["CapBnd"], 16) & 1 << 24),
+        "tasks": [int(_systemctl("show", "--value", "-p", "TasksMax", "elevate.service")), _most_tasks()],
         "cgroup": Path(f"/proc/{pid}/cgroup").read_text().splitlines()[-1],
         "same_mounts": Path(f"/proc/{pid}/ns/mnt").readlink() == Path("/proc/1/ns/mnt").readlink(),
         "cwd": str(Path(f"/proc/{pid}/cwd").readlink()),
     }
+
+
+def _most_tasks() -> int:
+    return min(int(Path("/proc/sys/kernel", name).read_text()) for name in ("pid_max", "threads-max"))
 
 
 def tasks(stage: Stage) -> dict[str, Any]:
@@ -270,7 +276,7 @@ def main() -> None:
         told: dict[str, Any] = {"installed": stage.installed}
         parts = (
             activated, daemon, tasks, installed.package, installed.files, installed.below_tmp, confined, restarted, killed,
-            reloaded, doctor, restored, stopped, removed,
+            sessions,             reloaded, doctor, restored, stopped, removed,
         )  # fmt: skip
         told |= {part.__name__: part(stage) for part in parts}
     print(json.dumps(told, default=str))  # noqa: T201 - what a program of the tests says

@@ -41,7 +41,18 @@ def test_unit_says_nothing_that_would_bind_tasks() -> None:
     lines = service.SERVICE.partition("[Service]\n")[2].partition("[Install]")[0].splitlines()
     options = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     assert options == {
-        *("Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "KillMode", "TimeoutStopSec", "Delegate", "OOMPolicy"),
+        *(
+            "Type",
+            "ExecStart",
+            "ExecReload",
+            "Restart",
+            "RestartSec",
+            "KillMode",
+            "TimeoutStopSec",
+            "Delegate",
+            "OOMPolicy",
+            "TasksMax",
+        ),
         *("StateDirectory", "StateDirectoryMode", "ConfigurationDirectory"),
         # Inherited as well, and set anew for every task.
         *("WorkingDirectory", "Environment", "UMask", "LimitCORE", "LimitNOFILE", "OOMScoreAdjust", "KeyringMode"),
