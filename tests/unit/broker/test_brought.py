@@ -1,7 +1,6 @@
 """A service that an earlier step brings: agreed to with the rest, allowed expressly, started when it is there."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from elevate.policy.replay import recorded, replay
 from elevate.receipt import Receipt
 from elevate.tasks import Task
 
-PIN = b"274913"
 KEY = rf"HKLM\{SERVICES}\ContosoNotes"
 ENTRY = Task.setting(KEY, "Start", 3)
 START = Task.service("ContosoNotes", "start")
@@ -29,18 +27,8 @@ task = { kind = "service.control", service = ["ContosoNotes", "contosonotes"], b
 
 
 @pytest.fixture
-def prompts() -> list[ScriptedPrompter]:
-    return []
-
-
-@pytest.fixture
-def broker(tmp_path: Path, prompts: list[ScriptedPrompter]) -> Iterator[Broker]:
-    def person(broker: Broker) -> ScriptedPrompter:
-        prompts.append(ScriptedPrompter(broker.hello, PIN))
-        return prompts[-1]
-
-    with Broker.embedded(tmp_path / "state", pin=PIN, prompter=person) as one:
-        yield one
+def broker(prompted: Broker) -> Broker:
+    return prompted
 
 
 @pytest.fixture

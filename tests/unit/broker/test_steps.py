@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from elevate.policy.suggest import suggest
 from elevate.tasks import Task
 from tests.unit.broker.conftest import events
 
-PIN = b"274913"
 THEME = Task.setting(r"HKLM\SOFTWARE\Contoso\Notes", "Theme", "dark")
 
 
@@ -29,18 +27,8 @@ def sh(text: str) -> Task:
 
 
 @pytest.fixture
-def prompts() -> list[ScriptedPrompter]:
-    return []
-
-
-@pytest.fixture
-def broker(tmp_path: Path, prompts: list[ScriptedPrompter]) -> Iterator[Broker]:
-    def person(broker: Broker) -> ScriptedPrompter:
-        prompts.append(ScriptedPrompter(broker.hello, PIN))
-        return prompts[-1]
-
-    with Broker.embedded(tmp_path / "state", pin=PIN, prompter=person) as one:
-        yield one
+def broker(prompted: Broker) -> Broker:
+    return prompted
 
 
 def test_all_steps_run_in_order_under_one_prompt(broker: Broker, prompts: list[ScriptedPrompter]) -> None:

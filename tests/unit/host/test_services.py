@@ -107,6 +107,23 @@ def test_no_other_file_brings_it(units: Path, path: str) -> None:
         brought.check()
 
 
+@pytest.mark.root
+def test_host_linux_tells_rules_and_checks_before_it_starts(linux: Linux, units: Path) -> None:
+    """The fact names the step; a unit that is not there, or another one, starts nothing."""
+    inspection = linux.host.inspect(Task.service("x", "start"), linux.requester, before=[write(f"{units}/x.service")])
+    try:
+        assert dict(inspection.task.facts) == {"action": "start", "service": "x", "brought": "step 1"}
+        with pytest.raises(HostError, match="not as step 1 was to bring it"):
+            inspection.check()
+        (units / "x.service").write_bytes(b"[Service]\n")
+        inspection.check()
+    finally:
+        inspection.close()
+    known = linux.host.inspect(Task.service("x", "start"), linux.requester, before=[write(f"{units}/x.service")])
+    known.close()
+    assert "brought" not in dict(known.task.facts)
+
+
 def test_only_systemd_knows_a_service_by_one_file(units: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others want a folder, or a command of their own, before they know it."""
     monkeypatch.setattr("elevate.host.services.managers", lambda: (RUNIT,))
