@@ -27,7 +27,7 @@ MORE_ROUNDS = 2
 """What is written of a person meanwhile is erased, too, so often; then the answer says that there is more."""
 
 MIN_ROWS, MAX_ROWS, MAX_TILES = 32, 1024, 4
-SHORT_SECONDS, LONG_SECONDS = 0.003, 0.008
+SHORT_SECONDS, LONG_SECONDS = 0.002, 0.004
 """Steps that take less become larger, steps that take more smaller: an elevation may have to wait for two of them."""
 
 T = TypeVar("T")
