@@ -64,6 +64,7 @@ def jail_for(task: InspectedTask, account: Account, obligations: Obligations) ->
     names = KINDS.get(kind) or own or (ROOT if as_root else ())
     if read_only or writable is not None:
         _check_confined(task, own, read_only, writable)
+        _check_folder(task.cwd)
         names = tuple(name for name in names if name not in UNDOING)
     return Jail(
         uid=0 if as_root else account.uid,
@@ -100,6 +101,16 @@ def _check_confined(
         inside = writable is None or any(is_below(file.path, _real(place)) for place in writable)
         if not inside or any(is_below(file.path, _real(place)) for place in read_only):
             raise HostError("the rule does not let this file be written", hint="see read_only and writable in the rule")
+
+
+def _check_folder(cwd: str) -> None:
+    """Refuse a start in /dev and below, of which a confined task has one of its own.
+
+    Raises:
+        HostError: It is such a folder.
+    """
+    if is_below(cwd, "/dev"):
+        raise HostError("the rule gives the task a /dev of its own, so it can't start there", hint="change to another folder")
 
 
 def is_below(path: str, place: str) -> bool:

@@ -176,7 +176,7 @@ def killed(stage: Stage) -> dict[str, Any]:
 
 
 def restored(stage: Stage) -> dict[str, Any]:
-    """Put an older copy of the broker's folder back, as docs/host-linux.md says; an anchor from after it shows that."""
+    """Put an older copy of the broker's folder back, as docs/operating.md says; an anchor from after it shows that."""
     state, copy = str(stage.home.folder), "/var/lib/copy-of-the-brokers"
     run("systemctl", "stop", *service.UNITS)
     run("cp", "-a", state, copy)

@@ -85,6 +85,16 @@ def test_folder_in_which_it_starts_is_as_read_only_as_any(linux: Linux) -> None:
     assert not Path("/tmp/elevate-confined").exists()
 
 
+@pytest.mark.parametrize("cwd", ["/dev", "/dev/shm"])
+def test_it_does_not_start_in_the_machines_devices(linux: Linux, cwd: str) -> None:
+    """It has a /dev of its own; the refusal says so."""
+    for confined in (writable(linux), read_only(linux, "/srv")):
+        with pytest.raises(HostError, match="of its own") as refused:
+            confined.do(Task.run(["pwd"], cwd=cwd))
+        assert refused.value.hint == "change to another folder"
+    assert linux.do(Task.run(["pwd"], cwd="/dev")).out == "/dev\n"
+
+
 def test_the_account_is_confined_too(linux: Linux, place: Path) -> None:
     """With a capability that opens every file it writes only where the list says."""
     account = linux.demanding(capabilities=("CAP_DAC_OVERRIDE",), writable=(str(place / "sub"),))
