@@ -84,7 +84,7 @@ class Writer:
         self._checkpoint = checkpoint
         self._gate = threading.Lock()
         self._idle = threading.Condition(self._gate)
-        # INVARIANT: under the gate, the queue is empty unless somebody has the turn; exactly one has it, or none.
+        # INVARIANT: at most one has the turn. Whoever waits in the queue will get it, or is served by somebody who has it.
         self._queue: deque[_Any] = deque()
         self._turn = False
         self._calls: SimpleQueue[bool] = SimpleQueue()
@@ -110,6 +110,7 @@ class Writer:
             StoreUnwritableError: The ledger is closed.
         """
         operation = Operation(work, settles=settles)
+        # The thread takes the turn itself: a signal may break off this one before it has called.
         if self._join(operation):
             self._calls.put(True)  # noqa: FBT003 - a queue has no name for it
         return operation.future  # type: ignore[return-value]  # nobody waits for it here
@@ -143,13 +144,14 @@ class Writer:
         self._threads[1].join()
 
     def _join(self, operation: _Any) -> bool:
-        """Queue an operation; say whether its caller has the turn now."""
+        """Queue an operation; say whether the turn was free. A caller that waits has it then."""
         with self._gate:
             if self._closed:
                 raise StoreUnwritableError("the ledger is closed")
             self._queue.append(operation)
-            took, self._turn = not self._turn, True
-        return took
+            free = not self._turn
+            self._turn = self._turn or operation.future is None
+        return free
 
     def _lead(self, own: _Any) -> None:
         """Use the turn until one's own operation is done."""
@@ -159,22 +161,32 @@ class Writer:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Give the turn to the first who waits, else to the thread; to nobody where nothing is queued."""
+        """Give the turn to the first who waits; where there is none, let the thread take it, or nobody."""
         with self._gate:
-            if not self._queue:
-                self._turn = False
-                self._idle.notify_all()
-                return
             heir = next((one for one in self._queue if one.future is None), None)
-        if heir is None:
+            if heir is not None:
+                heir.wake.release()
+                return
+            self._turn = False
+            self._idle.notify_all()
+            left = bool(self._queue)
+        if left:
             self._calls.put(True)  # noqa: FBT003 - the same
-        else:
-            heir.wake.release()
 
     def _write(self) -> None:
-        while self._calls.get():
-            self._serve()
-            self._pass_on()
+        more = True
+        while more:
+            more = self._calls.get()
+            while self._take():
+                self._serve()
+                self._pass_on()
+
+    def _take(self) -> bool:
+        """Take the turn where it is free and something is queued."""
+        with self._gate:
+            took = bool(self._queue) and not self._turn
+            self._turn = self._turn or took
+        return took
 
     def _serve(self) -> None:
         """Write one group; whoever calls has the turn."""

@@ -132,6 +132,25 @@ def test_an_operation_that_was_taken_back_is_not_done(writer: Writer) -> None:
     assert done == []
 
 
+def test_nobody_waits_for_one_that_a_signal_broke_off(writer: Writer, callers: ThreadPoolExecutor) -> None:
+    """Ctrl-C comes between queueing and calling the thread: the next one does it all, and so does closing."""
+
+    class Broken:
+        def put(self, _more: object) -> None:
+            raise KeyboardInterrupt
+
+    done, calls = list[int](), writer._calls
+    for number in (0, 2):
+        writer._calls = Broken()  # type: ignore[assignment]  # the signal can't be timed otherwise
+        with pytest.raises(KeyboardInterrupt):
+            writer.submit(partial(_note, done, number))
+        writer._calls = calls
+        if not number:
+            callers.submit(writer.run, partial(_note, done, 1)).result(SECONDS)
+    writer.close()
+    assert done == [0, 1, 2]
+
+
 def test_closing_waits_for_whoever_has_the_turn(writer: Writer, callers: ThreadPoolExecutor) -> None:
     """What was queued is written; nothing else is taken."""
     held = Held(writer)
