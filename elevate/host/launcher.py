@@ -2,7 +2,7 @@
 
 One small program (`elevate.host.program`) is started with posix_spawn and forks the launchers; a few wait warm, each is used
 once.
-An order is sent at most once: where no answer comes after it was taken, nothing is tried again.
+An order is let go at most once (`elevate.host.launched`): where no answer comes after that, nothing is tried again.
 """
 
 import array

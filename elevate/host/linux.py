@@ -154,6 +154,8 @@ class LinuxHost:
         wanted.inspection.begin()
         if isinstance(ahead, _Prepared) and window is None and streams is None and ahead.holds(wanted):
             return ahead.tree.go()
+        if ahead is not None:
+            ahead.close()
         return self._prepare(wanted, account, window, streams).go()
 
     def _known(self, inspection: Inspection) -> LinuxInspection:

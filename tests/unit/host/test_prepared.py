@@ -133,6 +133,19 @@ def test_the_pipes_end_alone_is_enough(launcher: Launcher) -> None:
         ready._waiting.channel.close()
 
 
+def test_what_nobody_lets_go_is_ended_in_bounded_time() -> None:
+    """A broker that neither goes on nor gives up keeps no process waiting for ever; that is no task that took too long."""
+    code = (
+        "import mmap, os, socket, subprocess, sys; sys.path.insert(0, sys.argv[1]); from elevate.host import watch, wire\n"
+        "watch.WAIT_SECONDS = 0.2; ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+        "wake = watch.wake_on_child(); child = subprocess.Popen(['/bin/sleep', '1000'])\n"
+        "watch.Watch(theirs, wake, child.pid, mmap.mmap(-1, 64), 1000).run(); print(*wire.REPORT.unpack(ours.recv(100)))"
+    )
+    argv = [sys.executable, "-I", "-c", code, str(ROOT)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LONG)
+    assert done.stdout.split() == ["-1", str(int(signal.SIGKILL)), "0", "0", "0"], done.stderr
+
+
 def test_a_launcher_that_dies_is_noticed_while_those_before_it_run() -> None:
     """Nobody but a launcher has its socket, whenever the others were forked."""
     with Launcher(warm=3) as launcher:
