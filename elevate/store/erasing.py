@@ -43,8 +43,7 @@ class Erased:
     """What an erasure removed.
 
     Attributes:
-        entries: Entries that lost openings.
-        requests: Of so many requests.
+        entries: Entries that lost openings, of so many ``requests``.
         before: Nothing names the person below this position.
         later: So many entries do from there on: they were written while the erasure was ending.
     """
@@ -214,8 +213,7 @@ def _state(ledger: Ledger) -> Erasure:
 
 
 def _keep(ledger: Ledger, erasure: Erasure) -> None:
-    text = orjson.dumps(asdict(erasure)).decode()
-    ledger.connection.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (_NAME, text))
+    ledger.connection.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (_NAME, orjson.dumps(asdict(erasure)).decode()))
 
 
 def _chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -234,8 +232,8 @@ def _delete_of(ledger: Ledger, rows: Sequence[int]) -> int:
     """Delete all openings of some requests; give their number."""
     found = 0
     for n in rows:
-        positions = str(ledger.connection.execute("SELECT positions FROM requests WHERE n = ?", (n,)).get or "")
-        for word in positions.split():
+        positions = ledger.connection.execute("SELECT positions FROM requests WHERE n = ?", (n,)).get
+        for word in str(positions or "").split():
             ledger.connection.execute("DELETE FROM openings WHERE seq = ?", (int(word),))
             found += ledger.connection.changes()
     return found
