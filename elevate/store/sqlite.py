@@ -224,7 +224,9 @@ class SqliteStore:
             self._closed = True
         self._eraser.stop()
         self._writer.close()
-        for connection in (*self._readers, self._mover):
+        with self._moving:
+            self._mover.close()
+        for connection in self._readers:
             connection.close()
         self._ledger.close()
         self._file.close()

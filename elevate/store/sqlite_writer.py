@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import apsw
 
 from elevate.errors import ElevateError, StoreError, StoreUnwritableError
 from elevate.store.sqlite_file import OwnedFile
 from elevate.store.sqlite_ledger import Ledger
+from elevate.store.sqlite_operation import Operation
 
 MAX_GROUP = 256
 CHECKPOINT_PAGES = 2000
@@ -27,45 +28,6 @@ HELP_PAGES = 16_000
 _RESTART = "stop the readers of the ledger and start the broker again; it then does the rest"
 
 T = TypeVar("T")
-
-
-class Operation(Generic[T]):
-    """What to do to the ledger, and where to answer: a future, or a caller who waits."""
-
-    __slots__ = ("done", "error", "future", "result", "settles", "wake", "work")
-
-    def __init__(self, work: Callable[[Ledger], T], *, settles: bool = False, awaited: bool = False) -> None:
-        self.work = work
-        self.settles = settles
-        self.done = False
-        self.result: T | None = None
-        self.error: BaseException | None = None
-        self.future: Future[T] | None = None if awaited else Future()
-        self.wake = threading.Lock()
-        if awaited:
-            self.wake.acquire()
-
-    def begin(self) -> bool:
-        """Say whether it is still wanted."""
-        return self.future is None or self.future.set_running_or_notify_cancel()
-
-    def answer(self) -> None:
-        """Tell the caller."""
-        self.done = True
-        if self.future is None:
-            self.wake.release()
-        elif self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)  # type: ignore[arg-type]  # set when there was no error
-
-    def outcome(self) -> T:
-        """Give to the caller who waited what became of it."""
-        if self.error is not None:
-            raise self.error
-        return self.result  # type: ignore[return-value]  # the same
-
-
 _Any: TypeAlias = Operation[Any]
 
 
@@ -84,7 +46,8 @@ class Writer:
         self._checkpoint = checkpoint
         self._gate = threading.Lock()
         self._idle = threading.Condition(self._gate)
-        # INVARIANT: at most one has the turn. Whoever waits in the queue will get it, or is served by somebody who has it.
+        # INVARIANT: exactly one has the turn, or none. Where something is queued and none has it, the thread is called; only
+        # one whom a signal broke off may have left it uncalled, and then nobody waits for what is queued.
         self._queue: deque[_Any] = deque()
         self._turn = False
         self._calls: SimpleQueue[bool] = SimpleQueue()
@@ -110,9 +73,7 @@ class Writer:
             StoreUnwritableError: The ledger is closed.
         """
         operation = Operation(work, settles=settles)
-        # The thread takes the turn itself: a signal may break off this one before it has called.
-        if self._join(operation):
-            self._calls.put(True)  # noqa: FBT003 - a queue has no name for it
+        self._join(operation)
         return operation.future  # type: ignore[return-value]  # nobody waits for it here
 
     def run(self, work: Callable[[Ledger], T]) -> T:
@@ -122,9 +83,8 @@ class Writer:
             StoreUnwritableError: The ledger is closed or can't be written; nothing happened.
         """
         # A signal may break off the main thread anywhere, and then nobody would have the turn and all would wait for it.
-        if threading.current_thread() is threading.main_thread():
-            return self.submit(work).result()
-        operation = Operation(work, awaited=True)
+        leads = threading.current_thread() is not threading.main_thread()
+        operation = Operation(work, awaited=True, leads=leads)
         if not self._join(operation):
             operation.wake.acquire()  # until it is answered, or has the turn
         if not operation.done:
@@ -137,56 +97,58 @@ class Writer:
             if self._closed:
                 return
             self._closed = True
-            self._idle.wait_for(lambda: not self._turn)
-        self._calls.put(False)  # noqa: FBT003 - the same
+            self._call()
+            self._idle.wait_for(lambda: not (self._turn or self._queue))
+        self._calls.put(False)  # noqa: FBT003 - a queue has no name for it
         self._threads[0].join()
         self._due.release()
         self._threads[1].join()
 
     def _join(self, operation: _Any) -> bool:
-        """Queue an operation; say whether the turn was free. A caller that waits has it then."""
+        """Queue an operation; say whether its caller has the turn now."""
         with self._gate:
             if self._closed:
                 raise StoreUnwritableError("the ledger is closed")
             self._queue.append(operation)
-            free = not self._turn
-            self._turn = self._turn or operation.future is None
-        return free
+            if operation.leads and not self._turn:
+                self._turn = True
+                return True
+            self._call()
+        return False
+
+    def _call(self) -> None:
+        """Call the thread where something is queued and nobody has the turn; the caller holds the gate."""
+        if self._queue and not self._turn:
+            self._calls.put(True)  # noqa: FBT003 - the same
 
     def _lead(self, own: _Any) -> None:
         """Use the turn until one's own operation is done."""
-        self._serve()
-        while not own.done:
-            self._serve()
-        self._pass_on()
+        try:
+            while not own.done:
+                self._serve()
+        finally:
+            own.leads = False
+            self._pass_on()
 
     def _pass_on(self) -> None:
-        """Give the turn to the first who waits; where there is none, let the thread take it, or nobody."""
+        """Give the turn to the first who waits and may have it, else to nobody, and call the thread."""
         with self._gate:
-            heir = next((one for one in self._queue if one.future is None), None)
-            if heir is not None:
-                heir.wake.release()
+            heir = next((one for one in self._queue if one.leads), None)
+            if heir is None:
+                self._turn = False
+                self._call()
+                self._idle.notify_all()
                 return
-            self._turn = False
-            self._idle.notify_all()
-            left = bool(self._queue)
-        if left:
-            self._calls.put(True)  # noqa: FBT003 - the same
+        heir.wake.release()
 
     def _write(self) -> None:
-        more = True
-        while more:
-            more = self._calls.get()
-            while self._take():
+        while self._calls.get():
+            with self._gate:
+                took = bool(self._queue) and not self._turn
+                self._turn = self._turn or took
+            if took:
                 self._serve()
                 self._pass_on()
-
-    def _take(self) -> bool:
-        """Take the turn where it is free and something is queued."""
-        with self._gate:
-            took = bool(self._queue) and not self._turn
-            self._turn = self._turn or took
-        return took
 
     def _serve(self) -> None:
         """Write one group; whoever calls has the turn."""
@@ -251,7 +213,7 @@ class Writer:
     def _settle(self, group: list[_Any]) -> None:
         try:
             self._ledger.settle()
-        except (apsw.Error, OSError) as exc:
+        except (apsw.Error, OSError, StoreError) as exc:
             for operation in group:
                 if operation.settles and operation.error is None:
                     operation.error = StoreError("it is written, and not all of it is done", detail=str(exc), hint=_RESTART)

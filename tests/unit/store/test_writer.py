@@ -1,10 +1,14 @@
 """Who writes: a caller that waits does it for all, and a thread of the ledger's own for those who go on."""
 
+import contextlib
+import dis
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,6 +20,7 @@ from elevate.store.sqlite_writer import MAX_GROUP, Writer
 from elevate.testing import SeededEntropy
 
 SECONDS = 20
+TraceFunction = Callable[[FrameType, str, object], Any]
 
 
 @pytest.fixture
@@ -73,6 +78,51 @@ def test_a_caller_that_waits_writes_itself(writer: Writer, callers: ThreadPoolEx
 def test_the_main_thread_never_writes(writer: Writer) -> None:
     """Ctrl-C between two instructions would leave the turn with nobody."""
     assert writer.run(thread_of) == writer.submit(thread_of).result(SECONDS) != threading.get_ident()
+
+
+class Interrupt:
+    """Ctrl-C at the n-th place where the main thread would hear of it: signals are looked for after calls, and in loops."""
+
+    _HEARD = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "RESUME"})
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self._last: dict[FrameType, int] = {}
+
+    def __enter__(self) -> None:
+        sys.settrace(self._trace)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, _arg: object) -> TraceFunction:
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            before, self._last[frame] = self._last.get(frame, -1), frame.f_lasti
+            self.left -= before >= 0 and dis.opname[frame.f_code.co_code[before]] in self._HEARD
+            if self.left == 0:
+                self.left = -1
+                raise KeyboardInterrupt
+        return self._trace
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_nobody_is_held_up_by_a_main_thread_that_is_broken_off(
+    writer: Writer, callers: ThreadPoolExecutor, *, ahead: bool
+) -> None:
+    """Wherever Ctrl-C comes, neither the turn nor a lock stays taken."""
+    interrupt, number = Interrupt(0), 0
+    while interrupt.left <= 0:
+        number += 1
+        interrupt = Interrupt(number)
+        # What is broken off while it begins to wait gave its lock back already, and says so.
+        with contextlib.suppress(KeyboardInterrupt, RuntimeError), interrupt:
+            if ahead:
+                writer.submit(thread_of).result(SECONDS)
+            else:
+                writer.run(thread_of)
+        callers.submit(writer.run, thread_of).result(SECONDS)
+    assert number > 10
 
 
 def test_what_waits_is_one_group_in_its_order(writer: Writer, callers: ThreadPoolExecutor) -> None:
