@@ -10,7 +10,7 @@ import varlink
 import elevate
 from elevate.errors import BrokerError, DeniedError, TaskInvalidError, TokenSpentError
 from elevate.outcome import Progress
-from elevate.tasks import MAX_STEPS_INPUT_BYTES, Task
+from elevate.tasks import MAX_STEPS, MAX_STEPS_INPUT_BYTES, Task
 from tests.e2e.daemon import Daemon
 
 
@@ -137,16 +137,19 @@ def test_the_public_client_can_ask_for_steps(daemon: Daemon) -> None:
     assert not replies[running].get("step")
 
 
+ONE = {"kind": "process.run", "params": {"argv": ["id"], "cwd": "/"}}
+
+
 @pytest.mark.parametrize(
     "task",
     [
         {"kind": "steps", "params": {}},
         {"kind": "steps", "params": {}, "steps": []},
-        {"kind": "steps", "params": {"x": 1}, "steps": [{"kind": "process.run", "params": {"argv": ["id"], "cwd": "/"}}]},
+        {"kind": "steps", "params": {"x": 1}, "steps": [ONE]},
         {"kind": "process.run", "params": {"argv": ["id"], "cwd": "/"}, "steps": []},
         {"kind": "steps", "params": {}, "steps": [{"kind": "steps", "params": {}}]},
-        {"kind": "steps", "params": {}, "steps": [{"kind": "process.run", "params": {"argv": ["id"], "cwd": "/"}}] * 17},
-        {"kind": "steps", "params": {}, "undo": 1, "steps": [{"kind": "process.run", "params": {"argv": ["id"], "cwd": "/"}}]},
+        {"kind": "steps", "params": {}, "steps": [ONE] * (MAX_STEPS + 1)},
+        {"kind": "steps", "params": {}, "undo": 1, "steps": [ONE]},
         {
             "kind": "steps",
             "params": {},
