@@ -61,9 +61,9 @@ def furnish(order: Fields, terminal: int | None) -> int:
     if confined:
         confine.furnish(order, terminal)
     cwd = _standing(order)
-    kept = os.open(order["cwd"][0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     uid, gid = int(order["uid"][0]), int(order["gid"][0])
     places = [place for place in PRIVATE if order["private"] and os.path.isdir(place)]
+    kept = _kept(order) if cwd.startswith(tuple(f"{place}/" for place in places)) else -1
     room = "16m" if order["small"] else "25%"
     for place in places:
         _scratch(place, "mode=1777", room)
@@ -72,11 +72,30 @@ def furnish(order: Fields, terminal: int | None) -> int:
     _close_the_brokers_own()
     home = os.fsdecode(order["home"][0])
     _scratch(home, f"mode=700,uid={uid},gid={gid}", room)
-    if cwd.startswith(tuple(f"{place}/" for place in places)):
+    if kept >= 0:
         os.makedirs(cwd, 0o755, exist_ok=True)
-        kernel.mount(f"/proc/self/fd/{kept}", cwd, "", kernel.MS_BIND)
-    os.close(kept)
+        _put(kept, cwd)
     return confine.rules(order, [*places, home]) if confined else -1
+
+
+def _kept(order: Fields) -> int:
+    """Give a copy of the working directory that a private folder is about to cover.
+
+    SECURITY: with all that is mounted below; what a confined task can't write would else be open to it under the new path.
+    """
+    opened = os.open(order["cwd"][0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return mounts.clone(opened)
+    finally:
+        os.close(opened)
+
+
+def _put(kept: int, path: str) -> None:
+    """Mount a copy at a path in a private folder, where only root can have made it."""
+    place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mounts.attach(kept, place)
+    os.close(place)
+    os.close(kept)
 
 
 def _standing(order: Fields) -> str:

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +94,21 @@ def test_it_does_not_start_in_the_machines_devices(linux: Linux, cwd: str) -> No
             confined.do(Task.run(["pwd"], cwd=cwd))
         assert refused.value.hint == "change to another folder"
     assert linux.do(Task.run(["pwd"], cwd="/dev")).out == "/dev\n"
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_what_is_read_only_stays_so_below_the_folder_in_which_it_starts(linux: Linux, *, above: bool) -> None:
+    """Whoever asks chooses the folder; one above what the rule names opens nothing, under whatever path it is there."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="elevate-confined-") as name:
+        folder = Path(name)
+        (folder / "sub").mkdir()
+        start = Path("/tmp") if above else folder
+        sub = str((folder / "sub").relative_to(start))
+        script = f"echo x > {sub}/x; mv {sub} gone; echo y > $PWD/{sub}/y; touch {folder.name}-there"
+        done = read_only(linux, folder / "sub").do(Task.run(["sh", "-c", script], cwd=str(start)))
+        (start / f"{folder.name}-there").unlink()
+        assert ([*folder.iterdir()], [*(folder / "sub").iterdir()]) == ([folder / "sub"], [])
+        assert (done.err.count("Read-only file system"), "busy" in done.err) == (2, True)
 
 
 def test_the_account_is_confined_too(linux: Linux, place: Path) -> None:
