@@ -19,6 +19,7 @@ MAX_TOKEN_SECONDS = 120
 MAX_CLAIM_CHARS = 512
 MAX_DISPLAY_CHARS = 1024
 MAX_STEPS = 32
+MAX_METHODS = 16
 MAX_UNIX_SECONDS = 253_402_300_799
 MAX_UID = 2**32 - 2
 MAX_PID = 2**22
@@ -157,8 +158,8 @@ class Claims:
             _check_text(name, value, MAX_CLAIM_CHARS)
         for name, pattern in _PATTERNS:
             _check_pattern(name, getattr(self, name), pattern)
-        _check_texts("amr", self.amr, MAX_CLAIM_CHARS)
-        _check_texts("steps", self.steps, MAX_DISPLAY_CHARS)
+        _check_texts("amr", self.amr, MAX_CLAIM_CHARS, most=MAX_METHODS)
+        _check_texts("steps", self.steps, MAX_DISPLAY_CHARS, most=MAX_STEPS)
         _check_text("display", self.display, MAX_DISPLAY_CHARS)
         if not (is_shown(self.display) and all(map(is_shown, self.steps))):
             raise _refuse("display")
@@ -235,8 +236,8 @@ def _check_text(name: str, value: object, limit: int) -> None:
         raise _refuse(name)
 
 
-def _check_texts(name: str, value: object, limit: int) -> None:
-    if not isinstance(value, tuple) or not 0 < len(value) <= MAX_STEPS:
+def _check_texts(name: str, value: object, limit: int, *, most: int) -> None:
+    if not isinstance(value, tuple) or not 0 < len(value) <= most:
         raise _refuse(name)
     for member in value:
         _check_text(name, member, limit)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from elevate.token.claims import MAX_STEPS
 from tests.tokens import CLAIMS, HEADER, KEY, NOW, compact, forge
 
 MEMBERS = CLAIMS.to_json()
@@ -66,7 +67,7 @@ def claims() -> Iterator[tuple[str, str]]:
         "a task with one member more": {"authorization_details": [_detail(admin=True)]},
         "a task with one member fewer": {"authorization_details": [{k: v for k, v in _detail().items() if k != "steps"}]},
         "a task with no steps": {"authorization_details": [_detail(steps=[])]},
-        "a task with 17 steps": {"authorization_details": [_detail(steps=["a"] * 17)]},
+        "a task with a step too many": {"authorization_details": [_detail(steps=["a"] * (MAX_STEPS + 1))]},
         "a display with an escape": {"authorization_details": [_detail(display="\x1b[2J")]},
         "a display that turns": {"authorization_details": [_detail(display="\u202egpj.exe")]},
         "a display too long": {"authorization_details": [_detail(display="a" * 1025)]},

@@ -113,7 +113,9 @@ def test_36_a_start_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPat
         order = Order(argv=("/bin/sh", "-c", f": > {marker}"), env={})
         launcher.launch(order).wait()
         marker.unlink()
-        waiting = [os.pidfd_open(pid) for pid in _children(launcher._pid)]
+        # The program first: it may be about to fork another.
+        os.kill(launcher._pid, signal.SIGSTOP)
+        waiting = [os.pidfd_open(pid) for pid in (launcher._pid, *_children(launcher._pid))]
         for one in waiting:
             signal.pidfd_send_signal(one, signal.SIGSTOP)
         try:
