@@ -148,12 +148,12 @@ class Broker(Ruled):
         with self._opened.admitted(uid), closing(Joined(terms.cancel)) as own:
             try:
                 grant = elevate(self.parts, ask, Terms(prompter=terms.prompter, cancel=own, listener=listener))
+                self._opened.granted(request, uid, own, grant)
             except BaseException:
                 self._opened.forget(request)
                 if self.patience.refused(uid, size_bytes=len(canonical.encode(ask.task.display()))):
                     self._note("requests-limited", body.actor(ask.requester, brief=True))
                 raise
-            self._opened.granted(request, uid, own, grant)
         return grant
 
     def prompter(self, terminal: int | None) -> Prompter:

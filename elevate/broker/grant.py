@@ -24,6 +24,7 @@ from elevate.broker.starting import Listener, Start, limit_of, prepare, stop
 from elevate.broker.stepping import StepsRunning, start
 from elevate.canonical import Json
 from elevate.errors import (
+    CancelledError,
     ElevateError,
     HostError,
     PolicyChangedError,
@@ -146,6 +147,7 @@ class Grant:
                 self._use.take(self.token, self.agreement, self._presented(redeem_id, presenter, by))
                 # A policy that came into force meanwhile: the log may have it before the redemption.
                 self._use.check_policy(self.agreement)
+                self._check_wanted()
                 running = self._running = by or start(self._what(), window, on_progress)
                 self._record_start(running, begun=by is None and not isinstance(running, StepsRunning))
                 if self._cancelled:
@@ -166,6 +168,11 @@ class Grant:
         unused = self.journal.record.state is State.ISSUED and not self._use.expired(self.parts.clock.read())
         if self.ahead is None and by is None and unused and presenter == self.agreement.requester.process:
             self.ahead = prepare(self.parts.host, self.identity, self.journal.record.session, self.agreement, self.inspection)
+
+    def _check_wanted(self) -> None:
+        """See that nobody has cancelled it; else nothing of it begins."""
+        if self._cancelled:
+            raise CancelledError("the request was ended while its token was taken")
 
     def _give_up(self) -> None:
         """Let go of what the host made ahead; where the task runs by it, nothing happens."""
@@ -279,7 +286,9 @@ class Grant:
             stop(running)
         self._running = None
         self._gone()
-        known = isinstance(error, HostError | TaskError | PolicyChangedError) and not isinstance(error, StartUnknownError)
+        known = isinstance(error, HostError | TaskError | PolicyChangedError | CancelledError) and not isinstance(
+            error, StartUnknownError
+        )
         nothing_ran = running is None and known
         why = error if isinstance(error, ElevateError) else HostError("the start failed", detail=repr(error))
         # Where this can't be written either, the broker's next start says it.

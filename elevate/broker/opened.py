@@ -9,7 +9,7 @@ from elevate.audit.body import Body
 from elevate.broker.cancel import Cancellation
 from elevate.broker.grant import Grant
 from elevate.broker.patience import Patience
-from elevate.errors import BrokerError, BusyError, ElevateError
+from elevate.errors import BrokerError, BusyError, CancelledError, ElevateError
 from elevate.ports import Cancel
 
 MAX_OPEN_PER_UID = 16
@@ -92,9 +92,18 @@ class OpenRequests:
             begun.stop()
 
     def granted(self, request: str, uid: int, cancel: Cancel, grant: Grant) -> None:
-        """Note that a request has its grant; it is forgotten when the grant ends."""
+        """Note that a request has its grant; it is forgotten when the grant ends.
+
+        Raises:
+            CancelledError: It was told to stop before; the token is taken back.
+        """
         grant.on_end = lambda: self.forget(request)
-        self._opened[request] = Opened(uid, cancel, grant)
+        # SECURITY: the same object as before, and looked at after: whoever tells it to stop sees the grant, or is seen here.
+        self._opened.setdefault(request, Opened(uid, cancel)).grant = grant
+        if cancel.cancelled():
+            grant.cancel(by=cancel.by if isinstance(cancel, Cancellation) else None)
+            grant.release()
+            raise CancelledError("the request was ended while its token was issued")
 
     def forget(self, request: str) -> None:
         """Drop a request that has ended; twice is the same as once."""

@@ -241,6 +241,29 @@ def test_41_what_was_made_ahead_is_given_up_where_the_issue_fails(
     assert scene.given_up()
 
 
+def test_47_a_request_that_is_cancelled_while_its_token_is_issued_starts_nothing(scene: Scene) -> None:
+    """Whoever cancelled was told that it is done; the caller gets no grant that would run all the same."""
+    me = scene.broker.requester(read_process(os.getpid()))
+
+    def cancel() -> None:
+        (asked,) = scene.broker.parts.store.unfinished()
+        scene.broker.cancel(asked.request, me)
+
+    scene.host.meanwhile = cancel
+    with pytest.raises(CancelledError):
+        scene.grant()
+    assert (scene.given_up(), list(scene.broker.parts.store.unfinished())) == (True, [])
+
+
+def test_47_a_grant_that_is_cancelled_while_it_is_redeemed_starts_nothing(scene: Scene) -> None:
+    """The token is used up; not one instruction of the task runs."""
+    grant = scene.grant()
+    scene.before(grant, State.REDEEMED, grant.cancel)
+    with pytest.raises(CancelledError):
+        start(grant)
+    assert (scene.given_up(), scene.host.began, grant.journal.record.state) == (True, [], State.DESTROYED)
+
+
 def test_48_what_can_not_be_made_ahead_is_told_by_the_start(scene: Scene) -> None:
     """An error before the issue changes nothing: the host is asked again, after the redemption."""
 
