@@ -10,6 +10,7 @@ from elevate.policy.versions import Range
 
 SELECTORS = tuple((by.value, by) for by in (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.SETTING, By.PATH, By.DIRECTORY))
 """Selectors by name, the most specific first."""
+_ENDING = ".service"
 _NAMES = frozenset(name for name, _ in SELECTORS)
 
 
@@ -25,6 +26,15 @@ def unknown_fix(name: str, known: Mapping[str, object] | set[str]) -> str:
     if name == "include":
         return "there are no includes: every file in the policy folder is read"
     return similar(name, known)
+
+
+def spelled(services: tuple[str, ...]) -> tuple[str, ...]:
+    """Give names of services with and without systemd's ending: both start the same one.
+
+    SECURITY: for what takes or raises; whoever asks chooses how the name is written.
+    """
+    both = [(name, name.removesuffix(_ENDING) if name.endswith(_ENDING) else name + _ENDING) for name in services]
+    return tuple(dict.fromkeys(name for pair in both for name in pair))
 
 
 def names_in(value: object) -> tuple[str, ...]:

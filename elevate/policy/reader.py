@@ -11,7 +11,7 @@ from elevate.kinds import KindSpec, is_own
 from elevate.policy.as_whom import as_whom, misplaced
 from elevate.policy.brought import take_brought
 from elevate.policy.conditions import ArgumentsAre, EnvWithin, NotWritable
-from elevate.policy.parts import SELECTORS, condition_of, has_selector, names_in, plain_value, unknown_fix
+from elevate.policy.parts import SELECTORS, condition_of, has_selector, names_in, plain_value, spelled, unknown_fix
 from elevate.policy.problems import Path, RefusedValue, similar
 from elevate.policy.rule import By, Condition, Effect, Rule, ServiceIdentity, Settings, Value, Who
 from elevate.policy.schema import ALL_KINDS, RULE, SERVICE, TABLES, TASK, THEN, Key
@@ -191,6 +191,8 @@ class Reader:
         by_name, by = next((one for one in SELECTORS if one[0] in values), ("", By.ANY))
         rank = _RELEASE_RANK if by is By.SIGNER and {"product", "version"} <= values.keys() else _RANKS[by]
         selected = names_in(values.pop(by_name, None))
+        if by is By.SERVICE and effect is not Effect.ALLOW:
+            selected = spelled(selected)
         conditions = self._conditions(values)
         if effect is Effect.ALLOW and by in _BY_PLACE:
             conditions = self._joined(conditions, _NOT_WRITABLE)

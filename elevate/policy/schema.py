@@ -117,7 +117,9 @@ TASK = _table(
         "The setting: its key below HKLM and its name, in lower case.",
         ("setting.change",),
     ),
-    service=Key(Many(Name("a service")), "The service.", _SERVICE),
+    service=Key(
+        Many(Name("a service")), "The service. A deny or a require is for its name with and without `.service`.", _SERVICE
+    ),
     brought=Key(
         Flag(),
         "True: also a service that an earlier step of the same row brings. Left out, one that the machine has.",

@@ -50,6 +50,21 @@ def test_17_argument_that_a_wildcard_never_stands_for_is_no_way_round_a_deny(sai
     assert not denied(policy(EVERYTHING + deny), run("/usr/bin/tool", "x", "/srv/a.deb"))
 
 
+@pytest.mark.parametrize(("named", "asked"), [("ssh", "ssh.service"), ("ssh.service", "ssh")])
+@pytest.mark.parametrize("effect", ["deny", "require"])
+def test_17_service_is_denied_by_either_spelling_of_its_name(effect: str, named: str, asked: str) -> None:
+    """Both are one unit for systemd, and whoever asks chooses; an allow is for the name that it has."""
+    then = {"then": '{ reason = "required" }'} if effect == "require" else {}
+    allow = rule("all", task='{ kind = "service.control" }')
+    both = policy(allow + rule("no", effect, task=f'{{ kind = "service.control", service = "{named}" }}', **then))
+    for name in (named, asked, "cron"):
+        decided = both.decide(ask({"kind": "service.control", "service": name, "action": "stop"}))
+        meant = isinstance(decided, Deny) or decided.obligations.reason_required
+        assert meant == (name != "cron")
+    only = policy(rule("yes", task=f'{{ kind = "service.control", service = "{named}" }}'))
+    assert denied(only, ask({"kind": "service.control", "service": asked, "action": "stop"}))
+
+
 @pytest.mark.parametrize("argument", ["-x", "--force", "a\nb", "/srv/../etc/shadow", "/srv/..", "x" * 5000])
 @pytest.mark.parametrize("pattern", ["*", "**", "/srv/**", "/srv/*", "?*"])
 def test_17_wildcard_of_an_allow_stands_for_no_odd_argument(pattern: str, argument: str) -> None:
