@@ -31,7 +31,8 @@ _DASH = "\N{EM DASH} "
 _SECRET = "PRIVATE+KEY+"  # noqa: S105 - a format's name
 _DECIMAL = frozenset("0123456789")
 MAX_SIZE = 2**63 - 1
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\ufffd]")
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff\ufffd]")
+"""And what is no Unicode text: it comes of bytes that are not UTF-8."""
 _MAX_DIGITS = len(str(MAX_SIZE))
 
 
@@ -255,7 +256,7 @@ def _signature(line: str) -> Signature:
 
 
 def _is_name(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(char.isspace() for char in name)
+    return bool(name) and "+" not in name and not any(char.isspace() for char in name) and not _CONTROL.search(name)
 
 
 def _decode(text: str) -> bytes:

@@ -103,7 +103,7 @@ def _divide(part: str, value: Json) -> tuple[dict[str, Json] | None, Json]:
 def _read(opening: bytes) -> tuple[str, str, Json]:
     try:
         salt, name, value = orjson.loads(opening)
-    except ValueError as exc:
+    except (ValueError, TypeError) as exc:
         raise AuditError("an opening can't be read") from exc
     if not isinstance(salt, str) or not isinstance(name, str):
         raise AuditError("an opening can't be read")

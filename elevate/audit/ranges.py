@@ -20,7 +20,9 @@ from elevate.errors import AuditError
 TILE = 256
 BATCH = 64
 """So many entries are taken at once: few enough that what is made of them is still in the cache when it is looked at again."""
-ROTATED, ISSUED, ERASED = "log-key-rotated", "issued", "erased"
+AFTER = 2
+"""So many entries behind the first bad one tell what happened to it."""
+ROTATED, ISSUED, ERASED, PRUNED = "log-key-rotated", "issued", "erased", "log-pruned"
 
 Row = tuple[Any, Any, Any]
 """As stored: position, an entry's bytes, and those of its openings, None where there are none."""
@@ -50,6 +52,7 @@ class Range:
         links: Sum of ``hash((salt, request, position))`` over the entries of requests, to be compared with the ledger's.
         gone: So many entries have fewer openings than they commit to; ``first_gone`` is the first of them.
         erased: So many lost openings by the erasures that entries of this range tell of.
+        pruned: Up to here entries were taken out, as an entry of this range says.
         tokens: The same of ``hash((salt, position, jti))`` over the entries that issue a token.
     """
 
@@ -68,6 +71,7 @@ class Range:
     gone: int = 0
     first_gone: int = -1
     erased: int = 0
+    pruned: int = 0
     bad: Bad | None = None
 
 
@@ -77,7 +81,7 @@ def check_range(
     """Check the entries of a range, each for itself and against the one before it.
 
     Args:
-        rows: In order, beginning with the one at ``start``.
+        rows: In order, beginning with the one at ``start``; `AFTER` more than the range has, where they are there.
         start: First position; the beginning of a tile.
         stop: Position after the last.
         marks: Sizes for which a root will be asked.
@@ -88,7 +92,7 @@ def check_range(
     stream = iter(rows)
     position = start
     while position < stop:
-        rows_read = list(islice(stream, BATCH))
+        rows_read = list(islice(stream, min(BATCH, stop - position)))
         if not _take(rows_read, position, found):
             found.bad = _name(rows_read, stream, position, found)
             return found
@@ -157,6 +161,9 @@ def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> N
     if ERASED in events:
         told = (_part(one.body, "erasure").get("entries") for one in entries if one.event == ERASED)
         found.erased += sum(count for count in told if isinstance(count, int))
+    if PRUNED in events:
+        stops = (_part(one.body, "pruning").get("before") for one in entries if one.event == PRUNED)
+        found.pruned = max([found.pruned, *(stop for stop in stops if isinstance(stop, int))])
     if ROTATED in events:
         said = zip(entries, positions, strict=True)
         found.rotations += [(at, _part(one.body, "log_key")) for one, at in said if one.event == ROTATED]
@@ -216,7 +223,7 @@ def _name(tile: Sequence[Row], rest: Iterable[Row], position: int, found: Range)
             return Bad(position=position + number, kind=Tampering.TORN)
         previous = previous or (members["was"] if position else EMPTY)
         if members["seq"] != position + number or members["was"] != previous:
-            window = [as_bytes(row[1]) for row in islice(chain(tile[number:], rest), 3)]
+            window = [as_bytes(row[1]) for row in islice(chain(tile[number:], rest), 1 + AFTER)]
             at, kind = name_first_bad(window, position + number, previous)
             return Bad(position=at, kind=kind)
         if _opened([openings], [members["body"].get(private.DIGESTS, ())]) is None:

@@ -96,9 +96,8 @@ class Journal:
             opened, self._opening = self._opening, None
             if opened is not None:
                 self._settle_opening(opened)
-            pending, self._pending = self._pending, None
-            if pending is not None:
-                self.record = pending.result().record
+            if self._pending is not None:
+                self._settle_pending(self._pending)
         if opened is not None:
             self._tell(State.REQUESTED)
 
@@ -109,6 +108,14 @@ class Journal:
             # INVARIANT: no log, no right, and no answer either: nothing follows a request that is not in the log.
             self._opening = opened
             raise
+
+    def _settle_pending(self, pending: Future[Stepped]) -> None:
+        try:
+            self.record = pending.result().record
+        finally:
+            # Whom a signal breaks off waits again: the next step follows on this one.
+            if pending.done():
+                self._pending = None
 
     def _step(self, entry: Draft, after: State, fields: Mapping[str, Json]) -> Step:
         return Step(

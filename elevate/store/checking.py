@@ -12,8 +12,8 @@ from pathlib import Path
 from elevate.audit import merkle
 from elevate.audit.chain import Outcome, Tampering, Verdict
 from elevate.audit.entry import as_bytes, leaf_hash
-from elevate.audit.notes import VerifierKey
-from elevate.audit.ranges import TILE, Range, check_range
+from elevate.audit.notes import VerifierKey, decimal
+from elevate.audit.ranges import AFTER, TILE, Range, check_range
 from elevate.audit.verify import Known, Signed, Stored, join, read_signed
 from elevate.errors import AuditError
 from elevate.store.comparing import Rows, erased_since, read_rows, token_that_was_not_issued
@@ -51,7 +51,7 @@ class Plan:
         self.known = tuple(known)
         with LedgerReader(path) as reader:
             self.size = reader.size()
-            archived = int(reader.meta("pruned") or 0)
+            self.archived = archived = _archived(reader)
             self.start = max(archived, min(since, self.size) // TILE * TILE)
             self.left_out = self.start > archived
             self.checkpoints = [
@@ -87,7 +87,7 @@ class Plan:
         """Check one range of `ranges`, and the same share of the ledger's rows."""
         start, stop = parts[part]
         with LedgerReader(self.path) as reader, _without_collector():
-            with reader.each(_ROWS, start, stop) as entries:
+            with reader.each(_ROWS, start, stop + AFTER) as entries:
                 found = check_range(entries, start, stop, marks=self.marks, progress=progress, salt=self.salt)
             rows = read_rows(reader, (part, len(parts)), self.salt, self.start)
         mine = (one for one in self.checkpoints if start < one[0] <= stop)
@@ -118,7 +118,15 @@ class Plan:
         verdict = join(ranges, stored, self.known)
         if verdict.outcome is Outcome.TAMPERED:
             return verdict
-        return self._tiles_disagree(ranges) or self._rows_disagree(checked) or self._openings_gone(ranges, verdict)
+        bad = self._tiles_disagree(ranges) or self._not_pruned(ranges) or self._rows_disagree(checked)
+        return bad or self._openings_gone(ranges, verdict)
+
+    def _not_pruned(self, ranges: Sequence[Range]) -> Verdict | None:
+        """See that an entry tells of what was taken out; it stands behind it, and may not have been read this time."""
+        if self.left_out or max([0, *(one.pruned for one in ranges)]) >= self.archived:
+            return None
+        why = f"no entry says that those before {self.archived} were pruned"
+        return _tampered(0, Tampering.DELETED, f"entry 0 was deleted ({why})")
 
     def _openings_gone(self, ranges: Sequence[Range], verdict: Verdict) -> Verdict:
         """Compare the openings that are gone with the erasures that the log tells of, and with one that goes on."""
@@ -162,6 +170,14 @@ class Plan:
         if not hashes:
             raise AuditError(f"the tile before entry {self.start} is missing")
         return hashes[0][-32:].hex()
+
+
+def _archived(reader: LedgerReader) -> int:
+    """Give the number of entries that were pruned."""
+    text = reader.meta("pruned") or "0"
+    if (number := decimal(text)) < 0:
+        raise AuditError(f"the ledger says that {text[:20]!r} entries were pruned")
+    return number
 
 
 def _keys(texts: Iterable[str]) -> Iterator[VerifierKey]:

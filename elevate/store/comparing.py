@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 
 from elevate.audit.entry import as_bytes, load
+from elevate.canonical import MAX_INTEGER
+from elevate.lifecycle import State
 from elevate.store.reader import LedgerReader
 
 _ROWS = (
@@ -23,6 +25,7 @@ _NOT_ISSUED = """
 SELECT r.request, r.position FROM requests r LEFT JOIN entries e ON e.seq = r.position
 WHERE r.position >= ? AND coalesce(instr(e.data, CAST('"jti":"' || r.jti || '"' AS BLOB)), 0) = 0 ORDER BY r.n LIMIT 1
 """
+_ENTRY = "SELECT data FROM entries WHERE seq = ?"
 _ERASED = """SELECT data FROM entries WHERE seq >= ? AND instr(data, CAST('"event":"erased"' AS BLOB))"""
 BATCH = 256
 
@@ -51,15 +54,26 @@ def read_rows(reader: LedgerReader, share: tuple[int, int], salt: int, start: in
     found = Rows()
     with reader.each(_ROWS, count * part // parts, count * (part + 1) // parts) as stream:
         while rows := list(islice(stream, BATCH)):
-            _add(rows, found, salt, start)
+            for end in _add(rows, found, salt, start):
+                if not (found.bad or _only_notes_follow(reader, end, start)):
+                    found.bad, found.at = str(end.request), end.last if type(end.last) is int else 0
     if part == 0:
         with reader.each("SELECT request, seq FROM loose WHERE seq >= ?", start) as loose:
             found.links += sum(hash((salt, request, seq)) for request, seq in loose)
     return found
 
 
-def _add(rows: Sequence[tuple[Any, ...]], found: Rows, salt: int, start: int) -> None:
-    """Add up what some rows say."""
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A row whose log goes on behind the entry where it is said to end."""
+
+    request: object
+    last: object
+    numbers: Sequence[int]
+
+
+def _add(rows: Sequence[tuple[Any, ...]], found: Rows, salt: int, start: int) -> list[_End]:
+    """Add up what some rows say; give those that end before the last of their entries."""
     requests, positions, lasts, states, issued, jtis, ends = zip(*rows, strict=True)
     linked = [_numbers(text, start) for text in positions]
     owners = chain.from_iterable(map(repeat, requests, map(len, linked)))
@@ -69,6 +83,22 @@ def _add(rows: Sequence[tuple[Any, ...]], found: Rows, salt: int, start: int) ->
     good = map(_is_end, lasts, states, ends, repeat(start))
     if not found.bad and (wrong := [row for row, is_good in zip(rows, good, strict=True) if not is_good]):
         found.bad, found.at = str(wrong[0][0]), wrong[0][2] if type(wrong[0][2]) is int else 0
+    return [_End(*one) for one in zip(requests, lasts, linked, strict=True) if one[2][-1:] != [one[1]]]
+
+
+def _only_notes_follow(reader: LedgerReader, end: _End, start: int) -> bool:
+    """Say whether a row's end is an entry of its own, and no step of its request stands behind it.
+
+    SECURITY: a row that was set back to one of its earlier steps, as a used token to an unused one, names a true entry.
+    """
+    last = end.last
+    if type(last) is not int or not (last < start or last in end.numbers):
+        return False
+    later = [number for number in end.numbers if number > last]
+    if later and max(later) > MAX_INTEGER:
+        return False
+    entries = (as_bytes(data) for number in later for (data,) in reader.rows(_ENTRY, number))
+    return not any(_mark(state.value) in data for data in entries for state in State)
 
 
 def token_that_was_not_issued(reader: LedgerReader, start: int) -> tuple[int, str]:

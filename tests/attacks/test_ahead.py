@@ -2,9 +2,10 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from queue import Queue
 
@@ -12,12 +13,16 @@ import pytest
 
 from elevate.broker import Ask, Broker, Cancellation, Terms
 from elevate.broker.elevation import elevate as tell
+from elevate.broker.journal import Journal
 from elevate.canonical import Json
 from elevate.errors import CancelledError, CommandNotFoundError, ElevateError, StoreUnwritableError
 from elevate.host.processes import read_process
 from elevate.lifecycle import State
-from elevate.ports import Assertion, Cancel, Draft, Prompter, Record, Store
+from elevate.ports import Assertion, Cancel, Draft, Prompter, Record, Step, Stepped, Store
+from elevate.store import MemoryStore
 from elevate.tasks import Task
+from elevate.testing import ManualClock, SeededEntropy
+from tests.ledgers import row
 
 SECONDS = 20
 TRUE, NOWHERE = Task.run(["true"]), Task.run(["/nowhere"])
@@ -134,6 +139,51 @@ def test_41_nothing_comes_of_a_request_that_can_not_be_written(broker: Broker, t
     error, _ = _mounted(scene, task)
     assert isinstance(error, StoreUnwritableError)
     assert (scene.shown.is_set(), scene.heard, broker.parts.store.head()) == (False, [], before)
+
+
+class _BrokenOff(Future[Stepped]):
+    """An answer whose first waiter is broken off by a signal, before anything is written."""
+
+    def __init__(self, write: Callable[[], Stepped]) -> None:
+        super().__init__()
+        self._write, self._broke = write, False
+
+    def finish(self) -> None:
+        if not self.done():
+            self.set_result(self._write())
+
+    def result(self, timeout: float | None = None) -> Stepped:
+        if not self._broke:
+            self._broke = True
+            raise KeyboardInterrupt
+        self.finish()
+        return super().result(timeout)
+
+
+class _Late(MemoryStore):
+    """A store that takes its time for what is written ahead, and does it before what comes later."""
+
+    def submit(self, step: Step) -> "Future[Stepped]":
+        self.late = _BrokenOff(partial(super().step, step))
+        return self.late
+
+    def step(self, step: Step) -> Stepped:
+        self.late.finish()
+        return super().step(step)
+
+
+def test_41_a_request_that_a_signal_breaks_off_while_it_is_written_ends() -> None:
+    """Ctrl-C comes while the step before is on its way: the end of the request follows on that step."""
+    store = _Late(entropy=SeededEntropy())
+    journal = Journal(store, ManualClock(), row("r1"), lambda _request, _state: None)
+    journal.open({})
+    journal.ahead(State.PROMPTING, {})
+    with pytest.raises(KeyboardInterrupt):
+        journal.settle()
+    journal.fail(CancelledError("interrupted"))
+    found = store.record("r1")
+    assert found is not None
+    assert found.state is State.CANCELLED
 
 
 def test_41_what_waits_for_its_turn_is_in_the_log_and_can_be_cancelled(broker: Broker) -> None:

@@ -17,7 +17,7 @@ from elevate.store.checking import Plan
 from elevate.store.reader import LedgerReader
 from elevate.testing import SeededEntropy
 from tests.biglog import make_log
-from tests.ledgers import AT, draft
+from tests.ledgers import AT, draft, request_id
 
 SIZE = 1900
 END = "instr(data, x'0a')"
@@ -97,15 +97,16 @@ def test_42_a_deleted_entry_is_named(path: Path, at: int) -> None:
     assert named(verify(path)) == (at, Tampering.DELETED)
 
 
-def test_42_two_swapped_entries_are_named(path: Path) -> None:
-    """Each in the other's place."""
+@pytest.mark.parametrize("at", [700, 767])
+def test_42_two_swapped_entries_are_named(path: Path, at: int) -> None:
+    """Each in the other's place, be it across the border between two shares of the work."""
     change(
         path,
-        "UPDATE entries SET seq = -1 WHERE seq = 700",
-        "UPDATE entries SET seq = 700 WHERE seq = 701",
-        "UPDATE entries SET seq = 701 WHERE seq = -1",
+        f"UPDATE entries SET seq = -1 WHERE seq = {at}",
+        f"UPDATE entries SET seq = {at} WHERE seq = {at + 1}",
+        f"UPDATE entries SET seq = {at + 1} WHERE seq = -1",
     )
-    assert named(verify(path)) == (700, Tampering.SWAPPED)
+    assert named(verify(path)) == (at, Tampering.SWAPPED)
 
 
 def test_42_an_inserted_entry_is_named(path: Path) -> None:
@@ -176,6 +177,10 @@ def test_42_text_that_is_no_text_is_an_error_and_no_crash(path: Path) -> None:
         ("UPDATE requests SET position = -1 WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET position = 3 WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET position = 'x', last = 'y' WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET state = 'issued', redeem_id = '', last = position WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET state = 'requested', last = CAST(positions AS INTEGER) WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET last = 3 WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET last = position, positions = positions || ' 9223372036854775808' WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET positions = '1 x' WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET positions = x'00', state = 4 WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET positions = positions || ' 3' WHERE n = 100", Tampering.INDEX),
@@ -301,6 +306,31 @@ def test_42_two_views_of_one_log_show_when_they_meet(path: Path, tmp_path: Path)
         store.close()
     assert named(verify(path, anchor(fork / path.name)))[1] is Tampering.REWRITTEN
     assert verify(path, anchor(path)).outcome is Outcome.VERIFIED
+
+
+@pytest.mark.parametrize("anchored", [False, True])
+def test_42_entries_that_are_gone_as_if_they_had_been_pruned_are_named(path: Path, *, anchored: bool) -> None:
+    """The first tiles are taken away, and the ledger says that it was pruned: the log says nothing of it."""
+    known = [anchor(path)] * anchored
+    gone = [f"DELETE FROM {table} WHERE seq < 512" for table in ("entries", "openings")]
+    change(path, *gone, "DELETE FROM requests WHERE last < 512", "INSERT INTO meta VALUES('pruned', '512')")
+    assert named(verify(path, *known)) == (0, Tampering.DELETED)
+
+
+@pytest.mark.parametrize("begins", ["x", "-1", "99999999999999999999"])
+def test_42_a_beginning_that_is_no_number_is_an_error_and_no_crash(path: Path, begins: str) -> None:
+    """Whoever writes the file may have put anything there."""
+    change(path, f"INSERT INTO meta VALUES('pruned', '{begins}')")
+    with pytest.raises(AuditError, match="pruned"):
+        verify(path)
+
+
+def test_no_false_alarm_for_what_is_noted_after_the_end(path: Path) -> None:
+    """A second use is written behind the end of a request, and changes nothing of its row."""
+    with_alarm = SqliteStore(path, entropy=SeededEntropy(8))
+    with_alarm.append(draft("second-use", request_id(99)))
+    with_alarm.close()
+    assert verify(path).outcome is Outcome.INCOMPLETE
 
 
 def test_42_hashes_of_a_tile_that_are_not_those_of_its_entries_are_named(path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from elevate.audit import EMPTY, Entry, Origin, body, merkle, opened, parse, seal
 from elevate.audit.chain import Anchor, Outcome, Tampering, verify_chain
 from elevate.audit.context import MAX_REQUESTS, Context
-from elevate.audit.notes import ED25519, Checkpoint, Signer, VerifierKey
+from elevate.audit.notes import ED25519, Checkpoint, Note, Signer, VerifierKey
+from elevate.audit.private import commitment, join
 from elevate.audit.proof import HEADER, Proof, check
 from elevate.audit.view import line, timeline, when
 from elevate.audit.witness import request_body
@@ -70,8 +71,24 @@ def test_a_proof_without_its_entry_is_refused() -> None:
         Proof.parse(f"{HEADER}\nextra {extra}\nindex 0\n\n{note(b'x')}")
 
 
+@pytest.mark.parametrize("old", ["elevate.log", "\n1\n", "\n\n", "\N{EM DASH}"])
+def test_a_note_that_is_no_unicode_text_is_refused(old: str) -> None:
+    """So are bytes read that are not UTF-8; nothing of them can be signed."""
+    text = note(b"x")
+    with pytest.raises(AuditError):
+        Note.parse(text.replace(old, f"{old}\udcff", 1)).verify(KEY)
+
+
+@pytest.mark.parametrize("opening", [b"1", b"{}", b"[1]", b'["s",1,2]', b'["s","n"]', b"x"])
+def test_what_an_entry_commits_to_may_still_be_no_opening(opening: bytes) -> None:
+    """A log's owner can commit to anything; whoever reads it gets an error."""
+    with pytest.raises(AuditError, match="can't be read"):
+        join({"_sd": [commitment(opening)]}, opening)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "name", "name+00000000", "name+00000000+AQ==", str(KEY)[:-4], f"x{KEY}", "a b+00000000+AAAA"]
+    "text",
+    ["", "name", "name+00000000", "name+00000000+AQ==", str(KEY)[:-4], f"x{KEY}", "a b+00000000+AAAA", f"\udcff{KEY}"],
 )
 def test_a_key_that_is_malformed_is_refused(text: str) -> None:
     """Nothing is guessed."""
