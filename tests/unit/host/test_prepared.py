@@ -1,9 +1,12 @@
 """A start is prepared first and begins on one byte: before it nothing of the task runs, and without it nothing ever does."""
 
 import contextlib
+import ctypes
+import mmap
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from elevate.errors import HostError, StartUnknownError
+from elevate.host import becoming, kernel, wire
 from elevate.host.launcher import Jail, Launcher, Order, Prepared
 from elevate.host.watch import descendants
 from tests.tools import wait_for
@@ -20,6 +24,7 @@ from tests.unit.host.run import PATH
 
 ROOT = Path(__file__).resolve().parents[3]
 SOON, LONG = 0.3, 20.0
+PR_GET_DUMPABLE = 3
 JAILS = [False, pytest.param(True, marks=pytest.mark.root)]
 
 
@@ -53,6 +58,34 @@ def test_nothing_runs_before_the_byte(launcher: Launcher, *, jailed: bool) -> No
         running = ready.go()
         assert told(read, LONG) == b"ran\n"
         assert running.wait().exit_status == 0
+
+
+def test_whoever_waits_can_not_be_traced_by_its_own_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even on a machine whose fs.suid_dumpable lets one be traced that has just become another user."""
+    (answer, its), (theirs, go) = os.pipe(), os.pipe()
+
+    def traceable(*_: object) -> bytes:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+        return b""
+
+    def tell(*_: object) -> None:
+        os.write(its, bytes([ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)]))
+
+    monkeypatch.setattr(becoming, "receive", lambda _: ({"terminal": [], "env": [], "argv": []}, [-1, its, theirs]))
+    monkeypatch.setattr(becoming, "prepare", traceable)
+    monkeypatch.setattr(becoming, "execute", tell)
+    os.write(go, wire.GO)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ours, _ = socket.socketpair()
+            becoming.become(ours, mmap.mmap(-1, mmap.PAGESIZE))
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert told(answer, LONG) == b"\0"
+    for fd in (answer, its, theirs, go):
+        os.close(fd)
 
 
 @pytest.mark.parametrize("jailed", JAILS)
