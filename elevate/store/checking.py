@@ -16,7 +16,7 @@ from elevate.audit.notes import VerifierKey, decimal
 from elevate.audit.ranges import AFTER, TILE, Range, check_range
 from elevate.audit.verify import Known, Signed, Stored, join, read_signed
 from elevate.errors import AuditError
-from elevate.store.comparing import Rows, erased_since, read_rows, token_that_was_not_issued
+from elevate.store.comparing import Rows, erased_since, loose_links, read_rows, token_that_was_not_issued
 from elevate.store.reader import LedgerReader
 from elevate.store.tree import TileReader, tile_id
 
@@ -49,8 +49,10 @@ class Plan:
         self.path = path
         self.salt = int.from_bytes(os.urandom(8), "big")
         self.known = tuple(known)
-        with LedgerReader(path) as reader:
+        # In one transaction: a log that grows meanwhile must not look as if its tiles and checkpoints were not its own.
+        with LedgerReader(path) as reader, reader.connection:
             self.size = reader.size()
+            self.rows = int(reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0])
             self.archived = archived = _archived(reader)
             self.start = max(archived, min(since, self.size) // TILE * TILE)
             self.left_out = self.start > archived
@@ -89,7 +91,11 @@ class Plan:
         with LedgerReader(self.path) as reader, _without_collector():
             with reader.each(_ROWS, start, stop + AFTER) as entries:
                 found = check_range(entries, start, stop, marks=self.marks, progress=progress, salt=self.salt)
-            rows = read_rows(reader, (part, len(parts)), self.salt, self.start)
+            span = range(self.start, self.size)
+            numbers = range(self.rows * part // len(parts), self.rows * (part + 1) // len(parts))
+            rows = read_rows(reader, numbers, self.salt, span)
+            if part == 0:
+                rows.links += loose_links(reader, self.salt, span)
         mine = (one for one in self.checkpoints if start < one[0] <= stop)
         return Part(entries=found, rows=rows, signed=read_signed(mine, self.keys))
 

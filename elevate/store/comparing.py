@@ -25,6 +25,7 @@ _NOT_ISSUED = """
 SELECT r.request, r.position FROM requests r LEFT JOIN entries e ON e.seq = r.position
 WHERE r.position >= ? AND coalesce(instr(e.data, CAST('"jti":"' || r.jti || '"' AS BLOB)), 0) = 0 ORDER BY r.n LIMIT 1
 """
+_LOOSE = "SELECT request, seq FROM loose WHERE seq >= ? AND (seq < ? OR seq NOT IN (SELECT seq FROM entries))"
 _ENTRY = "SELECT data FROM entries WHERE seq = ?"
 _ERASED = """SELECT data FROM entries WHERE seq >= ? AND instr(data, CAST('"event":"erased"' AS BLOB))"""
 BATCH = 256
@@ -47,20 +48,24 @@ class Rows:
     at: int = 0
 
 
-def read_rows(reader: LedgerReader, share: tuple[int, int], salt: int, start: int) -> Rows:
-    """Read one share of the rows; what they say of entries before ``start`` is left out."""
-    part, parts = share
-    count = reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0]
+def read_rows(reader: LedgerReader, numbers: range, salt: int, span: range) -> Rows:
+    """Read the rows of some ``numbers``; what they say of entries outside of ``span`` is left out.
+
+    Others come while a log is verified: a row may name entries behind the span that are there.
+    """
     found = Rows()
-    with reader.each(_ROWS, count * part // parts, count * (part + 1) // parts) as stream:
+    with reader.each(_ROWS, numbers.start, numbers.stop) as stream:
         while rows := list(islice(stream, BATCH)):
-            for end in _add(rows, found, salt, start):
-                if not (found.bad or _only_notes_follow(reader, end, start)):
+            for end in _add(rows, found, salt, span):
+                if not (found.bad or _only_notes_follow(reader, end, span.start)):
                     found.bad, found.at = str(end.request), end.last if type(end.last) is int else 0
-    if part == 0:
-        with reader.each("SELECT request, seq FROM loose WHERE seq >= ?", start) as loose:
-            found.links += sum(hash((salt, request, seq)) for request, seq in loose)
     return found
+
+
+def loose_links(reader: LedgerReader, salt: int, span: range) -> int:
+    """Give the sum over entries whose request has no row, as `Rows.links` has it."""
+    with reader.each(_LOOSE, span.start, span.stop) as loose:
+        return sum(hash((salt, request, seq)) for request, seq in loose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +77,19 @@ class _End:
     numbers: Sequence[int]
 
 
-def _add(rows: Sequence[tuple[Any, ...]], found: Rows, salt: int, start: int) -> list[_End]:
+def _add(rows: Sequence[tuple[Any, ...]], found: Rows, salt: int, span: range) -> list[_End]:
     """Add up what some rows say; give those that end before the last of their entries."""
     requests, positions, lasts, states, issued, jtis, ends = zip(*rows, strict=True)
-    linked = [_numbers(text, start) for text in positions]
-    owners = chain.from_iterable(map(repeat, requests, map(len, linked)))
-    found.links += sum(map(hash, zip(repeat(salt), owners, chain.from_iterable(linked), strict=False)))
-    of_tokens = [type(position) is not int or position >= start for position in issued]
+    linked = [_numbers(text, span.start) for text in positions]
+    inside = [numbers if numbers[-1:] < [span.stop] else [one for one in numbers if one < span.stop] for numbers in linked]
+    owners = chain.from_iterable(map(repeat, requests, map(len, inside)))
+    found.links += sum(map(hash, zip(repeat(salt), owners, chain.from_iterable(inside), strict=False)))
+    of_tokens = [
+        type(at) is not int or at in span or (at >= span.stop and at not in numbers)
+        for at, numbers in zip(issued, linked, strict=True)
+    ]
     found.tokens += sum(map(hash, compress(zip(repeat(salt), issued, jtis, strict=False), of_tokens)))
-    good = map(_is_end, lasts, states, ends, repeat(start))
+    good = map(_is_end, lasts, states, ends, repeat(span.start))
     if not found.bad and (wrong := [row for row, is_good in zip(rows, good, strict=True) if not is_good]):
         found.bad, found.at = str(wrong[0][0]), wrong[0][2] if type(wrong[0][2]) is int else 0
     return [_End(*one) for one in zip(requests, lasts, linked, strict=True) if one[2][-1:] != [one[1]]]
@@ -97,8 +106,8 @@ def _only_notes_follow(reader: LedgerReader, end: _End, start: int) -> bool:
     later = [number for number in end.numbers if number > last]
     if later and max(later) > MAX_INTEGER:
         return False
-    entries = (as_bytes(data) for number in later for (data,) in reader.rows(_ENTRY, number))
-    return not any(_mark(state.value) in data for data in entries for state in State)
+    entries = [as_bytes(data) for number in later for (data,) in reader.rows(_ENTRY, number)]
+    return len(entries) == len(later) and not any(_mark(state.value) in data for data in entries for state in State)
 
 
 def token_that_was_not_issued(reader: LedgerReader, start: int) -> tuple[int, str]:

@@ -8,6 +8,7 @@ import pytest
 
 from elevate.audit import Outcome, Tampering, Verdict
 from elevate.audit.notes import Checkpoint, Note, Signer, VerifierKey
+from elevate.audit.ranges import TILE
 from elevate.audit.verify import Known
 from elevate.canonical import Json
 from elevate.cli.audit_verify import run
@@ -17,7 +18,7 @@ from elevate.store.checking import Plan
 from elevate.store.reader import LedgerReader
 from elevate.testing import SeededEntropy
 from tests.biglog import make_log
-from tests.ledgers import AT, draft, request_id
+from tests.ledgers import AT, draft, issue, request_id, row
 
 SIZE = 1900
 END = "instr(data, x'0a')"
@@ -181,6 +182,9 @@ def test_42_text_that_is_no_text_is_an_error_and_no_crash(path: Path) -> None:
         ("UPDATE requests SET state = 'requested', last = CAST(positions AS INTEGER) WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET last = 3 WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET last = position, positions = positions || ' 9223372036854775808' WHERE n = 100", Tampering.INDEX),
+        ("UPDATE requests SET positions = positions || ' 5000' WHERE n = 100", Tampering.INDEX),
+        ("INSERT INTO loose VALUES('a', 5000)", Tampering.INDEX),
+        ("UPDATE requests SET position = 5000 WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET positions = '1 x' WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET positions = x'00', state = 4 WHERE n = 100", Tampering.INDEX),
         ("UPDATE requests SET positions = positions || ' 3' WHERE n = 100", Tampering.INDEX),
@@ -323,6 +327,30 @@ def test_42_a_beginning_that_is_no_number_is_an_error_and_no_crash(path: Path, b
     change(path, f"INSERT INTO meta VALUES('pruned', '{begins}')")
     with pytest.raises(AuditError, match="pruned"):
         verify(path)
+
+
+def test_no_false_alarm_while_the_log_grows(path: Path) -> None:
+    """What comes after a verification has begun is not part of it: requests that go on, new ones, notes without one."""
+    store = SqliteStore(path, entropy=SeededEntropy(8))
+    store.open_request(row(request_id(5000)), draft("requested", request_id(5000)))
+    plan = Plan(path)
+    store.step(issue(request_id(5000)))
+    store.append(draft("second-use", request_id(99)))
+    store.append(draft("policy-changed", "nobody's"))
+    store.open_request(row(request_id(5001)), draft("requested", request_id(5001)))
+    verdict = run(plan)
+    store.close()
+    assert (verdict.outcome, verdict.size) == (Outcome.INCOMPLETE, SIZE + 1)
+
+
+def test_no_false_alarm_for_more_shares_than_rows(tmp_path: Path) -> None:
+    """Notes of requests that have no row are added up once."""
+    store = SqliteStore(tmp_path / "ledger", entropy=SeededEntropy(8))
+    store.open_request(row(request_id(1)), draft("requested", request_id(1)))
+    for number in range(2 * TILE):
+        store.append(draft("policy-changed", f"nobody-{number}"))
+    store.close()
+    assert verify(tmp_path / "ledger").outcome is Outcome.INCOMPLETE
 
 
 def test_no_false_alarm_for_what_is_noted_after_the_end(path: Path) -> None:
