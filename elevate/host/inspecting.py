@@ -150,8 +150,10 @@ def _setting_now(machine: Machine, key: str, name: str) -> FactValue:
 
 def _service(found: EmulatedInspection, task: Task, _requester: Requester, looking: Looking) -> None:
     name, action = str(task["service"]), str(task["action"])
-    facts: dict[str, FactValue] = {"action": action, "service": name}
-    if found.machine.registry.read(MACHINE, rf"{SERVICES}\{name}") is None:
+    # SECURITY: Windows takes any case; rules go by the machine's own, else a deny is passed by with capitals.
+    known = found.machine.registry.spelled(MACHINE, rf"{SERVICES}\{name}").rpartition("\\")[2]
+    facts: dict[str, FactValue] = {"action": action, "service": known or name}
+    if not known:
         facts[BROUGHT] = f"step {_brings(name, looking.before)}"
         found.brought = name
     found.task = replace(found.task, facts=in_order(facts))

@@ -44,6 +44,10 @@ class Registry:
         """Give the values of a key; None where it is not there."""
         return next((values for name, values in self._load(hive).items() if name.lower() == key.lower()), None)
 
+    def spelled(self, hive: str, key: str) -> str:
+        """Give a key as it stands there, whose case does not count; empty where there is none."""
+        return next((name for name in self._load(hive) if name.lower() == key.lower()), "")
+
     def write(self, hive: str, key: str, values: Values) -> None:
         """Set values of a key, which is made where it is not there; its other values stay."""
         with self._folder.locked():

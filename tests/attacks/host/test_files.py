@@ -27,6 +27,14 @@ def test_07_empty_command_is_refused() -> None:
             Order(argv=tuple(argv), env={})
 
 
+def test_17_service_has_one_spelling_for_rules(machine: Emulated) -> None:
+    """Windows takes any; a deny goes by the machine's own, whatever the one who asks writes."""
+    for name in ("Spooler", "SPOOLER", "spooler"):
+        inspection = machine.host.inspect(Task.service(name, "stop"), machine.requester)
+        assert dict(inspection.task.facts) == {"action": "stop", "service": "Spooler"}
+        inspection.close()
+
+
 def test_07_first_argument_is_the_brokers(machine: Emulated, tmp_path: Path) -> None:
     """A link of the caller's can't choose the name by which a program acts."""
     (tmp_path / "reboot").symlink_to("/usr/bin/env")
