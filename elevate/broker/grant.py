@@ -10,7 +10,6 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol, Self
 
 from elevate.audit import body
@@ -74,7 +73,6 @@ class Grant:
     _ending: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _running: Running | None = field(default=None, repr=False)
     _receipt: Mapping[str, Json] | None = field(default=None, repr=False)
-    _unrecorded: StoreError | None = field(default=None, repr=False)
     _cancelled: int = 0
     _by: Body = field(default_factory=dict, repr=False)
     _ended_by: Body = field(default_factory=dict, repr=False)
@@ -149,7 +147,8 @@ class Grant:
                 self._use.check_policy(self.agreement)
                 self._check_wanted()
                 running = self._running = by or start(self._what(), window, on_progress)
-                self._record_start(running, begun=by is None and not isinstance(running, StepsRunning))
+                # INVARIANT: no log, no right. It runs already; what can't be recorded does not go on.
+                self.journal.to(State.RUNNING, entries.running(running.pid, self.identity))
                 if self._cancelled:
                     running.cancel(self._cancelled)
                 if isinstance(running, StepsRunning):
@@ -185,14 +184,6 @@ class Grant:
             return Presented(redeem_id=redeem_id, process=presenter, audience=self.parts.host.name, by=self._by)
         return Presented(redeem_id=redeem_id, process=None, audience=by.audience, by=self._by)
 
-    def _record_start(self, running: Running, *, begun: bool) -> None:
-        entry = entries.running(running.pid, self.identity)
-        if begun:
-            # It runs already. INVARIANT: no log, no right; what can't be recorded does not go on.
-            self.journal.ahead(State.RUNNING, entry, failed=partial(running.cancel, signal.SIGKILL))
-        else:
-            self.journal.to(State.RUNNING, entry)
-
     def finish(self, running: Running, captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:
         """Wait for the end of the whole tree, write how it ended, and destroy what is left of the grant.
 
@@ -202,7 +193,6 @@ class Grant:
         with self._ending:
             if self._receipt is None:
                 self._gone()
-                self._check_recorded()
                 self._receipt = self._write_end(running, ended)
         return Outcome(
             exit_status=ended.exit_status,
@@ -298,18 +288,6 @@ class Grant:
     def _started(self, running: Running | None) -> bool:
         """Say whether an earlier call has started the task."""
         return running is None and self._running is not None
-
-    def _check_recorded(self) -> None:
-        """See that the start is in the log; where it is not, the task was ended, and the token is burnt."""
-        try:
-            self.journal.settle()
-        except StoreError as error:
-            self._unrecorded = error
-            # Where this can't be written either, the broker's next start says it.
-            with contextlib.suppress(ElevateError):
-                self.journal.to(State.OUTCOME_UNKNOWN, entries.failed(error))
-        if self._unrecorded is not None:
-            raise self._unrecorded
 
     def _wait(self, running: Running) -> Ended:
         try:

@@ -72,18 +72,11 @@ class Journal:
             self._tell(after)
         return stepped
 
-    def ahead(self, after: State, body: Mapping[str, Json], failed: Callable[[], None] = lambda: None) -> None:
-        """Take a step that gives no right, and go on while it is committed; the next one, or `settle`, waits for it.
-
-        Args:
-            after: The state.
-            body: Of its entry.
-            failed: Called, by a thread of the store's, where it could not be written.
-        """
+    def ahead(self, after: State, body: Mapping[str, Json]) -> None:
+        """Take a step that gives no right, and go on while it is committed; the next one, or `settle`, waits for it."""
         self.settle()
         entry = Draft(event=after, request=self.record.request, at=self._clock.read(), body=body)
         self._pending = self._store.submit(self._step(entry, after, {}))
-        self._pending.add_done_callback(lambda done: failed() if done.exception() else None)
         self._tell(after)
 
     def settle(self) -> None:
