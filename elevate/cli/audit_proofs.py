@@ -66,7 +66,11 @@ def check(
     from elevate.audit.proof import check as check_proof
 
     keys = [VerifierKey.parse(text) for text in witness or ()]
-    proven = check_proof(file.read(MAX_ANCHOR_BYTES), VerifierKey.parse(log_key), witnesses=keys)
+    try:
+        text = file.read(MAX_ANCHOR_BYTES)
+    except ValueError as exc:
+        raise AuditError("that is not a proof", hint="elevate audit prove writes one") from exc
+    proven = check_proof(text, VerifierKey.parse(log_key), witnesses=keys)
     if as_json(json=json):
         sys.stdout.write(
             json_line({"entry": asdict(proven.entry), "size": proven.checkpoint.size, "witnesses": proven.witnesses})

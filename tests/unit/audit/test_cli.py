@@ -128,6 +128,13 @@ def test_prove_and_check(store: SqliteStore, tmp_path: Path) -> None:
     assert isinstance(other.exception, AuditError)
 
 
+def test_bytes_that_are_no_text_are_no_proof(tmp_path: Path) -> None:
+    """One clear error, as for any other file that is none."""
+    (tmp_path / "proof").write_bytes(b"\xff\xfe")
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "proof"), "--key", str(Signer.make("x", b"x" * 32).verifier)])
+    assert isinstance(result.exception, AuditError)
+
+
 def test_42_verify_names_the_first_bad_entry(store: SqliteStore) -> None:
     """A byte edited in the file: exit status 1."""
     store.close()
