@@ -36,7 +36,7 @@ class Manager:
     Attributes:
         program: Its own command.
         actions: Action to arguments; ``{}`` stands for the service.
-        knows: Whether it has a service of this name.
+        knows: Whether it has a service of this name; raises TaskInvalidError for what is but another name of one.
     """
 
     name: str
@@ -74,7 +74,14 @@ def _unit_files(service: str) -> tuple[str, ...]:
 
 
 def _systemd_knows(service: str) -> bool:
-    return any(Path(path).exists() for path in _unit_files(service))
+    file = next((path for path in map(Path, _unit_files(service)) if path.exists()), None)
+    if file is None:
+        return False
+    own = file.resolve().name
+    # SECURITY: a rule names a service by its own name; a deny for that must not be passed by with another one.
+    if own != file.name and own.rpartition(".")[2] == file.suffix[1:]:
+        raise TaskInvalidError(f"{service} is another name of {own}", hint=f"ask for {own}")
+    return True
 
 
 SYSTEMD = Manager(

@@ -42,6 +42,25 @@ def test_action_that_a_manager_has_not() -> None:
         known.command("x", "enable")
 
 
+def test_17_unit_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alias, which is a link to another unit, is refused and its own name told; a unit that lies elsewhere is none."""
+    folder, elsewhere = tmp_path / "units", tmp_path / "opt"
+    for made in (folder, elsewhere):
+        made.mkdir()
+    monkeypatch.setattr("elevate.host.services._UNITS", (str(folder),))
+    for name in ("ssh.service", "getty@.service"):
+        (folder / name).touch()
+    (elsewhere / "app.service").touch()
+    for name, target in (("sshd.service", folder / "ssh.service"), ("autovt@.service", folder / "getty@.service")):
+        (folder / name).symlink_to(target)
+    (folder / "app.service").symlink_to(elsewhere / "app.service")
+    (folder / "off.service").symlink_to("/dev/null")
+    for name, own in (("sshd", "ssh.service"), ("sshd.service", "ssh.service"), ("autovt@tty1", "getty@.service")):
+        with pytest.raises(TaskInvalidError, match=f"another name of {own}"):
+            SYSTEMD.knows(name)
+    assert all(SYSTEMD.knows(name) for name in ("ssh", "getty@tty1", "app", "off"))
+
+
 def test_unit_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A unit is known with or without its ending, a template by its instance."""
     monkeypatch.setattr("elevate.host.services._UNITS", (str(tmp_path),))
