@@ -172,21 +172,26 @@ class EmulatedHost:
         # Capabilities and the like mean nothing on a machine that is no boundary.
         check_window(inspection, obligations or Obligations(), window)
         inspection.begin()
-        scratch = self._make_scratch(session)
-        env = self._environment(user, identity, session=session, scratch=scratch) | dict(inspection.additions)
+        env = self._environment(user, identity, session=session) | dict(inspection.additions)
         env["ELEVATE_INTEGRITY"] = str(int(self._integrity(inspection)))
-        before = snapshot.take(self._watched())
+        before: snapshot.Snapshot = {}
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
             order = partial(_order, inspection, env, stdin, time_limit_seconds)
             finish = partial(self._finish, before, session)
-            return running.prepare(self._launcher, order, finish, window=window, streams=streams).go()
-        except BaseException:
-            self._remove_scratch(session)
-            raise
+            prepared = running.prepare(self._launcher, order, finish, window=window, streams=streams)
         finally:
             for fd in stdin:
                 os.close(fd)
+        with contextlib.closing(prepared):
+            # The launcher makes itself ready meanwhile; nothing of the task runs before it is let go.
+            self._make_scratch(session)
+            try:
+                before |= snapshot.take(self._watched())
+                return prepared.go()
+            except BaseException:
+                self._remove_scratch(session)
+                raise
 
     def _watched(self) -> tuple[str, ...]:
         return (self.machine.drive.path, self.machine.registry_folder.path)
@@ -204,12 +209,10 @@ class EmulatedHost:
             duration_ms=report.duration_ms,
         )
 
-    def _make_scratch(self, session: str) -> str:
-        if not _SESSION.fullmatch(session):
-            raise HostError("the session's id is not one")
+    def _make_scratch(self, session: str) -> None:
         try:
-            with self.machine.folder.enter("scratch") as scratch, scratch.make(session) as made:
-                return made.path
+            with self.machine.folder.enter("scratch") as scratch:
+                scratch.make(session).close()
         except OSError as exc:
             # SECURITY: who made it first could still hold it (attacks.md row 12).
             raise HostError("the session's folder can't be made", detail=str(exc)) from exc
@@ -225,7 +228,9 @@ class EmulatedHost:
         label = self.machine.label(steps) if steps else None
         return tokens.ADMIN.integrity if label is None else tokens.of_new_process(tokens.ADMIN.integrity, label)
 
-    def _environment(self, user: EmulatedUser, identity: AdminIdentity, *, session: str, scratch: str) -> dict[str, str]:
+    def _environment(self, user: EmulatedUser, identity: AdminIdentity, *, session: str) -> dict[str, str]:
+        if not _SESSION.fullmatch(session):
+            raise HostError("the session's id is not one")
         drive = self.machine.drive.path
         return {
             "PATH": ":".join((f"{drive}/Windows/System32", *SYSTEM_PATH)),
@@ -239,7 +244,7 @@ class EmulatedHost:
             "PROGRAMDATA": r"C:\ProgramData",
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
-            "TMPDIR": scratch,
+            "TMPDIR": f"{self.machine.folder.path}/scratch/{session}",
             "ELEVATE_USER": user.name,
             "ELEVATE_UID": str(user.uid),
             "ELEVATE_USER_SID": user.sid,

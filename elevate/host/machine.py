@@ -102,20 +102,27 @@ class Machine:
 
     def users(self) -> dict[str, dict[str, Any]]:
         """Give what is kept of each user: ``uid``, ``sid``, ``groups`` and, from the first elevation on, ``smaa``."""
-        users: dict[str, dict[str, Any]] = self._load()["users"]
+        try:
+            users: dict[str, dict[str, Any]] = self._load()["users"]
+        except (FolderError, OSError) as exc:
+            raise HostError("the machine's folder can't be read", detail=str(exc)) from exc
         return users
 
     def add_user(self, name: str, uid: int) -> dict[str, Any]:
         """Give a user's record; make user, hive and profile where they are not there."""
         plain = _USER.fullmatch(name) and not name.upper().startswith(SMAA_PREFIX)
         name = name if plain else f"uid{uid}"
+        known: dict[str, Any] = self.users().get(name) or self._add_user(name, uid)
+        if known["uid"] != uid:
+            raise HostError("the machine knows this user's name with another uid")
+        return known
+
+    def _add_user(self, name: str, uid: int) -> dict[str, Any]:
         with self._changing() as state:
             known: dict[str, Any] | None = state["users"].get(name)
             if known is None:
                 known = {"name": name, "uid": uid, "sid": self._make_profile(state, name), "groups": list(GROUPS)}
                 state["users"][name] = known
-        if known["uid"] != uid:
-            raise HostError("the machine knows this user's name with another uid")
         return known
 
     def smaa(self, user: str, *, made_at: int | None) -> AdminIdentity:
@@ -124,16 +131,20 @@ class Machine:
         Raises:
             HostError: No such user, or no account yet and ``made_at`` is None.
         """
+        record = self.users().get(user)
+        if record is None or ("smaa" not in record and made_at is None):
+            raise HostError("the machine has no admin account for this user")
+        found = record.get("smaa") or self._add_smaa(user, made_at)
+        return AdminIdentity(name=found["name"], sid=found["sid"], uid=record["uid"], home=self.home_of(found["name"]))
+
+    def _add_smaa(self, user: str, made_at: int | None) -> dict[str, Any]:
         with self._changing() as state:
-            record = state["users"].get(user)
-            if record is None or ("smaa" not in record and made_at is None):
-                raise HostError("the machine has no admin account for this user")
+            record: dict[str, Any] = state["users"][user]
             if "smaa" not in record:
                 name = f"{SMAA_PREFIX}{user}"
-                sid = self._make_profile(state, name)
-                record["smaa"] = {"name": name, "sid": sid, "made_at": made_at}
-        found = record["smaa"]
-        return AdminIdentity(name=found["name"], sid=found["sid"], uid=record["uid"], home=self.home_of(found["name"]))
+                record["smaa"] = {"name": name, "sid": self._make_profile(state, name), "made_at": made_at}
+        made: dict[str, Any] = record["smaa"]
+        return made
 
     def home_of(self, name: str) -> str:
         """Give the real path of a profile."""
