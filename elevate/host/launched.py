@@ -82,7 +82,12 @@ class Signals:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         theirs, go = os.pipe2(os.O_CLOEXEC)
-        answer, its = os.pipe2(os.O_CLOEXEC)
+        try:
+            answer, its = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            os.close(theirs)
+            os.close(go)
+            raise
         self.theirs = (its, theirs)
         self._ends: tuple[int, int] | None = (go, answer)
 
@@ -159,6 +164,7 @@ class Prepared:
             self._check(_let_go(*ends))
         except BaseException:
             self._waiting.channel.close()  # whoever was about to start sees that nobody waits, and ends
+            self._on_end()
             raise
         pid = 0
         for _ in range(self._births):  # one with a terminal is born a second time, on it
@@ -167,12 +173,18 @@ class Prepared:
 
     def close(self) -> None:
         """Give it up: whatever was made for it ends. Nothing happens where it was let go."""
-        if self._ends.close():
-            self._waiting.channel.close()
+        if self._drop():
+            self._on_end()
 
     def __del__(self) -> None:
-        """Leave nothing waiting that nobody will let go."""
-        self.close()
+        """Leave nothing waiting that nobody will let go. Nothing is made anew here: that takes a lock."""
+        self._drop()
+
+    def _drop(self) -> bool:
+        given_up = self._ends.close()
+        if given_up:
+            self._waiting.channel.close()
+        return given_up
 
     def _check(self, said: bytes) -> None:
         if not said:

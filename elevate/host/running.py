@@ -104,9 +104,7 @@ def prepare(
     """
     if streams is not None:
         return TreePrepared(launcher.prepare(order(*streams)), _NONE, finish)
-    stdout, write_out = os.pipe()
-    stderr, write_err = os.pipe()
-    master, slave, jobs, tell = _terminal(window) if window else _NONE
+    stdout, write_out, stderr, write_err, master, slave, jobs, tell = _made(window)
     try:
         made = order(write_out, write_err)
         prepared = launcher.prepare(_on(made, window, slave, tell) if window else made)
@@ -116,6 +114,18 @@ def prepare(
     finally:
         _close(write_out, write_err, slave, tell)
     return TreePrepared(prepared, (stdout, stderr, master, jobs), finish)
+
+
+def _made(window: Window | None) -> tuple[int, ...]:
+    """Make the two pipes and, for a window, the terminal; none of them stays where one can't be had."""
+    fds: list[int] = []
+    try:
+        for make in (os.pipe, os.pipe, lambda: _terminal(window) if window else _NONE):
+            fds += make()
+    except BaseException:
+        _close(*fds)
+        raise
+    return tuple(fds)
 
 
 def _on(order: Order, window: Window, slave: int, tell: int) -> Order:
@@ -139,7 +149,11 @@ def _has_keys(window: Window) -> bool:
 def _terminal(window: Window) -> tuple[int, int, int, int]:
     """Make a terminal that belongs to nobody yet, and the pipe on which stops are told."""
     jobs, tell = os.pipe()
-    master, slave = os.openpty()
+    try:
+        master, slave = os.openpty()
+    except OSError:
+        _close(jobs, tell)
+        raise
     if not _has_keys(window):
         # What it shows goes through the person's own terminal, which is not raw then and ends the lines itself.
         mode = termios.tcgetattr(slave)

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import resource
 import select
 import signal
 import socket
@@ -15,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from elevate.errors import HostError, StartUnknownError
-from elevate.host import becoming, kernel, wire
-from elevate.host.launcher import Jail, Launcher, Order, Prepared
+from elevate.errors import CommandNotFoundError, ElevateError, HostError, StartUnknownError
+from elevate.host import becoming, kernel, running, wire
+from elevate.host.launcher import MAX_WARM, Jail, Launcher, Order, Prepared
 from elevate.host.watch import descendants
+from elevate.model import Window
 from tests.tools import wait_for
 from tests.unit.host.run import PATH
 
@@ -43,6 +45,11 @@ def prepared(launcher: Launcher, script: str, *, jailed: bool = False, limit: in
     finally:
         ready.close()
         os.close(read)
+
+
+def open_descriptors() -> list[int]:
+    """Give the numbers of this process's descriptors, without the one that looks."""
+    return [int(path.name) for path in list(Path("/proc/self/fd").iterdir()) if path.is_symlink()]
 
 
 def told(read: int, seconds: float) -> bytes | None:
@@ -223,3 +230,41 @@ def test_launchers_follow_the_load() -> None:
         for _ in range(40):
             own.launch(Order(argv=("/bin/true",), env={})).wait()
         assert len(own._pools[False].ready) == own._warm
+
+
+@pytest.mark.parametrize("window", [None, Window(24, 80, "dumb", (0, 1, 2))])
+def test_a_start_for_which_descriptors_lack_keeps_none(launcher: Launcher, window: Window | None) -> None:
+    """Whichever of them can't be had; with enough of them it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def order(out: int, err: int) -> Order:
+        return Order(argv=("/bin/true",), env=PATH, fds={1: out, 2: err})
+
+    launcher.launch(order(1, 2)).wait()
+    lowest, failed = max(open_descriptors()), 0
+    gaps = [os.open("/dev/null", os.O_RDONLY) for _ in range(lowest - len(open_descriptors()) + 2)]
+    before, lowest = len(open_descriptors()), max(open_descriptors())
+    for more in range(1, 24):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + more, hard))
+            running.prepare(launcher, order, lambda _: pytest.fail("nothing ended"), window=window).close()
+        except (OSError, ElevateError):
+            failed += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    left = len(open_descriptors()) - before
+    for gap in gaps:
+        os.close(gap)
+    assert failed > 4
+    assert left <= MAX_WARM, "only launchers that wait may be more"
+
+
+def test_a_start_that_failed_is_replaced_as_one_that_ended(launcher: Launcher) -> None:
+    """So the next one finds a launcher that waits."""
+    launcher.launch(Order(argv=("/bin/true",), env=PATH)).wait()
+    waiting = len(launcher._pools[False].ready)
+    with pytest.raises(CommandNotFoundError):
+        launcher.launch(Order(argv=("/nonexistent",), env=PATH))
+    assert len(launcher._pools[False].ready) == waiting
+    launcher.prepare(Order(argv=("/bin/true",), env=PATH)).close()
+    assert len(launcher._pools[False].ready) == waiting
