@@ -170,7 +170,7 @@ class Store(Protocol):
         """
 
     def submit(self, step: Step) -> "Future[Stepped]":
-        """As `step`, for callers that do not block."""
+        """As `step`, for callers that do not block; durable within milliseconds, or with what is next."""
 
     def append(self, entry: Draft) -> int:
         """Write an entry that changes no row; give its position."""

@@ -47,6 +47,7 @@ class Journal:
         self._listener = listener
         self._opening: Future[int] | None = None
         self._pending: Future[Stepped] | None = None
+        self._ahead = record.state
         self._settling = threading.Lock()
         self.record = record
 
@@ -63,20 +64,27 @@ class Journal:
         *,
         at: Instant | None = None,
     ) -> Stepped:
-        """Take one step; the caller looks at ``won`` where somebody else may have been first."""
-        self.settle()
+        """Take one step; the caller looks at ``won`` where somebody else may have been first.
+
+        Raises:
+            StoreError: It, or what was written ahead of it, could not be written; then neither has happened.
+        """
+        if self._pending is None:
+            self.settle()
         entry = Draft(event=after, request=self.record.request, at=at or self._clock.read(), body=body or {})
+        # A step that went ahead is committed before this one, or with it; where it was not, this one finds another state.
         stepped = self._store.step(self._step(entry, after, fields or {}))
+        self.settle()
         self.record = stepped.record
         if stepped.won:
             self._tell(after)
         return stepped
 
     def ahead(self, after: State, body: Mapping[str, Json]) -> None:
-        """Take a step that gives no right, and go on while it is committed; the next one, or `settle`, waits for it."""
+        """Take a step that gives no right, and go on; it is committed soon, before the next one or with it."""
         self.settle()
         entry = Draft(event=after, request=self.record.request, at=self._clock.read(), body=body)
-        self._pending = self._store.submit(self._step(entry, after, {}))
+        self._pending, self._ahead = self._store.submit(self._step(entry, after, {})), after
         self._tell(after)
 
     def settle(self) -> None:
@@ -113,7 +121,7 @@ class Journal:
     def _step(self, entry: Draft, after: State, fields: Mapping[str, Json]) -> Step:
         return Step(
             request=self.record.request,
-            before=self.record.state,
+            before=self.record.state if self._pending is None else self._ahead,
             after=after,
             entry=entry,
             fields=fields,

@@ -95,10 +95,10 @@ class SqliteStore:
         return self._writer.run(lambda ledger: ledger.step(step))
 
     def submit(self, step: Step) -> "Future[Stepped]":
-        """As `step`, for callers that do not block."""
+        """As `step`, for callers that do not block; it may wait a moment for others to share its commit."""
         try:
             rows.check(step)
-            return self._writer.submit(lambda ledger: ledger.step(step))
+            return self._writer.submit(lambda ledger: ledger.step(step), lingers=True)
         except ElevateError as exc:
             refused: Future[Stepped] = Future()
             refused.set_exception(exc)

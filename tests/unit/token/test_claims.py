@@ -8,7 +8,7 @@ from elevate.canonical import MAX_INTEGER
 from elevate.errors import TokenError
 from elevate.model import ProcessIdentity
 from elevate.token import Claims, new_jti, thumbprint
-from elevate.token.claims import MAX_CLAIM_CHARS, MAX_DISPLAY_CHARS, MAX_STEPS, MAX_TOKEN_SECONDS
+from elevate.token.claims import MAX_CLAIM_CHARS, MAX_DISPLAY_CHARS, MAX_METHODS, MAX_STEPS, MAX_TOKEN_SECONDS
 from tests.tokens import CLAIMS, KEY, NOW, PROCESS, claims
 
 TEXTS = ["iss", "sub", "aud", "client_id", "acr", "kind", "request", "session", "epoch"]
@@ -48,12 +48,12 @@ def test_display() -> None:
         _refused("display", steps=("a", hidden))
 
 
-@pytest.mark.parametrize("name", ["amr", "steps"])
-def test_list_claim(name: str) -> None:
-    """A tuple of 1 to MAX_STEPS texts."""
-    for good in (("a",), ("a",) * MAX_STEPS):
+@pytest.mark.parametrize(("name", "most"), [("amr", MAX_METHODS), ("steps", MAX_STEPS)])
+def test_list_claim(name: str, most: int) -> None:
+    """A tuple of at least one text, and of so many at most."""
+    for good in (("a",), ("a",) * most):
         assert getattr(claims(**{name: good}), name) == good
-    for bad in ((), ("a",) * (MAX_STEPS + 1), ["a"], "a", None, {"a"}, ("",), (1,), (None,)):
+    for bad in ((), ("a",) * (most + 1), ["a"], "a", None, {"a"}, ("",), (1,), (None,)):
         _refused(name, **{name: bad})
     longest = {"amr": MAX_CLAIM_CHARS, "steps": MAX_DISPLAY_CHARS}[name]
     claims(**{name: ("a" * longest,)})
