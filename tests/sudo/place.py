@@ -157,6 +157,15 @@ class Way:
                 person.type(self.secret + "\n")
             return person.finish(), person.shown
 
+    @contextmanager
+    def declining(self, *words: str) -> Iterator[Terminal]:
+        """Let the one who types be asked, and decline; then agree to one: three declined in a row are a pause."""
+        with self.place.terminal(*self.command, *words, user=self.place.people.typist.pw_name) as person:
+            person.read_until(self.prompt)
+            yield person
+        if self.name == "elevate":
+            self.answered("$WAY true")
+
     def run(
         self,
         *words: str,

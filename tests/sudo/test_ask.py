@@ -18,8 +18,7 @@ def test_secret_is_asked_for_on_the_terminal(way: Way) -> None:
 
 def test_wrong_secret_runs_nothing(way: Way) -> None:
     """Nor does leaving then."""
-    with way.place.terminal(*way.command, *RAN, user=way.place.people.typist.pw_name) as person:
-        person.read_until(way.prompt)
+    with way.declining(*RAN) as person:
         person.type("111222\n")
         if way.name == "elevate":
             person.read_until(way.prompt)
@@ -41,8 +40,7 @@ def test_terminal_echoes_again_afterwards(way: Way) -> None:
 @pytest.mark.parametrize("key", ["\x03", "\x1c"], ids=["ctrl-c", "ctrl-backslash"])
 def test_key_at_the_prompt_runs_nothing(way: Way, key: str) -> None:
     """And the terminal is as it was."""
-    with way.place.terminal(*way.command, *RAN, user=way.place.people.typist.pw_name) as person:
-        person.read_until(way.prompt)
+    with way.declining(*RAN) as person:
         person.type(f"{key}\n")  # sudo may miss a signal just before it reads; the line ends that
         assert person.finish() != 0
         assert ("ran\n" in person.shown, person.echoes()) == (False, True)

@@ -139,8 +139,7 @@ def test_kill_of_the_one_who_runs_it_ends_the_command(elevate: Way) -> None:
 
 def test_signal_before_the_command_runs(elevate: Way) -> None:
     """At the prompt: nothing runs, and the caller ends by the signal."""
-    with elevate.place.terminal(*elevate.command, "touch", "/srv/ran", user=elevate.place.people.typist.pw_name) as person:
-        person.read_until(elevate.prompt)
+    with elevate.declining("touch", "/srv/ran") as person:
         person.process.terminate()
         assert person.finish() == -signal.SIGTERM
         assert person.echoes()
