@@ -19,10 +19,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from elevate.errors import HostError
-from elevate.host import running, snapshot
+from elevate.host import running, scratch, snapshot
+from elevate.host.ahead import MadeAhead, Wanted
 from elevate.host.environment import SYSTEM_PATH
 from elevate.host.inspecting import EmulatedInspection, Looking, inspect
 from elevate.host.inspection import check_window
@@ -110,16 +111,15 @@ class EmulatedHost:
 
     def users(self) -> tuple[EmulatedUser, ...]:
         """Give the users and their hidden accounts, in name order."""
-        found = self.machine.users()
-        return tuple(
-            EmulatedUser(
-                name=name,
-                uid=record["uid"],
-                sid=record["sid"],
-                groups=tuple(record["groups"]),
-                smaa=self.machine.smaa(name, made_at=None) if "smaa" in record else None,
-            )
-            for name, record in sorted(found.items())
+        return tuple(self._described(name, record) for name, record in sorted(self.machine.users().items()))
+
+    def _described(self, name: str, record: Mapping[str, Any]) -> EmulatedUser:
+        return EmulatedUser(
+            name=name,
+            uid=record["uid"],
+            sid=record["sid"],
+            groups=tuple(record["groups"]),
+            smaa=self.machine.smaa(name, made_at=None) if "smaa" in record else None,
         )
 
     def inspect(
@@ -148,8 +148,10 @@ class EmulatedHost:
         session: str,
         time_limit_seconds: int,
         obligations: Obligations | None = None,
-    ) -> None:
-        """Make nothing ahead: a session's folder is there only while its task runs. See `elevate.ports.Host.prepare`."""
+    ) -> MadeAhead[EmulatedInspection]:
+        """Let a launcher get ready, make the session's folder, look at the drive. See `elevate.ports.Host.prepare`."""
+        wanted = Wanted(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
+        return MadeAhead(wanted, self._prepare(wanted, self._user(wanted), None, None))
 
     def start(  # noqa: PLR0913 - each is a choice of its own, by name
         self,
@@ -161,43 +163,65 @@ class EmulatedHost:
         obligations: Obligations | None = None,
         window: Window | None = None,
         streams: tuple[int, int] | None = None,
-        ahead: Prepared | None = None,  # noqa: ARG002 - this host makes nothing ahead
+        ahead: Prepared | None = None,
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, in a session that has never been. See `elevate.ports.Host.start`."""
+        wanted = Wanted(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
+        user = self._user(wanted)
+        wanted.inspection.begin()
+        if isinstance(ahead, MadeAhead) and window is None and streams is None and ahead.holds(wanted):
+            return ahead.tree.go()
+        if ahead is not None:
+            ahead.close()
+        return self._prepare(wanted, user, window, streams).go()
+
+    def _known(self, inspection: Inspection) -> EmulatedInspection:
         if not isinstance(inspection, EmulatedInspection) or inspection.machine is not self.machine:
             raise HostError("this host did not inspect the task")
-        user = next((user for user in self.users() if user.smaa == identity), None)
-        if user is None or user.name != inspection.user:
+        return inspection
+
+    def _user(self, wanted: Wanted[EmulatedInspection]) -> EmulatedUser:
+        name = wanted.inspection.user
+        record = self.machine.users().get(name)
+        user = None if record is None else self._described(name, record)
+        if user is None or user.smaa is None or user.smaa != wanted.identity:
             raise HostError("the identity is not the requester's hidden account")
+        return user
+
+    def _prepare(
+        self,
+        wanted: Wanted[EmulatedInspection],
+        user: EmulatedUser,
+        window: Window | None,
+        streams: tuple[int, int] | None,
+    ) -> scratch.PreparedWithin:
+        inspection, session = wanted.inspection, wanted.session
         # Capabilities and the like mean nothing on a machine that is no boundary.
-        check_window(inspection, obligations or Obligations(), window)
-        inspection.begin()
-        env = self._environment(user, identity, session=session) | dict(inspection.additions)
+        check_window(inspection, wanted.obligations, window)
+        env = self._environment(user, wanted.identity, session=session) | dict(inspection.additions)
         env["ELEVATE_INTEGRITY"] = str(int(self._integrity(inspection)))
         before: snapshot.Snapshot = {}
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
-            order = partial(_order, inspection, env, stdin, time_limit_seconds)
+            order = partial(_order, inspection, env, stdin, wanted.time_limit_seconds)
             finish = partial(self._finish, before, session)
-            prepared = running.prepare(self._launcher, order, finish, window=window, streams=streams)
+            tree = running.prepare(self._launcher, order, finish, window=window, streams=streams)
         finally:
             for fd in stdin:
                 os.close(fd)
-        with contextlib.closing(prepared):
+        with contextlib.ExitStack() as undo:
+            undo.callback(tree.close)
             # The launcher makes itself ready meanwhile; nothing of the task runs before it is let go.
-            self._make_scratch(session)
-            try:
-                before |= snapshot.take(self._watched())
-                return prepared.go()
-            except BaseException:
-                self._remove_scratch(session)
-                raise
+            scratch.make(self.machine, session)
+            undo.callback(scratch.remove, self.machine, session)
+            before |= snapshot.take(self._watched())
+            return scratch.PreparedWithin(tree, undo.pop_all())
 
     def _watched(self) -> tuple[str, ...]:
         return (self.machine.drive.path, self.machine.registry_folder.path)
 
     def _finish(self, before: snapshot.Snapshot, session: str, report: Report) -> Ended:
-        left = report.leftover + self._remove_scratch(session)
+        left = report.leftover + scratch.remove(self.machine, session)
         after = snapshot.take(self._watched())
         return Ended(
             exit_status=report.exit_status,
@@ -208,20 +232,6 @@ class EmulatedHost:
             watched=tuple(sorted(before.keys() & after.keys())),
             duration_ms=report.duration_ms,
         )
-
-    def _make_scratch(self, session: str) -> None:
-        try:
-            with self.machine.folder.enter("scratch") as scratch:
-                scratch.make(session).close()
-        except OSError as exc:
-            # SECURITY: who made it first could still hold it (attacks.md row 12).
-            raise HostError("the session's folder can't be made", detail=str(exc)) from exc
-
-    def _remove_scratch(self, session: str) -> int:
-        with self.machine.folder.enter("scratch") as scratch:
-            with contextlib.suppress(OSError):
-                scratch.remove(session)
-            return sum(name.strip(".").startswith(session) for name in os.listdir(scratch.fd))
 
     def _integrity(self, inspection: EmulatedInspection) -> tokens.Integrity:
         steps = self.machine.below_drive(inspection.program.fact.path) if inspection.program else None

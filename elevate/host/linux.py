@@ -13,7 +13,7 @@ import hashlib
 import os
 import pwd
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -21,6 +21,7 @@ from typing import Self
 from elevate.errors import HostError
 from elevate.host import running, snapshot
 from elevate.host.accounts import Account, Accounts
+from elevate.host.ahead import MadeAhead, Wanted
 from elevate.host.confinement import jail_for
 from elevate.host.dpkg import PackageIndex
 from elevate.host.environment import SYSTEM_PATH
@@ -131,10 +132,10 @@ class LinuxHost:
         session: str,
         time_limit_seconds: int,
         obligations: Obligations | None = None,
-    ) -> "_Prepared":
+    ) -> MadeAhead[LinuxInspection]:
         """Let a launcher make what the task needs, up to its execution. See `elevate.ports.Host.prepare`."""
-        wanted = _Start(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
-        return _Prepared(wanted, self._prepare(wanted, self._account(wanted), None, None))
+        wanted = Wanted(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
+        return MadeAhead(wanted, self._prepare(wanted, self._account(wanted), None, None))
 
     def start(  # noqa: PLR0913 - each is a choice of its own, by name
         self,
@@ -149,10 +150,10 @@ class LinuxHost:
         ahead: Prepared | None = None,
     ) -> TreeRunning:
         """Start the inspected task as ``identity``, or as uid 0 in its name. See `elevate.ports.Host.start`."""
-        wanted = _Start(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
+        wanted = Wanted(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
         account = self._account(wanted)
         wanted.inspection.begin()
-        if isinstance(ahead, _Prepared) and window is None and streams is None and ahead.holds(wanted):
+        if isinstance(ahead, MadeAhead) and window is None and streams is None and ahead.holds(wanted):
             return ahead.tree.go()
         if ahead is not None:
             ahead.close()
@@ -163,7 +164,7 @@ class LinuxHost:
             raise HostError("this host did not inspect the task")
         return inspection
 
-    def _account(self, wanted: "_Start") -> Account:
+    def _account(self, wanted: Wanted[LinuxInspection]) -> Account:
         if not 0 < len(wanted.session) <= _MAX_SESSION:
             raise HostError("the session has no id")
         account = self.accounts.find(wanted.inspection.user)
@@ -172,7 +173,7 @@ class LinuxHost:
         return account
 
     def _prepare(
-        self, wanted: "_Start", account: Account, window: Window | None, streams: tuple[int, int] | None
+        self, wanted: Wanted[LinuxInspection], account: Account, window: Window | None, streams: tuple[int, int] | None
     ) -> running.TreePrepared:
         inspection = wanted.inspection
         check_window(inspection, wanted.obligations, window)
@@ -228,38 +229,6 @@ class LinuxHost:
             "ELEVATE_SESSION": session,
             "ELEVATE_MACHINE": self.name,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """What one start was asked for."""
-
-    inspection: LinuxInspection
-    identity: AdminIdentity
-    session: str
-    time_limit_seconds: int
-    obligations: Obligations
-
-    def same(self, other: "_Start") -> bool:
-        """Say whether another one is for this very inspection, and the same in all else."""
-        # SECURITY: identity, not equality: the descriptors that were opened and hashed are in the inspection.
-        return self.inspection is other.inspection and replace(self, inspection=other.inspection) == other
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What was made ahead, and for what."""
-
-    wanted: _Start
-    tree: running.TreePrepared
-
-    def holds(self, wanted: _Start) -> bool:
-        """Say whether it is for this start, and the machine's mounts are as they were."""
-        return self.wanted.same(wanted) and self.tree.fresh()
-
-    def close(self) -> None:
-        """Give it up."""
-        self.tree.close()
 
 
 def _make_places(homes: Path) -> str:
