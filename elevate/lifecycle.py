@@ -1,8 +1,8 @@
 """The life of one request, as one table.
 
-Every arrow is one synced commit with one audit entry. A step that is not in the table raises `TransitionError` and changes
-nothing. The states up to `ISSUED` end in exactly one authorisation outcome (Windows events 15031 and 15032); what becomes of
-the token afterwards is a second record.
+Every arrow is one audit entry, durable in one commit with the step itself. A step that is not in the table raises
+`TransitionError` and changes nothing. The states up to `ISSUED` end in exactly one authorisation outcome (Windows events 15031
+and 15032); what becomes of the token afterwards is a second record.
 """
 
 from enum import StrEnum

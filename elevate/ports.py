@@ -161,12 +161,19 @@ class Store(Protocol):
     def open_ahead(self, record: Record, entry: Draft) -> "Future[int]":
         """As `open_request`, for callers that do not block; a step that is taken afterwards finds the row."""
 
-    def step(self, step: Step) -> Stepped:
+    def step(self, step: Step, *then: Step) -> Stepped:
         """Compare and set one row, with its entry. When ``after`` is `State.ISSUED`, ``position`` is stored in the row.
+
+        Args:
+            step: The arrow.
+            then: Those that follow on it, of the same request, in the same commit: all of them happen, or none.
+
+        Returns:
+            What became of the last one; where the first found another state, of that, and then none has happened.
 
         Raises:
             TransitionError: The lifecycle has no such step.
-            StoreError: No such request.
+            StoreError: No such request, or one does not follow on the one before it.
         """
 
     def submit(self, step: Step) -> "Future[Stepped]":

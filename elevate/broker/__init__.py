@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from elevate.broker.cancel import Cancellation
     from elevate.broker.elevation import Ask, Terms
     from elevate.broker.grant import Grant
+    from elevate.broker.redeeming import AtOnce
     from elevate.outcome import Outcome
 
-__all__ = ["Ask", "Broker", "Cancellation", "Grant", "Outcome", "Terms"]
+__all__ = ["Ask", "AtOnce", "Broker", "Cancellation", "Grant", "Outcome", "Terms"]
 
 _HOMES = {
     "Ask": "elevate.broker.elevation",
+    "AtOnce": "elevate.broker.redeeming",
     "Broker": "elevate.broker.broker",
     "Cancellation": "elevate.broker.cancel",
     "Grant": "elevate.broker.grant",

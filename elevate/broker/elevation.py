@@ -1,7 +1,7 @@
 """The story of one elevation, told once: request, inspect, decide, prompt and Hello, issue.
 
-What follows, redeem, run and destroy, is the `Grant`'s. Every step is one row of `elevate.lifecycle`, one synced commit and one
-audit entry; any error ends the request in the state that fits it, and nothing was granted.
+What follows, redeem, run and destroy, is the `Grant`'s. Every step is one row of `elevate.lifecycle` and one audit entry,
+durable in one commit before anything follows on it; any error ends the request in the state that fits, and nothing was granted.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from elevate.broker.grant import Grant
 from elevate.broker.issuing import issue
 from elevate.broker.journal import Journal, Listener
 from elevate.broker.parts import Parts
+from elevate.broker.redeeming import AtOnce
 from elevate.broker.several import inspect
 from elevate.errors import (
     BrokerError,
@@ -50,7 +51,7 @@ class Ask:
     Attributes:
         payload: Descriptor of a sealed memory file in place of ``task.payload``; the caller keeps it.
         audience: ``helper:NAME`` for a token that is handed out; empty for one that the host redeems.
-        at_once: Whoever asks uses the grant as soon as it is there.
+        at_once: The call that uses the grant as soon as it is there; not for a token that is handed out.
     """
 
     task: Task
@@ -58,7 +59,7 @@ class Ask:
     reason: str = ""
     payload: int | None = None
     audience: str = ""
-    at_once: bool = False
+    at_once: AtOnce | None = None
 
     def __post_init__(self) -> None:
         """Bound the reason."""
@@ -101,7 +102,7 @@ def elevate(parts: Parts, ask: Ask, terms: Terms) -> Grant:
         question = Question(requester=ask.requester, task=inspection.task, now=parts.clock.read(), reason=ask.reason)
         agreement = decide(parts, question, journal, audience=ask.audience)
         gesture = _prove(parts, agreement, journal, terms)
-        return issue(parts, agreement, gesture, inspection, journal, at_once=ask.at_once and not ask.audience)
+        return issue(parts, agreement, gesture, inspection, journal, at_once=None if ask.audience else ask.at_once)
     except ElevateError as error:
         _give_up(journal, inspection, error, _ender(error, ask, terms))
         raise

@@ -8,20 +8,19 @@ import contextlib
 import re
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from elevate.audit import body
 from elevate.audit.body import Body
 from elevate.broker import entries
+from elevate.broker.ending import Ending
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
-from elevate.broker.receipts import SHORT_BYTES, receipt_of
 from elevate.broker.redeeming import Presented, Use
 from elevate.broker.starting import Listener, Start, limit_of, prepare, stop
 from elevate.broker.stepping import StepsRunning, start
-from elevate.canonical import Json
 from elevate.errors import (
     CancelledError,
     ElevateError,
@@ -32,7 +31,7 @@ from elevate.errors import (
     TaskError,
     TaskInvalidError,
     TokenError,
-    TransitionError,
+    TokenSpentError,
 )
 from elevate.lifecycle import State, is_final
 from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, Window
@@ -41,6 +40,7 @@ from elevate.ports import Inspection, Instant, Prepared, Running
 from elevate.token import Claims
 
 REDEEM_ID_BYTES = 16
+_BEFORE_THE_START = (HostError, TaskError, TokenError, PolicyChangedError, CancelledError)
 _REDEEM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -58,7 +58,13 @@ class Carrier(Running, Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Grant:
-    """One issued token and all that it is bound to."""
+    """One issued token and all that it is bound to.
+
+    Attributes:
+        ahead: What the host has made for the start already.
+        taken: The call that redeemed it as it was issued, until it starts the task.
+        on_end: Told when nothing of it is left.
+    """
 
     parts: Parts
     journal: Journal
@@ -68,19 +74,18 @@ class Grant:
     claims: Claims
     token: str = field(repr=False)
     ahead: Prepared | None = field(default=None, repr=False)
+    taken: Presented | None = field(default=None, repr=False)
     on_end: Callable[[], object] = field(default=lambda: None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _ending: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _running: Running | None = field(default=None, repr=False)
-    _receipt: Mapping[str, Json] | None = field(default=None, repr=False)
     _cancelled: int = 0
-    _by: Body = field(default_factory=dict, repr=False)
-    _ended_by: Body = field(default_factory=dict, repr=False)
     _use: Use = field(init=False, repr=False)
+    _ending: Ending = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Take the token's use in hand."""
+        """Take the token's use in hand, and the task's end."""
         self._use = Use(parts=self.parts, journal=self.journal)
+        self._ending = Ending(journal=self.journal, agreement=self.agreement, identity=self.identity)
 
     @property
     def request(self) -> str:
@@ -122,6 +127,7 @@ class Grant:
         window: Window | None = None,
         by: Carrier | None = None,
         on_progress: Listener = lambda _: None,
+        awaited: bool = False,
     ) -> Running:
         """Redeem the token and start the task.
 
@@ -131,35 +137,56 @@ class Grant:
             window: A terminal of the task's own; without a rule that says interactive it has pipes.
             by: The helper that does the task in the host's place; the desk has looked at who presents the token.
             on_progress: As `run`; called from a thread of the broker's own.
+            awaited: The caller goes on to `finish` at once. That the task runs is written there, within a moment.
 
         Raises:
             TokenError: As `run`.
         """
         if not _REDEEM_ID.fullmatch(redeem_id):
             raise TaskInvalidError("a redeem id is 16 to 64 letters, digits, - and _", hint="draw a new random one")
-        running: Running | None = None
+        presented = self._presented(redeem_id, presenter, by)
+
+        def take() -> None:
+            self._prepare(presenter, by)
+            self._use.take(self.token, self.agreement, presented)
+
         with self._lock:
-            try:
-                self._by = entries.presenter(presenter, self.agreement.requester) if by is None else by.actor
-                self._prepare(presenter, by)
-                self._use.take(self.token, self.agreement, self._presented(redeem_id, presenter, by))
-                # A policy that came into force meanwhile: the log may have it before the redemption.
-                self._use.check_policy(self.agreement)
-                self._check_wanted()
-                running = self._running = by or start(self._what(), window, on_progress)
-                # INVARIANT: no log, no right. It runs already; what can't be recorded does not go on.
-                self.journal.to(State.RUNNING, entries.running(running.pid, self.identity))
-                if self._cancelled:
-                    running.cancel(self._cancelled)
-                if isinstance(running, StepsRunning):
-                    running.go()
-            except BaseException as error:
-                self._end_unstarted(redeem_id, running, error)
-                if isinstance(error, ElevateError) or not isinstance(error, Exception):
-                    raise
-                raise HostError("the task could not be started", detail=f"{type(error).__name__}: {error}") from error
-            finally:
-                self._give_up()
+            return self._begin(presented, take, lambda: by or start(self._what(), window, on_progress), awaited=awaited)
+
+    def go(self, *, window: Window | None = None, on_progress: Listener = lambda _: None) -> Running:
+        """Start the task of a token that was redeemed as it was issued, once; else as an awaited `start`."""
+        with self._lock:
+            taken, self.taken = self.taken, None
+            if taken is None:
+                raise TokenSpentError("the token was used before")
+            return self._begin(
+                taken,
+                lambda: self._use.hold(self.token, self.agreement, taken),
+                lambda: start(self._what(), window, on_progress),
+                awaited=True,
+            )
+
+    def _begin(self, presented: Presented, take: Callable[[], None], begin: Callable[[], Running], *, awaited: bool) -> Running:
+        running: Running | None = None
+        try:
+            take()
+            # A policy that came into force meanwhile: the log may have it before the redemption.
+            self._use.check_policy(self.agreement)
+            self._check_wanted()
+            running = self._running = begin()
+            # INVARIANT: no log, no right. It runs already; what can't be recorded does not go on.
+            self._ending.begun(running, self.parts.clock.read(), later=awaited)
+            if self._cancelled:
+                running.cancel(self._cancelled)
+            if isinstance(running, StepsRunning):
+                running.go()
+        except BaseException as error:
+            self._end_unstarted(presented.redeem_id, running, error)
+            if isinstance(error, ElevateError) or not isinstance(error, Exception):
+                raise
+            raise HostError("the task could not be started", detail=f"{type(error).__name__}: {error}") from error
+        finally:
+            self._give_up()
         return running
 
     def _prepare(self, presenter: ProcessIdentity, by: Carrier | None) -> None:
@@ -181,8 +208,9 @@ class Grant:
 
     def _presented(self, redeem_id: str, presenter: ProcessIdentity, by: Carrier | None) -> Presented:
         if by is None:
-            return Presented(redeem_id=redeem_id, process=presenter, audience=self.parts.host.name, by=self._by)
-        return Presented(redeem_id=redeem_id, process=None, audience=by.audience, by=self._by)
+            who = entries.presenter(presenter, self.agreement.requester)
+            return Presented(redeem_id=redeem_id, process=presenter, audience=self.parts.host.name, by=who)
+        return Presented(redeem_id=redeem_id, process=None, audience=by.audience, by=by.actor)
 
     def finish(self, running: Running, captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:
         """Wait for the end of the whole tree, write how it ended, and destroy what is left of the grant.
@@ -190,15 +218,13 @@ class Grant:
         Twice, or in two threads, is the same as once.
         """
         ended = self._wait(running)
-        with self._ending:
-            if self._receipt is None:
-                self._gone()
-                self._receipt = self._write_end(running, ended)
+        self._gone()
+        receipt = self._ending.ended(running, ended)
         return Outcome(
             exit_status=ended.exit_status,
             signal=ended.signal,
             timed_out=ended.timed_out,
-            receipt=self._receipt,
+            receipt=receipt,
             stdout=captured[0],
             stderr=captured[1],
         )
@@ -206,7 +232,7 @@ class Grant:
     def cancel(self, number: int = signal.SIGTERM, *, by: Body | None = None) -> None:
         """Ask the running task to end; one that is being started ends at once. ``by`` says in the log who asked for it."""
         self._cancelled = number
-        self._ended_by = by or self._ended_by
+        self._ending.by = by or self._ending.by
         if self._running is not None:
             self._running.cancel(number)
 
@@ -232,6 +258,9 @@ class Grant:
         with self._lock:
             if self.journal.record.state is State.ISSUED:
                 self._take_back(self.parts.clock.read())
+            elif self.taken is not None:
+                self.taken = None
+                self.journal.to(State.DESTROYED, body.reason("cancelled", "it was left before it was started") | self._leaver())
             if is_final(self.journal.record.state):
                 self._gone()
 
@@ -276,9 +305,7 @@ class Grant:
             stop(running)
         self._running = None
         self._gone()
-        known = isinstance(error, HostError | TaskError | PolicyChangedError | CancelledError) and not isinstance(
-            error, StartUnknownError
-        )
+        known = isinstance(error, _BEFORE_THE_START) and not isinstance(error, StartUnknownError)
         nothing_ran = running is None and known
         why = error if isinstance(error, ElevateError) else HostError("the start failed", detail=repr(error))
         # Where this can't be written either, the broker's next start says it.
@@ -291,25 +318,14 @@ class Grant:
 
     def _wait(self, running: Running) -> Ended:
         try:
+            self._ending.moment(running)
             return running.wait()
+        except StoreError:
+            self._gone()
+            raise
         except Exception as error:
             self._gone()
-            why = HostError("how the task ended could not be found out", detail=f"{type(error).__name__}: {error}")
-            with self._ending, contextlib.suppress(TransitionError):
-                self.journal.to(State.OUTCOME_UNKNOWN, entries.failed(why))
-            raise why from error
-
-    def _write_end(self, running: Running, ended: Ended) -> dict[str, Json]:
-        after = State.CLEANUP_FAILED if ended.leftover else State.DESTROYED
-        entry = entries.destroyed(running.pid, self.identity, ended) | self._ended_by
-        receipt = receipt_of(self.journal.record, self.agreement, self.identity, ended)
-        try:
-            self.journal.to(after, entry, {"result": receipt})
-        except StoreError:
-            # The room that is kept for ends holds a short receipt only.
-            receipt = receipt_of(self.journal.record, self.agreement, self.identity, ended, size_bytes=SHORT_BYTES)
-            self.journal.to(after, entry, {"result": receipt})
-        return receipt
+            raise self._ending.unknown(error) from error
 
     def _gone(self) -> None:
         self._give_up()
@@ -320,8 +336,10 @@ class Grant:
         if self._use.expired(now):
             self.journal.to(State.EXPIRED, body.reason("token-expired", "not used in time"))
         else:
-            left = self._ended_by or body.actor(self.agreement.requester, brief=True)
-            self.journal.to(State.REVOKED, body.reason("token-revoked", "it was left without being used") | left)
+            self.journal.to(State.REVOKED, body.reason("token-revoked", "it was left without being used") | self._leaver())
+
+    def _leaver(self) -> Body:
+        return self._ending.by or body.actor(self.agreement.requester, brief=True)
 
     @property
     def time_limit_seconds(self) -> int:

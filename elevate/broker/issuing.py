@@ -4,10 +4,11 @@ from elevate.broker import entries
 from elevate.broker.audience import identity_of
 from elevate.broker.deciding import asked_of
 from elevate.broker.grant import Grant
-from elevate.broker.journal import Journal
+from elevate.broker.journal import Journal, Move
 from elevate.broker.parts import Parts
+from elevate.broker.redeeming import AtOnce, Presented, redemption
 from elevate.broker.starting import prepare
-from elevate.errors import CancelledError, PolicyChangedError
+from elevate.errors import CancelledError, PolicyChangedError, TokenError
 from elevate.lifecycle import State
 from elevate.model import AdminIdentity, Agreement, InspectedTask, Outcome, VerifiedGesture, request_digest, run_as_of
 from elevate.ports import Inspection, Record
@@ -18,9 +19,15 @@ MAX_DISPLAY_CHARS = 960
 
 
 def issue(
-    parts: Parts, agreement: Agreement, gesture: VerifiedGesture, inspection: Inspection, journal: Journal, *, at_once: bool
+    parts: Parts,
+    agreement: Agreement,
+    gesture: VerifiedGesture,
+    inspection: Inspection,
+    journal: Journal,
+    *,
+    at_once: AtOnce | None,
 ) -> Grant:
-    """Register the token, write that it is issued, and only then sign it.
+    """Register the token, write that it is issued, and only then sign it; where it is used at once, redeem it with that.
 
     Args:
         parts: The broker's.
@@ -28,9 +35,11 @@ def issue(
         gesture: How.
         inspection: What it is about.
         journal: The request's.
-        at_once: The grant is used as soon as it is there, so the host prepares for it meanwhile.
+        at_once: The call that uses it as soon as it is there. Issue and redemption are one commit then, and the host
+            prepares for the start meanwhile.
 
     Raises:
+        TokenError: Another process uses it than the one that asked.
         PolicyChangedError: The policy is another one now.
         CancelledError: The request was ended meanwhile.
     """
@@ -40,7 +49,8 @@ def issue(
     # Nothing of the task runs by that; what the host made goes where no start follows.
     ahead = prepare(parts.host, identity, journal.record.session, agreement, inspection) if at_once else None
     try:
-        claims = _register(parts, agreement, gesture, identity, journal)
+        taken = _presented(parts, agreement, at_once) if at_once else None
+        claims = _register(parts, agreement, gesture, identity, journal, taken)
         token = mint(parts.key, claims)
     except BaseException:
         if ahead is not None:
@@ -55,13 +65,27 @@ def issue(
         claims=claims,
         token=token,
         ahead=ahead,
+        taken=taken,
     )
 
 
+def _presented(parts: Parts, agreement: Agreement, at_once: AtOnce) -> Presented:
+    presenter = at_once.presenter()
+    if presenter != agreement.requester.process:
+        raise TokenError("the token is not good here", detail="another process asks for its use than for the task")
+    by = entries.presenter(presenter, agreement.requester)
+    return Presented(redeem_id=at_once.redeem_id, process=presenter, audience=parts.host.name, by=by)
+
+
 def _register(
-    parts: Parts, agreement: Agreement, gesture: VerifiedGesture, identity: AdminIdentity, journal: Journal
+    parts: Parts,
+    agreement: Agreement,
+    gesture: VerifiedGesture,
+    identity: AdminIdentity,
+    journal: Journal,
+    taken: Presented | None,
 ) -> Claims:
-    """Write into the ledger that the token is issued; give what it is to say.
+    """Write into the ledger that the token is issued, and, where it is taken with that, that it is used; give what it says.
 
     Raises:
         CancelledError: The request was ended meanwhile.
@@ -69,7 +93,7 @@ def _register(
     now = parts.clock.read()
     seconds = agreement.decision.obligations.token_seconds
     jti = new_jti(parts.entropy.token_bytes(16))
-    stepped = journal.to(
+    issued = Move(
         State.ISSUED,
         entries.issued(agreement, gesture, identity, jti=jti, expires_at=now.unix + seconds, epoch=parts.epoch)
         | (asked_of(agreement, now) if agreement.decision.outcome is Outcome.SERVICE else {}),
@@ -79,8 +103,10 @@ def _register(
             "expires_at": now.unix + seconds,
             "deadline_ns": now.mono_ns + seconds * 1_000_000_000,
         },
-        at=now,
+        now,
     )
+    # INVARIANT: one use, and no right without its entries: both are durable, or neither has happened and nothing is signed.
+    stepped = journal.through(issued, *([redemption(jti, taken, now)] if taken else []))
     # INVARIANT: nothing is signed over an entry that is not synced, and only by the call that wrote it.
     if not stepped.won:
         raise CancelledError("the request was ended while it was being answered")

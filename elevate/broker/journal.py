@@ -1,10 +1,10 @@
-"""One request's way through the ledger: each step one synced commit with its entry, told to whoever listens."""
+"""One request's way through the ledger: each step durable together with its entry, told to whoever listens."""
 
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from elevate.broker import entries
 from elevate.canonical import Json
@@ -30,6 +30,16 @@ _ENDINGS: tuple[tuple[type[ElevateError], State], ...] = (
     (LockedOutError, State.LOCKED_OUT),
     (CancelledError, State.CANCELLED),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of a request: the state after it, what its entry and its row say, and when; now, where nothing is said."""
+
+    after: State
+    body: Mapping[str, Json] = field(default_factory=dict)
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    at: Instant | None = None
 
 
 class Journal:
@@ -69,22 +79,30 @@ class Journal:
         Raises:
             StoreError: It, or what was written ahead of it, could not be written; then neither has happened.
         """
+        return self.through(Move(after, body or {}, fields or {}, at))
+
+    def through(self, *moves: Move) -> Stepped:
+        """Take several steps in one commit, in order: all of them happen, or none; else as `to`."""
         if self._pending is None:
             self.settle()
-        entry = Draft(event=after, request=self.record.request, at=at or self._clock.read(), body=body or {})
-        # A step that went ahead is committed before this one, or with it; where it was not, this one finds another state.
-        stepped = self._store.step(self._step(entry, after, fields or {}))
+        before = self.record.state if self._pending is None else self._ahead
+        steps = [
+            self._step(move, before=earlier)
+            for move, earlier in zip(moves, [before, *(move.after for move in moves)], strict=False)
+        ]
+        # A step that went ahead is committed before these, or with them; where it was not, they find another state.
+        stepped = self._store.step(*steps)
         self.settle()
         self.record = stepped.record
-        if stepped.won:
-            self._tell(after)
+        for move in moves if stepped.won else ():
+            self._tell(move.after)
         return stepped
 
     def ahead(self, after: State, body: Mapping[str, Json]) -> None:
         """Take a step that gives no right, and go on; it is committed soon, before the next one or with it."""
         self.settle()
-        entry = Draft(event=after, request=self.record.request, at=self._clock.read(), body=body)
-        self._pending, self._ahead = self._store.submit(self._step(entry, after, {})), after
+        self._pending = self._store.submit(self._step(Move(after, body), before=self.record.state))
+        self._ahead = after
         self._tell(after)
 
     def settle(self) -> None:
@@ -118,15 +136,10 @@ class Journal:
             if pending.done():
                 self._pending = None
 
-    def _step(self, entry: Draft, after: State, fields: Mapping[str, Json]) -> Step:
-        return Step(
-            request=self.record.request,
-            before=self.record.state if self._pending is None else self._ahead,
-            after=after,
-            entry=entry,
-            fields=fields,
-            epoch=self.record.epoch,
-        )
+    def _step(self, move: Move, *, before: State) -> Step:
+        request, at = self.record.request, move.at or self._clock.read()
+        entry = Draft(event=move.after, request=request, at=at, body=move.body)
+        return Step(request=request, before=before, after=move.after, entry=entry, fields=move.fields, epoch=self.record.epoch)
 
     def _tell(self, state: State) -> None:
         # Whoever listens can't change the story by failing.
@@ -139,7 +152,8 @@ class Journal:
             self.refresh()  # what broke off may have done so after its commit
         followers = TRANSITIONS.get(self.record.state, frozenset())
         after = next((state for kind, state in _ENDINGS if isinstance(error, kind)), State.FAILED)
-        for state in (after, State.FAILED, State.REVOKED):
+        # DESTROYED: redeemed as it was issued, and nothing was started yet.
+        for state in (after, State.FAILED, State.REVOKED, State.DESTROYED):
             if state in followers:
                 self.to(state, entries.failed(error) | dict(by or {}))
                 return

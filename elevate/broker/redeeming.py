@@ -1,11 +1,12 @@
 """One use: a token is held against all that it is bound to, and one compare-and-set in the ledger takes it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from elevate.audit import body
 from elevate.audit.body import Body
 from elevate.broker import entries
-from elevate.broker.journal import Journal
+from elevate.broker.journal import Journal, Move
 from elevate.broker.parts import Parts
 from elevate.errors import PolicyChangedError, TokenError, TokenExpiredError, TokenRevokedError, TokenSpentError
 from elevate.lifecycle import State
@@ -32,6 +33,19 @@ class Presented:
     process: ProcessIdentity | None
     audience: str
     by: Body = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtOnce:
+    """The one call for which a token is issued, and which redeems it in the commit that issues it.
+
+    Attributes:
+        redeem_id: Random name of the call.
+        presenter: Reads from the kernel which process the call is of; it must be the one that asked.
+    """
+
+    redeem_id: str
+    presenter: Callable[[], ProcessIdentity] = field(repr=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,15 +85,18 @@ class Use:
                 self.alarms += 1
                 self.journal.note("token-refused", entries.failed(error) | presented.by)
             raise
-        stepped = self.journal.to(
-            State.REDEEMED,
-            entries.used(record.jti, presented.redeem_id, presented.by),
-            {"redeem_id": presented.redeem_id},
-            at=now,
-        )
+        stepped = self.journal.through(redemption(record.jti, presented, now))
         # INVARIANT: one use. Only the call that changed the row may start anything.
         if not stepped.won:
             self._refuse(presented)
+
+    def hold(self, token: str, agreement: Agreement, presented: Presented) -> None:
+        """Hold a token that was redeemed as it was issued against all that it is bound to, before anything is started.
+
+        Raises:
+            TokenExpiredError, PolicyChangedError, TokenError: As `take`; it is used up all the same.
+        """
+        self._check(token, agreement, presented, self.parts.clock.read())
 
     def _check(self, token: str, agreement: Agreement, presented: Presented, now: Instant) -> None:
         expected = Expected(
@@ -121,3 +138,8 @@ class Use:
             self.alarms += 1
             self.journal.note("second-use", entries.used(record.jti, presented.redeem_id, presented.by))
         raise TokenSpentError("the token was used before")
+
+
+def redemption(jti: str, presented: Presented, at: Instant) -> Move:
+    """Give the step that uses a token up for one call."""
+    return Move(State.REDEEMED, entries.used(jti, presented.redeem_id, presented.by), {"redeem_id": presented.redeem_id}, at)

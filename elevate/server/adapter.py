@@ -54,7 +54,11 @@ class SocketGrant:
         on_progress: Callable[[Progress], object] = lambda _: None,
     ) -> Running:
         """Redeem, and start the task."""
-        return self.inner.start(redeem_id, presenter, window=window, on_progress=on_progress)
+        return self.inner.start(redeem_id, presenter, window=window, on_progress=on_progress, awaited=True)
+
+    def go(self, *, window: Window | None = None, on_progress: Callable[[Progress], object] = lambda _: None) -> Running:
+        """Start the task of a grant that was redeemed as it was issued."""
+        return self.inner.go(window=window, on_progress=on_progress)
 
     def finish(self, running: Running) -> Mapping[str, Json]:
         """Wait for the task's end and give its outcome."""

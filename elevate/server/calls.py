@@ -7,12 +7,13 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from elevate.broker import Ask
+from elevate.broker import Ask, AtOnce
 from elevate.broker.enrolling import METHODS as HELLO_METHODS
 from elevate.canonical import Json
 from elevate.errors import DeniedError, TaskInvalidError
 from elevate.lifecycle import State
 from elevate.model import Window
+from elevate.outcome import Progress
 from elevate.ports import Running
 from elevate.server import auditing, helping, interface
 from elevate.server.asked import task_of
@@ -30,6 +31,9 @@ _MAX_SIGNAL = 64
 MAX_WINDOW = 10_000
 MAX_TERM = 64
 MAX_AUDIENCE = 128
+
+
+Listener = Callable[[Progress], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,11 @@ def _elevate(call: Call) -> None:
 
 def _run(call: Call) -> None:
     how = _how(call)
-    grant = _ask(call, at_once=True)
+    # Who uses the grant is read from the kernel again, when it is issued: it must be the process that asked.
+    grant = _ask(call, at_once=AtOnce(redeem_id=secrets.token_hex(16), presenter=call.connection.peer.identity))
     try:
         with tidied(call.terminal if how.window else None, call.mode, left=lambda: call.connection.left):
-            _redeem_grant(call, grant, secrets.token_hex(16), how)
+            _carry_out(call, grant, how, lambda tell: grant.go(window=how.window, on_progress=tell))
     finally:
         grant.release()
 
@@ -102,10 +107,12 @@ def _redeem(call: Call) -> None:
     grant = call.connection.use(request)
     if grant is None:
         raise DeniedError("this connection holds no such grant", hint="ask for a new one; a grant ends with its connection")
-    _redeem_grant(call, grant, redeem_id, how)
+    # Who presents the grant is read from the kernel again: it must be the process that asked.
+    presenter = call.connection.peer.identity()
+    _carry_out(call, grant, how, lambda tell: grant.start(redeem_id, presenter, window=how.window, on_progress=tell))
 
 
-def _ask(call: Call, audience: str = "", *, at_once: bool = False) -> Grant:
+def _ask(call: Call, audience: str = "", *, at_once: AtOnce | None = None) -> Grant:
     task, payload = task_of(call)
     reason = call.parameters.text("reason", max_chars=MAX_REASON, default="")
     terminal = call.terminal = call.descriptor("terminal_fd")
@@ -130,10 +137,9 @@ def _how(call: Call) -> _How:
     return _How(descriptors, Window(rows, columns, term, streams) if streams else None)
 
 
-def _redeem_grant(call: Call, grant: Grant, redeem_id: str, how: _How) -> None:
-    # Who presents the grant is read from the kernel again: it must be the process that asked.
+def _carry_out(call: Call, grant: Grant, how: _How, begin: Callable[[Listener], Running]) -> None:
     teller = Teller(call.progress, grant.request)
-    running = grant.start(redeem_id, call.connection.peer.identity(), window=how.window, on_progress=teller.put)
+    running = begin(teller.put)
     try:
         with call.connection.running(grant.request, running), _output(call, grant, running, how):
             teller.open()

@@ -56,6 +56,9 @@ class Grant(Protocol):
             TokenSpentError: It was used before.
         """
 
+    def go(self, *, window: Window | None = None, on_progress: Callable[[Progress], object] = lambda _: None) -> Running:
+        """Start the task of a grant that was asked for with `elevate.broker.AtOnce`; else as `start`."""
+
     def finish(self, running: Running) -> Mapping[str, Json]:
         """Wait for the task's end and give its outcome."""
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from elevate.audit import EMPTY, Origin, merkle, seal
+from elevate.audit import EMPTY, Origin, Sealed, merkle, seal
 from elevate.audit.notes import Checkpoint, Note, Signer
 from elevate.audit.proof import Proof
 from elevate.errors import StoreUnwritableError
@@ -59,19 +59,21 @@ class MemoryStore:
             future.set_exception(exc)
         return future
 
-    def step(self, step: Step) -> Stepped:
-        """Compare and set one row, with its entry."""
-        rows.check(step)
+    def step(self, step: Step, *then: Step) -> Stepped:
+        """Compare and set one row, with its entry, and what follows on it."""
+        rows.check(step, *then)
         with self._lock:
             row = self._rows.get(step.request)
             if row is None:
                 raise rows.missing(step.request)
-            after = rows.advance(row, step, len(self._log))
-            if after is None:
-                return Stepped(won=False, record=row, position=-1)
-            position = self._write(step.entry)
-            self._rows[step.request] = after
-            return Stepped(won=True, record=after, position=position)
+            for number, one in enumerate((step, *then)):
+                after = rows.advance(row, one, len(self._log) + number)
+                if after is None:  # only the first can find another state: they are checked to follow on one another
+                    return Stepped(won=False, record=row, position=-1)
+                row = after
+            position = self._write(*(one.entry for one in (step, *then)))
+            self._rows[step.request] = row
+            return Stepped(won=True, record=row, position=position)
 
     def submit(self, step: Step) -> "Future[Stepped]":
         """As `step`; the future is done when this returns."""
@@ -144,14 +146,18 @@ class MemoryStore:
     def _subtree(self, level: int, index: int) -> bytes:
         return merkle.perfect([merkle.leaf(data) for data in self._log[index << level : (index + 1) << level]])
 
-    def _write(self, entry: Draft) -> int:
+    def _write(self, *entries: Draft) -> int:
+        """Write entries, all of them or none; give the last one's position."""
         if self.unwritable or self._closed:
             raise StoreUnwritableError("the ledger can't be written")
-        position = len(self._log)
-        sealed = seal(entry, position, self._head, origin=self._origin, draw=self._entropy.token_bytes)
-        self._log.append(sealed.data)
-        self._openings.append(sealed.openings)
-        if entry.request:
-            self._by_request.setdefault(entry.request, []).append(position)
-        self._head = sealed.hash
-        return position
+        head, written = self._head, list[Sealed]()
+        for position, entry in enumerate(entries, len(self._log)):
+            written.append(seal(entry, position, head, origin=self._origin, draw=self._entropy.token_bytes))
+            head = written[-1].hash
+        for entry, sealed in zip(entries, written, strict=True):
+            if entry.request:
+                self._by_request.setdefault(entry.request, []).append(len(self._log))
+            self._log.append(sealed.data)
+            self._openings.append(sealed.openings)
+        self._head = head
+        return len(self._log) - 1

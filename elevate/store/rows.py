@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from itertools import pairwise
 
 from elevate import canonical
 from elevate.canonical import Json
@@ -14,13 +15,21 @@ COLUMNS = tuple(field.name for field in fields(Record))
 _TYPES = {name: int if name in {"uid", "expires_at", "deadline_ns"} else str for name in COLUMNS} | {"result": Mapping}
 
 
-def check(step: Step) -> None:
-    """Refuse a step that no row could take.
+def check(step: Step, *then: Step) -> None:
+    """Refuse a step that no row could take, and steps that do not follow on one another.
 
     Raises:
         TransitionError: The lifecycle has no such step.
-        StoreError: A field is no column, may not change, or has the wrong type.
+        StoreError: A field is no column, may not change, or has the wrong type; or a step is not one that follows.
     """
+    _check(step)
+    for before, after in pairwise((step, *then)):
+        _check(after)
+        if (before.request, before.after, before.epoch) != (after.request, after.before, after.epoch):
+            raise StoreError("a step does not follow on the one before it")
+
+
+def _check(step: Step) -> None:
     check_step(step.before, step.after)
     for name, value in step.fields.items():
         if name not in _TYPES or name in _FIXED:

@@ -89,10 +89,10 @@ class SqliteStore:
             refused.set_exception(exc)
             return refused
 
-    def step(self, step: Step) -> Stepped:
-        """Compare and set one row, with its entry."""
-        rows.check(step)
-        return self._writer.run(lambda ledger: ledger.step(step))
+    def step(self, step: Step, *then: Step) -> Stepped:
+        """Compare and set one row, with its entry, and what follows on it."""
+        rows.check(step, *then)
+        return self._writer.run(lambda ledger: ledger.step(step, *then))
 
     def submit(self, step: Step) -> "Future[Stepped]":
         """As `step`, for callers that do not block; it may wait a moment for others to share its commit."""

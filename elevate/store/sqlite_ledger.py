@@ -170,23 +170,30 @@ class Ledger:
         self._out += 1
         return position
 
-    def step(self, step: Step) -> Stepped:
-        """Compare and set one row, with its entry."""
+    def step(self, step: Step, *then: Step) -> Stepped:
+        """Compare and set one row, with its entry, and with those of what follows on it."""
         found = self._row(step.request)
         if found is None:
             raise rows.missing(step.request)
         row, number = found
-        after = rows.advance(row, step, self.log.size)
-        if after is None:
-            return Stepped(won=False, record=row, position=-1)
-        self._claim(_claim_of(step))
-        position = self.log.write(step.entry)
-        values = [value for name, value in zip(rows.COLUMNS, _values(after), strict=True) if name != "request"]
-        self.connection.execute(_UPDATE, (*values, f" {position}", position, number, step.before.value))
+        positions: list[int] = []
+        for one in (step, *then):
+            after = rows.advance(row, one, self.log.size)
+            if after is None:  # only the first can find another state: they are checked to follow on one another
+                return Stepped(won=False, record=row, position=-1)
+            self._claim(_claim_of(one))
+            positions.append(self.log.write(one.entry))
+            self._out += (one.after in _OUT) - (one.before in _OUT)
+            row = after
+        self._set(row, number, positions, step.before)
+        return Stepped(won=True, record=row, position=positions[-1])
+
+    def _set(self, row: Record, number: int, positions: Sequence[int], before: State) -> None:
+        values = [value for name, value in zip(rows.COLUMNS, _values(row), strict=True) if name != "request"]
+        named = "".join(f" {position}" for position in positions)
+        self.connection.execute(_UPDATE, (*values, named, positions[-1], number, before.value))
         if self.connection.changes() != 1:
             raise StoreUnwritableError("the ledger changed under its writer")
-        self._out += (step.after in _OUT) - (step.before in _OUT)
-        return Stepped(won=True, record=after, position=position)
 
     def append(self, entry: Draft) -> int:
         """Write an entry that changes no row."""

@@ -167,9 +167,9 @@ class _Late(MemoryStore):
         self.late = _BrokenOff(partial(super().step, step))
         return self.late
 
-    def step(self, step: Step) -> Stepped:
+    def step(self, step: Step, *then: Step) -> Stepped:
         self.late.finish()
-        return super().step(step)
+        return super().step(step, *then)
 
 
 def test_41_a_request_that_a_signal_breaks_off_while_it_is_written_ends() -> None:

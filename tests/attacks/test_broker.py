@@ -70,10 +70,10 @@ class _Failing:
     inner: Store
     state: State
 
-    def step(self, step: Step) -> Stepped:
-        if step.after is self.state:
+    def step(self, *steps: Step) -> Stepped:
+        if any(step.after is self.state for step in steps):
             raise StoreUnwritableError("the disk is full")
-        return self.inner.step(step)
+        return self.inner.step(*steps)
 
     def submit(self, step: Step) -> "Future[Stepped]":
         if step.after is not self.state:

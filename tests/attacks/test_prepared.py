@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
+from elevate.audit import parse
+from elevate.broker import Ask, AtOnce, Broker, Cancellation, Grant, Terms
 from elevate.errors import (
     CancelledError,
     ElevateError,
@@ -16,9 +17,11 @@ from elevate.errors import (
     StoreUnwritableError,
     TokenError,
     TokenExpiredError,
+    TokenSpentError,
 )
 from elevate.host.processes import read_process
 from elevate.lifecycle import State
+from elevate.model import ProcessIdentity
 from elevate.ports import Host, Running, Step, Stepped
 from elevate.tasks import Task
 from elevate.testing import ManualClock
@@ -71,11 +74,14 @@ class Scene:
     broker: Broker
     clock: ManualClock
     host: Preparing
+    presenter: ProcessIdentity | None = None
 
-    def grant(self, *, at_once: bool = True) -> Grant:
+    def grant(self, *, at_once: bool) -> Grant:
+        """Ask; ``at_once`` is redeemed as it is issued, by this process or by ``presenter``."""
         terms = Terms(prompter=lambda: self.broker.prompter(None), cancel=Cancellation())
         me = self.broker.requester(read_process(os.getpid()))
-        return self.broker.request(Ask(task=TRUE, requester=me, at_once=at_once), terms)
+        use = AtOnce(redeem_id=NAME, presenter=lambda: self.presenter or me.process) if at_once else None
+        return self.broker.request(Ask(task=TRUE, requester=me, at_once=use), terms)
 
     def change_policy(self) -> None:
         path = self.broker.home.policy / "another.toml"
@@ -83,16 +89,16 @@ class Scene:
         path.chmod(0o600)
         self.broker.reload_policy()
 
-    def before(self, grant: Grant, state: State, act: Callable[[], object]) -> None:
-        """Let something happen right before a state is written."""
+    def before(self, state: State, act: Callable[[], object]) -> None:
+        """Let something happen right before a state is written, of requests that are made from now on."""
         store = self.broker.parts.store
 
-        def step(one: Step) -> Stepped:
-            if one.after is state:
+        def step(*steps: Step) -> Stepped:
+            if any(one.after is state for one in steps):
                 act()
-            return store.step(one)
+            return store.step(*steps)
 
-        grant.journal._store = _Stepping(store, step)  # type: ignore[assignment]
+        self.broker.parts = replace(self.broker.parts, store=_Stepping(store, step))  # type: ignore[arg-type]
 
     def given_up(self) -> bool:
         return [one.closed for one in self.host.made] == [True] and not any(
@@ -103,7 +109,7 @@ class Scene:
 @dataclass
 class _Stepping:
     store: object
-    step: Callable[[Step], Stepped]
+    step: Callable[..., Stepped]
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.store, name)
@@ -119,7 +125,11 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def start(grant: Grant) -> Running:
-    return grant.start(NAME, grant.agreement.requester.process)
+    return grant.go() if grant.taken else grant.start(NAME, grant.agreement.requester.process)
+
+
+def events(scene: Scene) -> list[str]:
+    return [parse(data).event for data in scene.broker.parts.store.entries()]
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -154,18 +164,6 @@ def _policy_changed(scene: Scene, grant: Grant) -> None:
         start(grant)
 
 
-def _policy_changed_late(scene: Scene, grant: Grant) -> None:
-    scene.before(grant, State.REDEEMED, scene.change_policy)
-    with pytest.raises(PolicyChangedError):
-        start(grant)
-
-
-def _unwritable(scene: Scene, grant: Grant) -> None:
-    scene.before(grant, State.REDEEMED, _fail)
-    with pytest.raises(StoreUnwritableError):
-        start(grant)
-
-
 def _revoked(scene: Scene, grant: Grant) -> None:
     scene.broker.revoke(grant.claims.jti, grant.agreement.requester)
     with pytest.raises(TokenError):
@@ -177,11 +175,24 @@ def _stolen(_scene: Scene, grant: Grant) -> None:
         grant.start(NAME, replace(grant.agreement.requester.process, pid=1))
 
 
+def _forged(_scene: Scene, grant: Grant) -> None:
+    grant.token = f"{grant.token[:-2]}AA"
+    with pytest.raises(TokenError):
+        start(grant)
+
+
 def _cancelled(scene: Scene, grant: Grant) -> None:
     scene.broker.cancel(grant.request, grant.agreement.requester)
 
 
+def _cancelled_late(_scene: Scene, grant: Grant) -> None:
+    grant.cancel()
+    with pytest.raises(CancelledError):
+        start(grant)
+
+
 def _left(_scene: Scene, grant: Grant) -> None:
+    grant.release()
     grant.release()
 
 
@@ -195,17 +206,77 @@ def _unstartable(scene: Scene, grant: Grant) -> None:
         start(grant)
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        *(_expired, _policy_changed, _policy_changed_late, _unwritable, _revoked, _stolen),
-        *(_cancelled, _left, _closed, _unstartable),
-    ],
-)
-def test_47_what_was_made_ahead_is_given_up_however_a_grant_ends(scene: Scene, end: Callable[[Scene, Grant], None]) -> None:
-    """A token that is refused, too old, taken back, or whose start fails leaves nothing waiting."""
-    end(scene, scene.grant())
+@pytest.mark.parametrize("end", [_policy_changed, _unstartable, _cancelled_late])
+def test_47_what_was_made_while_a_token_was_taken_is_given_up(scene: Scene, end: Callable[[Scene, Grant], None]) -> None:
+    """A token whose use comes to nothing leaves nothing waiting."""
+    end(scene, scene.grant(at_once=False))
     assert scene.given_up()
+
+
+@pytest.mark.parametrize("end", [_expired, _policy_changed, _forged, _cancelled, _cancelled_late, _left, _closed, _unstartable])
+def test_47_what_is_redeemed_as_it_is_issued_and_then_not_started_ends(
+    scene: Scene, end: Callable[[Scene, Grant], None]
+) -> None:
+    """Every check of a redemption is made before the start; what fails there uses the token up, and nothing ran."""
+    store, grant = scene.broker.parts.ledger, scene.grant(at_once=True)
+    end(scene, grant)
+    assert scene.given_up()
+    if end is not _closed:
+        row = store.record(grant.request)
+        assert row is not None
+        assert row.state is State.DESTROYED
+        assert [parse(data).event for data in store.entries_of(grant.request)][-3:] == ["issued", "redeemed", "destroyed"]
+        with pytest.raises(TokenSpentError):
+            grant.go()
+
+
+def _policy_changed_meanwhile(scene: Scene) -> None:
+    scene.before(State.REDEEMED, scene.change_policy)
+
+
+def _unwritable(scene: Scene) -> None:
+    scene.before(State.REDEEMED, _fail)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    ("arrange", "error"), [(_policy_changed_meanwhile, PolicyChangedError), (_unwritable, StoreUnwritableError)]
+)
+def test_47_what_happens_while_a_token_is_taken_starts_nothing(
+    scene: Scene, arrange: Callable[[Scene], None], error: type[ElevateError], *, at_once: bool
+) -> None:
+    """The policy is looked at after the redemption, too; what can't be written gives no right."""
+    arrange(scene)
+    with pytest.raises(error):
+        start(scene.grant(at_once=at_once))
+    assert scene.given_up()
+
+
+def test_41_no_issue_without_its_redemption_where_both_are_one(scene: Scene) -> None:
+    """A disk that is full for the second of two entries: neither is there, and nothing was signed."""
+    scene.before(State.REDEEMED, _fail)
+    with pytest.raises(StoreUnwritableError):
+        scene.grant(at_once=True)
+    assert events(scene)[-2:] == ["prompting", "failed"]
+
+
+def test_22_another_process_uses_nothing_that_is_issued_at_once(scene: Scene) -> None:
+    """Who uses it is read again right before the commit; where it is not who asked, no token comes to be."""
+    me = read_process(os.getpid()).process
+    scene.presenter = replace(me, pid=1)
+    with pytest.raises(TokenError):
+        scene.grant(at_once=True)
+    assert scene.given_up()
+    assert events(scene)[-2:] == ["prompting", "failed"]
+
+
+def test_13_a_token_that_was_redeemed_as_it_was_issued_is_not_used_again(scene: Scene) -> None:
+    """Neither by its own call nor by another one; a second use is an alarm."""
+    grant = scene.grant(at_once=True)
+    for name in (NAME, "cd" * 16):
+        with pytest.raises(TokenSpentError):
+            grant.start(name, grant.agreement.requester.process)
+    assert (scene.host.began, events(scene)[-1]) == ([], "second-use")
 
 
 @pytest.mark.parametrize("end", [_expired, _stolen])
@@ -213,6 +284,12 @@ def test_36_a_token_that_is_not_good_makes_nothing_ahead(scene: Scene, end: Call
     """Whoever presents in vain costs the machine nothing."""
     end(scene, scene.grant(at_once=False))
     assert scene.host.made == []
+
+
+def test_13_a_token_that_was_taken_back_makes_nothing_ahead(scene: Scene) -> None:
+    """It can't be used any more."""
+    _revoked(scene, scene.grant(at_once=False))
+    assert scene.host.began == []
 
 
 def _not_won(stepped: Stepped) -> Stepped:
@@ -230,15 +307,16 @@ def test_41_what_was_made_ahead_is_given_up_where_the_issue_fails(
     """No log, no right: nothing is issued, so nothing waits."""
     store = scene.broker.parts.store
 
-    def step(one: Step) -> Stepped:
-        stepped = store.step(one)
-        return outcome(stepped) if one.after is State.ISSUED else stepped
+    def step(*steps: Step) -> Stepped:
+        stepped = store.step(*steps)
+        return outcome(stepped) if steps[0].after is State.ISSUED else stepped
 
     scene.broker.parts = replace(scene.broker.parts, store=_Stepping(store, step))  # type: ignore[arg-type]
     with pytest.raises(error):
-        scene.grant()
+        scene.grant(at_once=True)
     scene.broker.parts = replace(scene.broker.parts, store=store)
     assert scene.given_up()
+    assert list(store.unfinished()) == []
 
 
 def test_47_a_request_that_is_cancelled_while_its_token_is_issued_starts_nothing(scene: Scene) -> None:
@@ -251,14 +329,21 @@ def test_47_a_request_that_is_cancelled_while_its_token_is_issued_starts_nothing
 
     scene.host.meanwhile = cancel
     with pytest.raises(CancelledError):
-        scene.grant()
+        scene.grant(at_once=True)
     assert (scene.given_up(), list(scene.broker.parts.store.unfinished())) == (True, [])
+    assert scene.host.began == []
 
 
 def test_47_a_grant_that_is_cancelled_while_it_is_redeemed_starts_nothing(scene: Scene) -> None:
     """The token is used up; not one instruction of the task runs."""
-    grant = scene.grant()
-    scene.before(grant, State.REDEEMED, grant.cancel)
+    held: list[Grant] = []
+
+    def cancel() -> None:
+        held[0].cancel()
+
+    scene.before(State.REDEEMED, cancel)
+    grant = scene.grant(at_once=False)
+    held.append(grant)
     with pytest.raises(CancelledError):
         start(grant)
     assert (scene.given_up(), scene.host.began, grant.journal.record.state) == (True, [], State.DESTROYED)
@@ -271,7 +356,7 @@ def test_48_what_can_not_be_made_ahead_is_told_by_the_start(scene: Scene) -> Non
         raise HostError("no")
 
     scene.host.meanwhile = fail
-    running = start(scene.grant())
+    running = start(scene.grant(at_once=True))
     assert [used for used, *_ in scene.host.began] == [None]
     running.wait()
     os.close(running.stdout)

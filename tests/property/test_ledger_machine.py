@@ -85,6 +85,25 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.move(request, State.REQUESTED, State.ISSUED, jti=request, **end)
         return request
 
+    @rule(redeem_id=st.sampled_from(["a", "b"]))
+    def issue_and_redeem(self, redeem_id: str) -> None:
+        request = request_id(len(self.model))
+        self.store.open_request(row(request, epoch=self.epoch), self.draft("requested", request))
+        issue, redeem = self.draft("issued", request), self.draft("redeemed", request)
+        steps = (
+            Step(request=request, before=State.REQUESTED, after=State.ISSUED, entry=issue, epoch=self.epoch),
+            Step(
+                request=request,
+                before=State.ISSUED,
+                after=State.REDEEMED,
+                entry=redeem,
+                fields={"redeem_id": redeem_id},
+                epoch=self.epoch,
+            ),
+        )
+        assert self.store.step(*steps).won
+        self.model[request], self.redeemed_by[request] = State.REDEEMED, redeem_id
+
     @rule(seconds=st.integers(0, LIFE_SECONDS))
     def wait(self, seconds: int) -> None:
         self.clock.advance(seconds)

@@ -84,6 +84,11 @@ class SimulatedGrant:
         self.broker.script(task, self.ask)
         return task
 
+    def go(self, *, window: Window | None = None, on_progress: Callable[[Progress], object] = lambda _: None) -> Running:
+        at_once = self.ask.at_once
+        assert at_once is not None
+        return self.start(at_once.redeem_id, at_once.presenter(), window=window, on_progress=on_progress)
+
     def finish(self, running: Running) -> Mapping[str, Json]:
         ended = running.wait()
         return {"exit_status": ended.exit_status, "signal": ended.signal, "receipt": {"request": self.request}}

@@ -15,7 +15,7 @@ from elevate.audit.proof import check
 from elevate.canonical import Json
 from elevate.errors import AuditError, StoreError, StoreUnwritableError, TransitionError
 from elevate.lifecycle import State
-from elevate.ports import Store
+from elevate.ports import Step, Store
 from elevate.store import MemoryStore, SqliteStore
 from elevate.store.heart import Heart
 from elevate.testing import ManualClock, SeededEntropy
@@ -82,6 +82,53 @@ def test_a_step_that_lost_writes_nothing(store: Store) -> None:
     assert (won.won, lost.won, lost.position) == (True, False, -1)
     assert lost.record.redeem_id == "first"
     assert store.head()[0] == 3
+
+
+def test_steps_that_follow_on_one_another_are_one(store: Store) -> None:
+    """Each has its entry, in order; the row is that of the last, and names the issue."""
+    store.open_request(row(ONE), draft("requested", ONE))
+    stepped = store.step(issue(ONE), redeem(ONE, epoch=""))
+    assert (stepped.won, stepped.position, stepped.record.position) == (True, 2, 1)
+    assert stepped.record == store.record(ONE)
+    assert [parse(data).event for data in store.entries_of(ONE)] == ["requested", "issued", "redeemed"]
+
+
+def test_of_steps_whose_first_lost_none_is_written(store: Store) -> None:
+    """The row is shown as it is."""
+    issued(store)
+    stepped = store.step(issue(ONE), redeem(ONE, epoch=""))
+    assert (stepped.won, stepped.position, stepped.record.state) == (False, -1, State.ISSUED)
+    assert store.head()[0] == 2
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        redeem(TWO, epoch=""),
+        redeem(ONE, epoch="another"),
+        step(ONE, State.REDEEMED, State.RUNNING),
+        step(ONE, State.REDEEMED, State.ISSUED),
+    ],
+)
+def test_a_step_that_does_not_follow_on_the_one_before_raises(store: Store, then: Step) -> None:
+    """Another request, another epoch, another state; and neither of the two is written."""
+    for request in (ONE, TWO):
+        store.open_request(row(request), draft("requested", request))
+    with pytest.raises((StoreError, TransitionError)):
+        store.step(issue(ONE), then)
+    assert store.head()[0] == 2
+
+
+def test_of_steps_whose_second_can_not_be_written_none_is(store: Store) -> None:
+    """All of them, or none; the ledger goes on."""
+    store.open_request(row(ONE), draft("requested", ONE))
+    large = draft("redeemed", ONE, actor={"user": "x" * 70_000})
+    then = Step(request=ONE, before=State.ISSUED, after=State.REDEEMED, entry=large)
+    with pytest.raises(AuditError):
+        store.step(issue(ONE), then)
+    assert (store.head()[0], len(store.entries_of(ONE))) == (1, 1)
+    assert store.step(issue(ONE), redeem(ONE, epoch="")).won
+    assert verify_chain(list(store.entries())).outcome is not Outcome.TAMPERED
 
 
 def test_a_row_of_another_epoch_does_not_step(store: Store) -> None:
