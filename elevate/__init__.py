@@ -10,6 +10,7 @@ __all__ = [
     "AsyncGrant",
     "Broker",
     "Connection",
+    "ElevateError",
     "Grant",
     "HandOver",
     "KindSpec",
@@ -31,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from elevate.aio import AsyncConnection, AsyncGrant, connect_async
     from elevate.broker import Broker
+    from elevate.errors import ElevateError
     from elevate.handover import HandOver
     from elevate.installing import install, uninstall
     from elevate.kinds import KindSpec
@@ -44,6 +46,7 @@ _HOMES = {
     "AsyncConnection": "elevate.aio",
     "AsyncGrant": "elevate.aio",
     "Broker": "elevate.broker",
+    "ElevateError": "elevate.errors",
     "HandOver": "elevate.handover",
     "KindSpec": "elevate.kinds",
     "Outcome": "elevate.outcome",

@@ -5,7 +5,7 @@ from typing import assert_type
 
 import elevate
 from elevate.canonical import Json
-from elevate.errors import DeclinedError, ElevateError
+from elevate.errors import DeclinedError
 from elevate.helper import Verifier, fetch_keys, read_token, redeem
 from elevate.planning import Planned
 from elevate.testing import ManualClock
@@ -66,7 +66,7 @@ def embedded() -> int | None:
             assert_type(error.windows_code, int)
             assert_type(error.hint, str)
             return None
-        except ElevateError as error:
+        except elevate.ElevateError as error:
             return error.exit_code
 
 
