@@ -123,7 +123,10 @@ def _check_names(members: dict[object, object]) -> None:
 
 def _check_members(members: Iterable[object], depth: int) -> None:
     for member in members:
-        if depth < 0 or type(member) not in _PLAIN:  # most are plain
+        kind = type(member)
+        # Most are plain, or small.
+        plain = kind in _PLAIN or (kind is int and -MAX_INTEGER <= member <= MAX_INTEGER)  # type: ignore[operator]  # it is one
+        if depth < 0 or not plain:
             _check(member, depth)
 
 

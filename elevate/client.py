@@ -109,6 +109,7 @@ def _elevate(words: "list[str]", stage: _Stage, path: str) -> "dict[str, object]
         "payload_fd": None if payload is None else len(fds) - 1,
         "window": _window(options),
         "descriptors": True,
+        "brief": True,
     }
     stage.wire = wire
     wire.send("Run", parameters, flag="more", fds=fds)

@@ -5,7 +5,7 @@ policy made of it. Prompt, gesture, token and run all carry the second one.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -147,6 +147,7 @@ class InspectedTask:
     payload: Blob | None = None
     facts: tuple[tuple[str, FactValue], ...] = ()
     steps: tuple["InspectedTask", ...] = ()
+    _digest: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what two readers could read in two ways, or no digest covers."""
@@ -172,15 +173,17 @@ class InspectedTask:
             "params": dict(self.task.params),
             "argv": self.argv,
             "cwd": self.cwd,
-            "file": asdict(self.file) if self.file else None,
-            "payload": asdict(self.payload) if self.payload else None,
+            "file": _members(self.file) if self.file else None,
+            "payload": _members(self.payload) if self.payload else None,
             "facts": {name: [value.value] if isinstance(value, Fact) else value for name, value in self.facts},
         }
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical form, in hexadecimal."""
-        return canonical.digest(self.canonical())
+        """SHA-256 of the canonical form, in hexadecimal; taken once, of what can't change any more."""
+        if not self._digest:
+            object.__setattr__(self, "_digest", canonical.digest(self.canonical()))
+        return self._digest
 
 
 def environment_of(task: InspectedTask) -> str:
@@ -316,7 +319,7 @@ class Agreement:
         return {
             "v": 1,
             "task": self.task.digest,
-            "requester": asdict(self.requester),
+            "requester": {**_members(self.requester), "process": _members(self.requester.process)},
             "session": self.session,
             "reason": self.reason,
             "host": self.host,
@@ -346,6 +349,11 @@ def _is_unicode(texts: Iterable[str]) -> bool:
     return True
 
 
+def _members(value: object) -> dict[str, object]:
+    """Give the fields of a frozen value as they are: `asdict` copies what can't change."""
+    return {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]  # all have them
+
+
 def _check_hashed(sha256: str, size: int) -> None:
     if len(sha256) != DIGEST_CHARS or not _HEX.issuperset(sha256) or size < 0:
         raise HostError("a file's digest is 64 hexadecimal characters, and its size is not negative")
@@ -361,9 +369,7 @@ def _decided(decision: Allow) -> dict[str, object]:
 
 
 def _obligations(obligations: Obligations) -> dict[str, object]:
-    members = asdict(obligations)
-    members["extra"] = dict(obligations.extra)
-    return members
+    return {**_members(obligations), "extra": dict(obligations.extra)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

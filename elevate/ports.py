@@ -155,11 +155,13 @@ class Store(Protocol):
     All raise `StoreUnwritableError` where the commit could not be made; then nothing happened.
     """
 
-    def open_request(self, record: Record, entry: Draft) -> int:
-        """Insert a row in `State.REQUESTED` with its entry; give the entry's position."""
+    def open_request(self, record: Record, entry: Draft, *then: Step) -> Stepped:
+        """Insert a row in `State.REQUESTED` with its entry, and take the steps that follow on it, all in one commit.
 
-    def open_ahead(self, record: Record, entry: Draft) -> "Future[int]":
-        """As `open_request`, for callers that do not block; a step that is taken afterwards finds the row."""
+        Raises:
+            TransitionError: As `step`.
+            StoreError: As `step`; or there is such a request already.
+        """
 
     def step(self, step: Step, *then: Step) -> Stepped:
         """Compare and set one row, with its entry. When ``after`` is `State.ISSUED`, ``position`` is stored in the row.
@@ -177,7 +179,7 @@ class Store(Protocol):
         """
 
     def submit(self, step: Step) -> "Future[Stepped]":
-        """As `step`, for callers that do not block; durable within milliseconds, or with what is next."""
+        """As `step`, for callers that do not block."""
 
     def append(self, entry: Draft) -> int:
         """Write an entry that changes no row; give its position."""

@@ -9,7 +9,6 @@ and kept erasable, but for the members in `PUBLIC`; a member that is not listed 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from elevate.canonical import Json
 from elevate.model import (
@@ -141,7 +140,11 @@ def authentication(gesture: VerifiedGesture) -> Body:
 
 def token(jti: str, *, expires_at: int, audience: str, epoch: str, binding: ProcessIdentity) -> Body:
     """Name a token: its id, its end in Unix seconds, its one host, and the process it is bound to."""
-    return {"token": {"jti": jti, "exp": expires_at, "aud": audience, "epoch": epoch, "binding": dict(asdict(binding))}}
+    return {"token": {"jti": jti, "exp": expires_at, "aud": audience, "epoch": epoch, "binding": _binding(binding)}}
+
+
+def _binding(process: ProcessIdentity) -> Body:
+    return {"uid": process.uid, "pid": process.pid, "start_time": process.start_time, "boot_id": process.boot_id}
 
 
 def process(identity: AdminIdentity, *, pid: int = 0, ended: Ended | None = None) -> Body:

@@ -172,10 +172,9 @@ def _ask_person(parts: Parts, agreement: Agreement, journal: Journal, terms: Ter
     user = agreement.requester.user
     offer = parts.hello.offer(user)
     challenge = agreement.nonce + request_digest(agreement)
-    # Before the turn, which may take a while to come: what waits is known, and can be cancelled.
-    journal.settle()
-    with parts.turns.take(user, terms.cancel):
-        journal.ahead(State.PROMPTING, entries.prompting(agreement) | asked_of(agreement, parts.clock.read()))
+    # Where the turn takes a while to come, what waits for it is known, and can be cancelled.
+    with parts.turns.take(user, terms.cancel, waits=journal.settle):
+        journal.to(State.PROMPTING, entries.prompting(agreement) | asked_of(agreement, parts.clock.read()))
         view = prompt_view(agreement, offer, emulated=parts.host.emulated)
         try:
             assertion = terms.prompter().ask(view, user, challenge, cancel=terms.cancel)

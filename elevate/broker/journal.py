@@ -2,8 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from elevate.broker import entries
@@ -55,16 +54,13 @@ class Journal:
         self._store = store
         self._clock = clock
         self._listener = listener
-        self._opening: Future[int] | None = None
-        self._pending: Future[Stepped] | None = None
-        self._ahead = record.state
+        self._opening: Draft | None = None
         self._settling = threading.Lock()
         self.record = record
 
     def open(self, body: Mapping[str, Json]) -> None:
-        """Write the row and its `requested` entry, and go on while they are committed; the first step waits for them."""
-        entry = Draft(event=State.REQUESTED, request=self.record.request, at=self._clock.read(), body=body)
-        self._opening = self._store.open_ahead(self.record, entry)
+        """Take the request down; it is written with its first step, or by `settle` before that."""
+        self._opening = Draft(event=State.REQUESTED, request=self.record.request, at=self._clock.read(), body=body)
 
     def to(
         self,
@@ -77,64 +73,46 @@ class Journal:
         """Take one step; the caller looks at ``won`` where somebody else may have been first.
 
         Raises:
-            StoreError: It, or what was written ahead of it, could not be written; then neither has happened.
+            StoreError: It could not be written; then it has not happened.
         """
         return self.through(Move(after, body or {}, fields or {}, at))
 
     def through(self, *moves: Move) -> Stepped:
         """Take several steps in one commit, in order: all of them happen, or none; else as `to`."""
-        if self._pending is None:
-            self.settle()
-        before = self.record.state if self._pending is None else self._ahead
-        steps = [
-            self._step(move, before=earlier)
-            for move, earlier in zip(moves, [before, *(move.after for move in moves)], strict=False)
-        ]
-        # A step that went ahead is committed before these, or with them; where it was not, they find another state.
-        stepped = self._store.step(*steps)
-        self.settle()
+        with self._settling:
+            opening, self._opening = self._opening, None
+            stepped = self._write(opening, self._steps(moves))
         self.record = stepped.record
+        if opening is not None:
+            self._tell(State.REQUESTED)
         for move in moves if stepped.won else ():
             self._tell(move.after)
         return stepped
 
-    def ahead(self, after: State, body: Mapping[str, Json]) -> None:
-        """Take a step that gives no right, and go on; it is committed soon, before the next one or with it."""
-        self.settle()
-        self._pending = self._store.submit(self._step(Move(after, body), before=self.record.state))
-        self._ahead = after
-        self._tell(after)
-
     def settle(self) -> None:
-        """Wait until what was written ahead is committed; whoever listens hears of a request when it is.
+        """See that the request is in the log, before anybody hears of it.
 
         Raises:
-            StoreError: It could not be written; of a request that is not in the log this is said each time.
+            StoreError: It could not be written; this is said each time.
         """
-        with self._settling:
-            opened, self._opening = self._opening, None
-            if opened is not None:
-                self._settle_opening(opened)
-            if self._pending is not None:
-                self._settle_pending(self._pending)
-        if opened is not None:
-            self._tell(State.REQUESTED)
+        if self._opening is not None:
+            self.through()
 
-    def _settle_opening(self, opened: Future[int]) -> None:
+    def _write(self, opening: Draft | None, steps: Sequence[Step]) -> Stepped:
+        if opening is None:
+            return self._store.step(*steps)
         try:
-            opened.result()
+            return self._store.open_request(self.record, opening, *steps)
         except BaseException:
-            # INVARIANT: no log, no right, and no answer either: nothing follows a request that is not in the log.
-            self._opening = opened
+            # INVARIANT: no log, no right, and no answer either: nothing follows a request that is not in the log. What a
+            # signal broke off may have been written all the same.
+            if self._store.record(self.record.request) is None:
+                self._opening = opening
             raise
 
-    def _settle_pending(self, pending: Future[Stepped]) -> None:
-        try:
-            self.record = pending.result().record
-        finally:
-            # Whom a signal breaks off waits again: the next step follows on this one.
-            if pending.done():
-                self._pending = None
+    def _steps(self, moves: Sequence[Move]) -> list[Step]:
+        before = [self.record.state, *(move.after for move in moves)]
+        return [self._step(move, before=earlier) for move, earlier in zip(moves, before, strict=False)]
 
     def _step(self, move: Move, *, before: State) -> Step:
         request, at = self.record.request, move.at or self._clock.read()
@@ -148,8 +126,9 @@ class Journal:
 
     def fail(self, error: ElevateError, by: Mapping[str, Json] | None = None) -> None:
         """End a request as its error says; a token that was registered for it is taken back. ``by`` says who ended it."""
-        with contextlib.suppress(StoreError):
-            self.refresh()  # what broke off may have done so after its commit
+        if self._opening is None:
+            with contextlib.suppress(StoreError):
+                self.refresh()  # what broke off may have done so after its commit
         followers = TRANSITIONS.get(self.record.state, frozenset())
         after = next((state for kind, state in _ENDINGS if isinstance(error, kind)), State.FAILED)
         # DESTROYED: redeemed as it was issued, and nothing was started yet.

@@ -46,15 +46,20 @@ class Turns:
         self._changed = threading.Condition()
 
     @contextmanager
-    def take(self, user: str, cancel: Cancel) -> Iterator[None]:
+    def take(self, user: str, cancel: Cancel, *, waits: Callable[[], object] = lambda: None) -> Iterator[None]:
         """Hold the user's only prompt.
+
+        Args:
+            user: Whose.
+            cancel: Ends the waiting.
+            waits: Called before the waiting begins, where there is any.
 
         Raises:
             BusyError: The queue is full, or too many prompts went unanswered.
             CancelledError: ``cancel`` fired while waiting.
         """
         with self._changed:
-            self._wait(user, cancel)
+            self._wait(user, cancel, waits)
         try:
             yield
         finally:
@@ -98,7 +103,7 @@ class Turns:
             person.refusals = person.leaves = 0
             person.not_before_ns = 0
 
-    def _wait(self, user: str, cancel: Cancel) -> None:
+    def _wait(self, user: str, cancel: Cancel, waits: Callable[[], object]) -> None:
         person = self._person(user)
         self._check_pause(person)
         if len(person.waiting) >= MAX_WAITING:
@@ -106,6 +111,8 @@ class Turns:
         ticket = object()
         person.waiting.append(ticket)
         try:
+            if person.prompting or person.waiting[0] is not ticket:
+                self._without_lock(waits)
             while person.prompting or person.waiting[0] is not ticket:
                 if cancel.cancelled():
                     raise CancelledError("cancelled while waiting for the prompt")
@@ -115,6 +122,13 @@ class Turns:
         finally:
             person.waiting.remove(ticket)
             self._changed.notify_all()
+
+    def _without_lock(self, call: Callable[[], object]) -> None:
+        self._changed.release()
+        try:
+            call()
+        finally:
+            self._changed.acquire()
 
     def _check_pause(self, person: _Person) -> None:
         left_ns = person.not_before_ns - self._clock.read().mono_ns

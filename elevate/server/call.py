@@ -23,6 +23,7 @@ class Call:
     fds: list[int]
     terminal: int | None = None  # of the person who asks; set once it has been looked at
     mode: Mode | None = None  # of that terminal, as it was then
+    brief: bool = False  # the caller wants to hear of the task only, not of the request's states
 
     def requester(self) -> Requester:
         """Say who asks, read from the kernel now."""
@@ -40,6 +41,8 @@ class Call:
 
     def state(self, request: str, state: State) -> None:
         """Tell how far a request has come; what is running is told with its output."""
+        if self.brief:
+            return
         call_over = state in {State.REDEEMED, State.RUNNING} or is_final(state)
         if not call_over:
             self.progress({"state": state.value, "request": request})

@@ -90,6 +90,7 @@ def _elevate(call: Call) -> None:
 
 def _run(call: Call) -> None:
     how = _how(call)
+    call.brief = call.parameters.flag("brief")
     # Who uses the grant is read from the kernel again, when it is issued: it must be the process that asked.
     grant = _ask(call, at_once=AtOnce(redeem_id=secrets.token_hex(16), presenter=call.connection.peer.identity))
     try:

@@ -76,8 +76,16 @@ method Redeem(request: string, redeem_id: string, descriptors: ?bool, window: ?W
   step: ?Progress
 )
 
-# Elevate and Redeem in one call.
-method Run(task: Task, reason: ?string, terminal_fd: ?int, payload_fd: ?int, descriptors: ?bool, window: ?Window) -> (
+# Elevate and Redeem in one call. With "brief" no reply says how far the request has come; the first is that the task runs.
+method Run(
+  task: Task,
+  reason: ?string,
+  terminal_fd: ?int,
+  payload_fd: ?int,
+  descriptors: ?bool,
+  window: ?Window,
+  brief: ?bool
+) -> (
   state: string,
   request: ?string,
   stdout_fd: ?int,

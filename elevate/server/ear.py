@@ -74,14 +74,17 @@ class Ear:
         if self._deaf and self._accepting:
             self._poll.register(self._listener.fileno(), select.EPOLLIN)
             self._deaf = False
-        for fd, _ in self._poll.poll(timeout_ms / 1000):
-            if fd == self._listener.fileno():
-                self._accept()
-            elif fd == self._wake:
+        heard = [fd for fd, _ in self._poll.poll(timeout_ms / 1000)]
+        self._settle()
+        for fd in heard:
+            if fd == self._wake:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(fd)
-            else:
+            elif fd != self._listener.fileno():
                 self._hear(fd)
+        # After those who leave: their places are free, and what was theirs is closed.
+        if self._listener.fileno() in heard:
+            self._accept()
         self._settle()
         if self._stopping and self._accepting:
             self._refuse_more()
@@ -119,6 +122,8 @@ class Ear:
         for fd in (sock.fileno(), connection.peer.pidfd):
             self._connections[fd] = connection
             self._poll.register(fd, select.EPOLLIN)
+        # Most ask as soon as they are connected: one turn less for them.
+        self._hear(sock.fileno())
 
     def _admit(self, sock: socket.socket) -> Connection:
         held = self._per_uid.total()
@@ -194,7 +199,9 @@ class Ear:
             calls.run(self._broker, connection, request, fds)
         finally:
             self._done.append(connection)
-            os.eventfd_write(self._wake, 1)
+            # Else it is taken note of with what is heard next; whoever sets one of these looks for what is done afterwards.
+            if connection.ended or connection.queue or self._stopping:
+                os.eventfd_write(self._wake, 1)
 
     def _settle(self) -> None:
         """Take note of the calls that have ended; begin those that waited for them."""

@@ -1,7 +1,7 @@
 """A ledger in memory: the simulator of `SqliteStore`. It keeps every rule and nothing beyond the process."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 
 from elevate.audit import EMPTY, Origin, Sealed, merkle, seal
@@ -40,40 +40,34 @@ class MemoryStore:
         """Random name of this ledger."""
         return self._generation
 
-    def open_request(self, record: Record, entry: Draft) -> int:
-        """Insert a row with its entry."""
-        rows.check_new(record)
+    def open_request(self, record: Record, entry: Draft, *then: Step) -> Stepped:
+        """Insert a row with its entry, and take the steps that follow on it."""
+        rows.check_new(record, *then)
         with self._lock:
             if record.request in self._rows:
                 raise rows.taken(record.request)
-            position = self._write(entry)
-            self._rows[record.request] = record
-            return position
-
-    def open_ahead(self, record: Record, entry: Draft) -> "Future[int]":
-        """As `open_request`; the future is done when this returns."""
-        future: Future[int] = Future()
-        try:
-            future.set_result(self.open_request(record, entry))
-        except Exception as exc:  # noqa: BLE001 - handed on, as an executor does
-            future.set_exception(exc)
-        return future
+            return self._through(record, then, entry)
 
     def step(self, step: Step, *then: Step) -> Stepped:
-        """Compare and set one row, with its entry, and what follows on it."""
+        """Compare and set one row, with its entry, and take the steps that follow on it."""
         rows.check(step, *then)
         with self._lock:
             row = self._rows.get(step.request)
             if row is None:
                 raise rows.missing(step.request)
-            for number, one in enumerate((step, *then)):
-                after = rows.advance(row, one, len(self._log) + number)
-                if after is None:  # only the first can find another state: they are checked to follow on one another
-                    return Stepped(won=False, record=row, position=-1)
-                row = after
-            position = self._write(*(one.entry for one in (step, *then)))
-            self._rows[step.request] = row
-            return Stepped(won=True, record=row, position=position)
+            return self._through(row, (step, *then))
+
+    def _through(self, row: Record, steps: Sequence[Step], *before: Draft) -> Stepped:
+        """Take steps that were checked to follow on one another, with an entry that may come before them."""
+        now = row
+        for number, step in enumerate(steps, len(self._log) + len(before)):
+            after = rows.advance(now, step, number)
+            if after is None:
+                return Stepped(won=False, record=row, position=-1)
+            now = after
+        position = self._write(*before, *(step.entry for step in steps))
+        self._rows[row.request] = now
+        return Stepped(won=True, record=now, position=position)
 
     def submit(self, step: Step) -> "Future[Stepped]":
         """As `step`; the future is done when this returns."""

@@ -59,14 +59,19 @@ def advance(row: Record, step: Step, position: int) -> Record | None:
     return replace(row, state=step.after, **changes)  # type: ignore[arg-type]  # `check` has compared the types
 
 
-def check_new(row: Record) -> None:
-    """Refuse a row that does not begin where every request begins.
+def check_new(row: Record, *then: Step) -> None:
+    """Refuse a row that does not begin where every request begins, and steps that do not follow on it.
 
     Raises:
-        StoreError: It is in another state.
+        TransitionError: As `check`.
+        StoreError: It is in another state; or as `check`.
     """
     if row.state is not State.REQUESTED:
         raise StoreError(f"a request begins as requested, not as {row.state}")
+    if then:
+        check(*then)
+        if (then[0].request, then[0].before) != (row.request, row.state) or then[0].epoch not in {"", row.epoch}:
+            raise StoreError("a step does not follow on the one before it")
 
 
 def missing(request: str) -> StoreError:

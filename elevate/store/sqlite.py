@@ -74,20 +74,10 @@ class SqliteStore:
         """Where the file is."""
         return self._file.path
 
-    def open_request(self, record: Record, entry: Draft) -> int:
-        """Insert a row in `State.REQUESTED` with its entry; give the entry's position."""
-        rows.check_new(record)
-        return self._writer.run(lambda ledger: ledger.open_request(record, entry))
-
-    def open_ahead(self, record: Record, entry: Draft) -> "Future[int]":
-        """As `open_request`, for callers that do not block."""
-        try:
-            rows.check_new(record)
-            return self._writer.submit(lambda ledger: ledger.open_request(record, entry))
-        except ElevateError as exc:
-            refused: Future[int] = Future()
-            refused.set_exception(exc)
-            return refused
+    def open_request(self, record: Record, entry: Draft, *then: Step) -> Stepped:
+        """Insert a row in `State.REQUESTED` with its entry, and take the steps that follow on it."""
+        rows.check_new(record, *then)
+        return self._writer.run(lambda ledger: ledger.open_request(record, entry, *then))
 
     def step(self, step: Step, *then: Step) -> Stepped:
         """Compare and set one row, with its entry, and what follows on it."""
@@ -95,10 +85,10 @@ class SqliteStore:
         return self._writer.run(lambda ledger: ledger.step(step, *then))
 
     def submit(self, step: Step) -> "Future[Stepped]":
-        """As `step`, for callers that do not block; it may wait a moment for others to share its commit."""
+        """As `step`, for callers that do not block."""
         try:
             rows.check(step)
-            return self._writer.submit(lambda ledger: ledger.step(step), lingers=True)
+            return self._writer.submit(lambda ledger: ledger.step(step))
         except ElevateError as exc:
             refused: Future[Stepped] = Future()
             refused.set_exception(exc)

@@ -160,40 +160,48 @@ class Ledger:
             raise
         self.connection.execute("RELEASE operation")
 
-    def open_request(self, record: Record, entry: Draft) -> int:
-        """Insert a row with its entry."""
+    def open_request(self, record: Record, entry: Draft, *then: Step) -> Stepped:
+        """Insert a row with its entry, and with those of what follows on it."""
         self._claim(Claim.SPEAKS)
         if self._row(record.request) is not None:
             raise rows.taken(record.request)
-        position = self.log.write(entry)
-        self.connection.execute(_INSERT, (*_values(record), str(position), position))
+        positions = [self.log.write(entry)]
         self._out += 1
-        return position
+        row = self._through(record, then, positions) or record
+        self.connection.execute(_INSERT, (*_values(row), " ".join(map(str, positions)), positions[-1]))
+        return Stepped(won=True, record=row, position=positions[-1])
 
     def step(self, step: Step, *then: Step) -> Stepped:
         """Compare and set one row, with its entry, and with those of what follows on it."""
         found = self._row(step.request)
         if found is None:
             raise rows.missing(step.request)
-        row, number = found
+        before, number = found
         positions: list[int] = []
-        for one in (step, *then):
-            after = rows.advance(row, one, self.log.size)
-            if after is None:  # only the first can find another state: they are checked to follow on one another
-                return Stepped(won=False, record=row, position=-1)
-            self._claim(_claim_of(one))
-            positions.append(self.log.write(one.entry))
-            self._out += (one.after in _OUT) - (one.before in _OUT)
-            row = after
-        self._set(row, number, positions, step.before)
-        return Stepped(won=True, record=row, position=positions[-1])
-
-    def _set(self, row: Record, number: int, positions: Sequence[int], before: State) -> None:
+        row = self._through(before, (step, *then), positions)
+        if row is None:
+            return Stepped(won=False, record=before, position=-1)
         values = [value for name, value in zip(rows.COLUMNS, _values(row), strict=True) if name != "request"]
         named = "".join(f" {position}" for position in positions)
-        self.connection.execute(_UPDATE, (*values, named, positions[-1], number, before.value))
+        self.connection.execute(_UPDATE, (*values, named, positions[-1], number, step.before.value))
         if self.connection.changes() != 1:
             raise StoreUnwritableError("the ledger changed under its writer")
+        return Stepped(won=True, record=row, position=positions[-1])
+
+    def _through(self, row: Record, steps: Sequence[Step], positions: list[int]) -> Record | None:
+        """Write the entries of steps that were checked to follow on one another, and note their positions; give the last row.
+
+        None where the row is not as the first step expects: then nothing was written.
+        """
+        for step in steps:
+            after = rows.advance(row, step, self.log.size)
+            if after is None:
+                return None
+            self._claim(_claim_of(step))
+            positions.append(self.log.write(step.entry))
+            self._out += (step.after in _OUT) - (step.before in _OUT)
+            row = after
+        return row
 
     def append(self, entry: Draft) -> int:
         """Write an entry that changes no row."""

@@ -7,11 +7,10 @@ opened anew.
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
 import apsw
@@ -22,7 +21,6 @@ from elevate.store.sqlite_ledger import Ledger
 from elevate.store.sqlite_operation import Operation
 
 MAX_GROUP = 256
-LINGER_SECONDS = 0.005
 CHECKPOINT_PAGES = 2000
 HELP_PAGES = 16_000
 """Beyond this the writer itself checkpoints what the other thread has left, so that the log file can begin anew."""
@@ -48,12 +46,11 @@ class Writer:
         self._checkpoint = checkpoint
         self._gate = threading.Lock()
         self._idle = threading.Condition(self._gate)
-        # INVARIANT: exactly one has the turn, or none. Where something is queued and none has it, the thread is called, or
-        # told that it lingers; only
+        # INVARIANT: exactly one has the turn, or none. Where something is queued and none has it, the thread is called; only
         # one whom a signal broke off may have left it uncalled, and then nobody waits for what is queued.
         self._queue: deque[_Any] = deque()
         self._turn = False
-        self._calls: SimpleQueue[bool | None] = SimpleQueue()
+        self._calls: SimpleQueue[bool] = SimpleQueue()
         self._closed = False
         self._broken: StoreUnwritableError | None = None
         self._due = threading.Semaphore(0)
@@ -65,19 +62,18 @@ class Writer:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, work: Callable[[Ledger], T], *, settles: bool = False, lingers: bool = False) -> "Future[T]":
+    def submit(self, work: Callable[[Ledger], T], *, settles: bool = False) -> "Future[T]":
         """Queue an operation; its future is done when it is durable, or when it did not happen.
 
         Args:
             work: Called by whoever has the turn, inside the transaction.
             settles: `Ledger.settle` is to follow the commit.
-            lingers: Where nobody writes for `LINGER_SECONDS`, only then is it written alone.
 
         Raises:
             StoreUnwritableError: The ledger is closed.
         """
         operation = Operation(work, settles=settles)
-        self._join(operation, lingers=lingers)
+        self._join(operation)
         return operation.future  # type: ignore[return-value]  # nobody waits for it here
 
     def run(self, work: Callable[[Ledger], T]) -> T:
@@ -108,7 +104,7 @@ class Writer:
         self._due.release()
         self._threads[1].join()
 
-    def _join(self, operation: _Any, *, lingers: bool = False) -> bool:
+    def _join(self, operation: _Any) -> bool:
         """Queue an operation; say whether its caller has the turn now."""
         with self._gate:
             if self._closed:
@@ -117,10 +113,7 @@ class Writer:
             if operation.leads and not self._turn:
                 self._turn = True
                 return True
-            if lingers:
-                self._calls.put(None)
-            else:
-                self._call()
+            self._call()
         return False
 
     def _call(self) -> None:
@@ -148,20 +141,8 @@ class Writer:
                 return
         heir.wake.release()
 
-    def _called(self) -> bool:
-        """Wait for a call, or until what lingers has waited long enough; False at the end."""
-        due: float | None = None
-        while True:
-            try:
-                call = self._calls.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
-            except Empty:
-                return True
-            if call is not None:
-                return call
-            due = due or time.monotonic() + LINGER_SECONDS
-
     def _write(self) -> None:
-        while self._called():
+        while self._calls.get():
             with self._gate:
                 took = bool(self._queue) and not self._turn
                 self._turn = self._turn or took

@@ -1,16 +1,16 @@
-"""Attacks on what is written ahead: a request is looked at while it is recorded, and nothing comes of it before it is."""
+"""Attacks on what is written after it was looked at: nothing comes of a request before it is in the log."""
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from queue import Queue
 
 import pytest
 
+from elevate.audit import parse
 from elevate.broker import Ask, Broker, Cancellation, Terms
 from elevate.broker.elevation import elevate as tell
 from elevate.broker.journal import Journal
@@ -34,37 +34,23 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
         yield one
 
 
-class _Written(Future[int]):
-    """An answer that says when somebody waits for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.awaited = threading.Event()
-
-    def result(self, timeout: float | None = None) -> int:
-        self.awaited.set()
-        return super().result(timeout)
-
-
 @dataclass
 class _Slow:
-    """A store whose disk takes its time for the request itself, and then writes it, or is full."""
+    """A store whose disk takes its time for the request itself, and then writes it, or is full; it notes its commits."""
 
     inner: Store
     full: bool = False
-    written: _Written = field(default_factory=_Written)
+    awaited: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
+    commits: list[list[State]] = field(default_factory=list)
 
-    def open_ahead(self, record: Record, entry: Draft) -> "Future[int]":
-        threading.Thread(target=self._write, args=(self.written, record, entry), daemon=True).start()
-        return self.written
-
-    def _write(self, written: "Future[int]", record: Record, entry: Draft) -> None:
+    def open_request(self, record: Record, entry: Draft, *then: Step) -> Stepped:
+        self.awaited.set()
         assert self.go.wait(SECONDS)
         if self.full:
-            written.set_exception(StoreUnwritableError("the disk is full"))
-        else:
-            written.set_result(self.inner.open_request(record, entry))
+            raise StoreUnwritableError("the disk is full")
+        self.commits.append([State.REQUESTED, *(step.after for step in then)])
+        return self.inner.open_request(record, entry, *then)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -107,7 +93,7 @@ def _mounted(scene: _Scene, task: Task) -> tuple[ElevateError | None, bool]:
     """Ask, and let the disk go on when all else has come as far as it can; give the answer, and if anything came early."""
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(scene.ask, task)
-        assert scene.store.written.awaited.wait(SECONDS)
+        assert scene.store.awaited.wait(SECONDS)
         early = asked.done() or scene.shown.is_set() or bool(scene.heard)
         scene.store.go.set()
         error = asked.exception(SECONDS)
@@ -121,6 +107,7 @@ def test_41_nobody_is_asked_before_the_request_is_in_the_log(broker: Broker) -> 
     assert _mounted(scene, TRUE) == (None, False)
     assert scene.shown.is_set()
     assert scene.heard[:3] == [State.REQUESTED, State.PROMPTING, State.ISSUED]
+    assert scene.store.commits == [[State.REQUESTED, State.PROMPTING]]
 
 
 def test_41_no_refusal_is_answered_before_the_request_is_in_the_log(broker: Broker) -> None:
@@ -129,6 +116,7 @@ def test_41_no_refusal_is_answered_before_the_request_is_in_the_log(broker: Brok
     error, early = _mounted(scene, NOWHERE)
     assert (type(error), early) == (CommandNotFoundError, False)
     assert scene.heard == [State.REQUESTED, State.FAILED]
+    assert scene.store.commits == [[State.REQUESTED, State.FAILED]]
 
 
 @pytest.mark.parametrize("task", [TRUE, NOWHERE], ids=["allowed", "refused"])
@@ -141,49 +129,37 @@ def test_41_nothing_comes_of_a_request_that_can_not_be_written(broker: Broker, t
     assert (scene.shown.is_set(), scene.heard, broker.parts.store.head()) == (False, [], before)
 
 
-class _BrokenOff(Future[Stepped]):
-    """An answer whose first waiter is broken off by a signal, before anything is written."""
+class _BrokenOff(MemoryStore):
+    """A store whose first writer is broken off by a signal, before anything is written or right after."""
 
-    def __init__(self, write: Callable[[], Stepped]) -> None:
-        super().__init__()
-        self._write, self._broke = write, False
+    written = False
+    broke = False
 
-    def finish(self) -> None:
-        if not self.done():
-            self.set_result(self._write())
-
-    def result(self, timeout: float | None = None) -> Stepped:
-        if not self._broke:
-            self._broke = True
+    def open_request(self, record: Record, entry: Draft, *then: Step) -> Stepped:
+        first, self.broke = not self.broke, True
+        if first and not self.written:
             raise KeyboardInterrupt
-        self.finish()
-        return super().result(timeout)
+        stepped = super().open_request(record, entry, *then)
+        if first:
+            raise KeyboardInterrupt
+        return stepped
 
 
-class _Late(MemoryStore):
-    """A store that takes its time for what is written ahead, and does it before what comes later."""
-
-    def submit(self, step: Step) -> "Future[Stepped]":
-        self.late = _BrokenOff(partial(super().step, step))
-        return self.late
-
-    def step(self, step: Step, *then: Step) -> Stepped:
-        self.late.finish()
-        return super().step(step, *then)
-
-
-def test_41_a_request_that_a_signal_breaks_off_while_it_is_written_ends() -> None:
-    """Ctrl-C comes while the step before is on its way: the end of the request follows on that step."""
-    store = _Late(entropy=SeededEntropy())
+@pytest.mark.parametrize("written", [False, True])
+def test_41_a_request_that_a_signal_breaks_off_while_it_is_written_ends(*, written: bool) -> None:
+    """Ctrl-C comes before or after the commit: the end of the request follows on what is there."""
+    store = _BrokenOff(entropy=SeededEntropy())
+    store.written = written
     journal = Journal(store, ManualClock(), row("r1"), lambda _request, _state: None)
     journal.open({})
-    journal.ahead(State.PROMPTING, {})
     with pytest.raises(KeyboardInterrupt):
-        journal.settle()
+        journal.to(State.PROMPTING)
     journal.fail(CancelledError("interrupted"))
     found = store.record("r1")
     assert found is not None
     assert found.state is State.CANCELLED
+    events = [parse(data).event for data in store.entries_of("r1")]
+    assert events == ["requested", *["prompting"] * written, "cancelled"]
 
 
 def test_41_what_waits_for_its_turn_is_in_the_log_and_can_be_cancelled(broker: Broker) -> None:

@@ -3,7 +3,6 @@
 import ast
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from elevate.broker.elevation import elevate as tell
 from elevate.errors import ElevateError, GestureError, StoreUnwritableError
 from elevate.host.processes import read_process
 from elevate.lifecycle import State
-from elevate.ports import Step, Stepped, Store
+from elevate.ports import Draft, Record, Step, Stepped, Store
 from elevate.tasks import Task
 
 PACKAGE = Path(elevate.__file__).parent
@@ -75,12 +74,10 @@ class _Failing:
             raise StoreUnwritableError("the disk is full")
         return self.inner.step(*steps)
 
-    def submit(self, step: Step) -> "Future[Stepped]":
-        if step.after is not self.state:
-            return self.inner.submit(step)
-        refused: Future[Stepped] = Future()
-        refused.set_exception(StoreUnwritableError("the disk is full"))
-        return refused
+    def open_request(self, record: Record, entry: Draft, *then: Step) -> Stepped:
+        if any(step.after is self.state for step in then):
+            raise StoreUnwritableError("the disk is full")
+        return self.inner.open_request(record, entry, *then)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -106,8 +103,8 @@ def test_41_no_token_where_its_entry_can_not_be_written(broker: Broker) -> None:
 
 
 def test_41_no_token_where_the_prompt_can_not_be_written(broker: Broker) -> None:
-    """The disk is full at the prompt, which is written while the person answers: no token."""
-    assert _ask_with_failing_store(broker, State.PROMPTING) == ["requested", "prompting", "failed"]
+    """The disk is full at the prompt, which is written before anybody is asked: no token."""
+    assert _ask_with_failing_store(broker, State.PROMPTING) == ["requested", "failed"]
 
 
 def test_41_no_start_where_the_redemption_can_not_be_written(broker: Broker) -> None:

@@ -106,6 +106,7 @@ def test_22_connection_of_a_process_that_ended_is_closed(daemon: Daemon) -> None
     code = """
 import socket, sys
 sock = socket.socket(socket.AF_UNIX); sock.connect(sys.argv[2])
+sock.sendall(b'{"method":"org.varlink.service.GetInfo"}\\0'); sock.recv(65536)  # until it is known there
 socket.send_fds(socket.socket(fileno=int(sys.argv[1])), [b"x"], [sock.fileno()])
 """
     argv = [sys.executable, "-c", code, str(theirs.fileno()), str(daemon.socket)]

@@ -76,11 +76,11 @@ def in_turns(measures: Mapping[str, Callable[[], float]], *, rounds: int = ROUND
 
 
 def ask() -> float:
-    """One elevation without the client's start: connect, ask, and hear how it ended; milliseconds."""
+    """One elevation without the client's start: connect, ask as it does, and hear how it ended; milliseconds."""
     task = {"kind": "process.run", "params": {"argv": ["true"], "cwd": "/"}}
     begun = time.perf_counter()
     wire = Wire(str(SOCKET), 0)
-    wire.send("Run", {"task": task, "descriptors": True}, flag="more")
+    wire.send("Run", {"task": task, "descriptors": True, "brief": True}, flag="more")
     while wire.receive()[1]:
         pass
     wire.close()

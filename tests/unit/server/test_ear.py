@@ -62,6 +62,15 @@ def test_run_tells_states_then_output_then_outcome(bench: Bench) -> None:
     assert bench.broker.asks[0].reason == "why"
 
 
+def test_run_in_brief_tells_of_the_task_only(bench: Bench) -> None:
+    """No reply says how far the request has come."""
+    sock, buffer = bench.client(), bytearray()
+    with bench.turning():
+        ask(sock, "Run", {"task": TASK, "brief": True}, more=True)
+        told = [hear(sock, buffer)["parameters"] for _ in range(4)]
+    assert [each["state"] for each in told if isinstance(each, dict) and "data" not in each] == ["running", "destroyed"]
+
+
 def test_run_without_more_answers_once(bench: Bench) -> None:
     """A caller that wants one reply gets one; the task's output is read all the same."""
     sock = bench.client()

@@ -15,7 +15,7 @@ from elevate.audit.proof import check
 from elevate.canonical import Json
 from elevate.errors import AuditError, StoreError, StoreUnwritableError, TransitionError
 from elevate.lifecycle import State
-from elevate.ports import Step, Store
+from elevate.ports import Record, Step, Store
 from elevate.store import MemoryStore, SqliteStore
 from elevate.store.heart import Heart
 from elevate.testing import ManualClock, SeededEntropy
@@ -41,14 +41,30 @@ def issued(store: Store, request: str = ONE) -> None:
     assert store.step(issue(request)).won
 
 
-def test_a_step_finds_the_row_that_was_opened_ahead(store: Store) -> None:
-    """What is handed in first is written first; what can't be opened is said by the answer."""
-    opened = store.open_ahead(row(ONE), draft("requested", ONE))
-    assert store.step(step(ONE, State.REQUESTED, State.DENIED)).won
-    assert opened.result(10) == 0
-    for refused in (row(ONE), replace(row(TWO), state=State.ISSUED)):
-        with pytest.raises(StoreError):
-            store.open_ahead(refused, draft("requested", ONE)).result(10)
+def test_a_request_is_opened_with_what_follows_on_it(store: Store) -> None:
+    """Each has its entry, and the row is that of the last step."""
+    stepped = store.open_request(row(ONE), draft("requested", ONE), issue(ONE), redeem(ONE, epoch=""))
+    assert (stepped.won, stepped.position, stepped.record.position) == (True, 2, 1)
+    assert stepped.record == store.record(ONE)
+    assert [parse(data).event for data in store.entries_of(ONE)] == ["requested", "issued", "redeemed"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "then"),
+    [
+        (row(ONE), []),
+        (replace(row(TWO), state=State.ISSUED), []),
+        (row(TWO), [issue(ONE)]),
+        (row(TWO), [redeem(TWO)]),
+        (row(TWO), [step(TWO, State.REQUESTED, State.DENIED, epoch="another")]),
+    ],
+)
+def test_what_can_not_be_opened_writes_nothing(store: Store, refused: Record, then: list[Step]) -> None:
+    """One that is there already, or does not begin where a request begins, or is not what its steps follow on."""
+    store.open_request(row(ONE), draft("requested", ONE))
+    with pytest.raises(StoreError):
+        store.open_request(refused, draft("requested", refused.request), *then)
+    assert store.head()[0] == 1
 
 
 def test_a_new_ledger_is_empty(store: Store) -> None:
@@ -61,8 +77,8 @@ def test_a_new_ledger_is_empty(store: Store) -> None:
 
 def test_a_request_is_one_row_and_one_entry(store: Store) -> None:
     """Positions count from 0, and the row is what was given."""
-    assert store.open_request(row(ONE), draft("requested", ONE)) == 0
-    assert store.open_request(row(TWO), draft("requested", TWO)) == 1
+    assert store.open_request(row(ONE), draft("requested", ONE)).position == 0
+    assert store.open_request(row(TWO), draft("requested", TWO)).position == 1
     assert store.record(ONE) == row(ONE)
     assert [parse(data).request for data in store.entries()] == [ONE, TWO]
 

@@ -125,32 +125,6 @@ def test_nobody_is_held_up_by_a_main_thread_that_is_broken_off(
     assert number > 10
 
 
-def test_what_lingers_shares_the_commit_of_the_next(
-    writer: Writer, callers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In its order; and whoever closes does not wait for it."""
-    monkeypatch.setattr("elevate.store.sqlite_writer.LINGER_SECONDS", 3600.0)
-    order, commits, commit = list[int](), list[int](), writer._ledger.commit
-
-    def counted() -> None:
-        commits.append(1)
-        commit()
-
-    monkeypatch.setattr(writer._ledger, "commit", counted)  # it commits as ever
-    lingering = writer.submit(partial(_note, order, 1), lingers=True)
-    callers.submit(writer.run, partial(_note, order, 2)).result(SECONDS)
-    assert (lingering.done(), order, len(commits)) == (True, [1, 2], 1)
-    last = writer.submit(partial(_note, order, 3), lingers=True)
-    writer.close()
-    assert (last.done(), order, len(commits)) == (True, [1, 2, 3], 2)
-
-
-def test_what_lingers_alone_is_written_soon(writer: Writer) -> None:
-    """Nobody need come for it; a call that comes meanwhile is not held up."""
-    assert writer.submit(thread_of, lingers=True).result(SECONDS) != threading.get_ident()
-    assert writer.submit(thread_of, lingers=True).result(SECONDS) == writer.submit(thread_of).result(SECONDS)
-
-
 def test_what_waits_is_one_group_in_its_order(writer: Writer, callers: ThreadPoolExecutor) -> None:
     """The next who has the turn takes all of it, whoever handed it in."""
     held, order, commits = Held(writer), list[int](), list[int]()
