@@ -9,14 +9,15 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 
-from elevate.host import confine, jail, kernel, limits, sharing, wire
+from elevate.host import confine, identity, jail, kernel, limits, sharing, wire
 
 OWN = 3
 """So many of an order's descriptors are the launcher's own: the order, where to answer, and where to wait for the byte."""
 _CLOEXEC = 0x40000000
-_COARSE = 5
-"""The clock by which the kernel dates files, Linux's CLOCK_REALTIME_COARSE."""
+COARSE = 5
+"""The clock by which the kernel dates files, Linux's CLOCK_REALTIMECOARSE."""
 
 Fields = dict[str, list[bytes]]
 
@@ -57,8 +58,8 @@ def become(orders: socket.socket, begun: mmap.mmap) -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     # INVARIANT: nothing of the task before the byte that the broker sends when the redemption is durable.
     if os.read(signals[1], len(wire.GO)) == wire.GO:
-        wire.BEGUN.pack_into(begun, 0, time.monotonic(), time.clock_gettime_ns(_COARSE))
-        execute(program, order["argv"], environment, signals[0])
+        wire.BEGUN.pack_into(begun, 0, time.monotonic(), time.clock_gettime_ns(COARSE))
+        execute(signals[0], lambda: os.execve(program, order["argv"], environment))  # noqa: S606 - no shell
 
 
 def prepare(order: Fields, fds: list[int], signals: list[int]) -> int | bytes:
@@ -77,7 +78,7 @@ def prepare(order: Fields, fds: list[int], signals: list[int]) -> int | bytes:
     if confined:
         program = confine.own_views(program, targets)
     if order["jail"]:
-        jail.become(order)
+        identity.become(order)
         jail.enter(order, directory)
     elif directory is not None:
         os.fchdir(directory)
@@ -90,13 +91,14 @@ def prepare(order: Fields, fds: list[int], signals: list[int]) -> int | bytes:
     return order["argv"][0] if program is None else readable(program)
 
 
-def execute(program: int | bytes, argv: list[bytes], environment: dict[bytes, bytes], answer: int) -> None:
-    """Say that it is to be, and execute; an error follows on the answer."""
+def execute(answer: int, how: Callable[[], int]) -> int:
+    """Say that it is to be, and execute; give the number of the process, 0 where there is none: an error follows then."""
     os.write(answer, wire.EXECUTES)
     try:
-        os.execve(program, argv, environment)  # noqa: S606 - no shell
+        return how()
     except OSError as exc:
         os.write(answer, bytes([(exc.errno or errno.EINVAL) & 0xFF]))
+        return 0
 
 
 def fail(answer: int, error: OSError | ValueError) -> None:
@@ -124,11 +126,16 @@ def place(targets: list[int], sources: list[int], others: list[int]) -> list[int
 
 def readable(program: int) -> int:
     """Leave a script's descriptor open for its interpreter, which reads it as /dev/fd/N; a binary's closes on exec."""
-    # SECURITY: there is no way back to a path here (attacks.md row 10).
-    with contextlib.suppress(OSError):
-        if os.pread(program, 2, 0) == b"#!":
-            os.set_inheritable(program, True)  # noqa: FBT003 - positional only
+    if is_script(program):
+        os.set_inheritable(program, True)  # noqa: FBT003 - positional only
     return program
+
+
+def is_script(program: int) -> bool:
+    """Say whether a program is one that an interpreter reads."""
+    with contextlib.suppress(OSError):
+        return os.pread(program, 2, 0) == b"#!"
+    return False
 
 
 def reset_signals() -> None:

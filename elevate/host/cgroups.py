@@ -89,18 +89,24 @@ def end(folder: str) -> int:
     """Kill all that is in a task's folder and remove it; give the number of those that would not go."""
     until = time.monotonic() + _KILL_SECONDS
     while os.path.isdir(folder):
-        left = members(folder)
-        with contextlib.suppress(OSError), open(f"{folder}/cgroup.kill", "w", encoding="ascii") as file:
-            file.write("1")
-        for pid in left:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        left = kill(folder)
         if not left and _remove(folder):
             return 0
         if time.monotonic() > until:
             return max(1, len(left))
         time.sleep(_PAUSE_SECONDS)
     return 0
+
+
+def kill(folder: str) -> list[int]:
+    """Kill all that is in a task's folder; give who was there."""
+    left = members(folder)
+    with contextlib.suppress(OSError), open(f"{folder}/cgroup.kill", "w", encoding="ascii") as file:
+        file.write("1")
+    for pid in left:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    return left
 
 
 def sweep(parent: str) -> None:

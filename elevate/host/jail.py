@@ -1,12 +1,14 @@
-"""A task's own view of the machine on host linux, and who it is there.
+"""A task's own view of the machine on host linux.
 
 Two stages, both in the launcher. `settle` runs ahead, while the launcher waits warm: it is the first process of a new PID
-namespace, so that the tree ends with it, and gets its own mounts, IPC and cgroup. `furnish` and `become` follow the order:
+namespace, so that the tree ends with it, and gets its own mounts, IPC and cgroup. `furnish` and `enter` follow the order:
 
 - /tmp, /var/tmp, /dev/shm and the scratch home are new and empty, and go with the namespace; /run/user is hidden;
 - the broker's own state is hidden; cgroup file systems and the policy can't be written;
 - a task whose rule says what it can't write, or what alone it can, is confined besides: `elevate.host.confine`;
-- groups, user and capabilities are set, and then read back: what is not exactly as ordered stops the task.
+- the working directory must be the one that was shown.
+
+Who the task is there: `elevate.host.identity`.
 
 Standard library only.
 """
@@ -23,14 +25,12 @@ _HIDDEN = "/run/user"
 _BROKERS = ("/run/elevate", "/var/lib/elevate")
 _POLICY = "/etc/elevate"
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-_LAUNCHERS = tuple(kernel.CAPABILITIES.index(name) for name in ("DAC_READ_SEARCH", "KILL"))
-_SETS = ("CapPrm", "CapBnd", "CapAmb")
 
 Fields = dict[str, list[bytes]]
 
 
 class JailError(OSError):
-    """The task's surroundings are not as ordered."""
+    """The task's surroundings, or who it is there, are not as ordered."""
 
 
 def settle(cgroup: str, *, apart: bool = False) -> None:
@@ -122,45 +122,6 @@ def enter(order: Fields, opened: int | None) -> None:
     os.chdir(_standing(order))
     if opened is not None and not os.path.samestat(os.stat("."), os.fstat(opened)):
         raise JailError(errno.ESTALE, "the working directory is another one by now")
-
-
-def become(order: Fields) -> None:
-    """Take user, groups and capabilities of the order, for good, and check that it is so."""
-    uid, gid = int(order["uid"][0]), int(order["gid"][0])
-    groups = sorted(int(number) for number in order["groups"])
-    numbers = tuple(int(number) for number in order["capabilities"])
-    if order["network"] != [b"1"]:
-        kernel.unshare(kernel.CLONE_NEWNET)
-    limits.set_all(small=bool(order["small"]))
-    for number in range(kernel.last_capability() + 1):
-        if number not in numbers:
-            kernel.prctl(kernel.PR_CAPBSET_DROP, number)
-    kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
-    kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
-    os.setgroups(groups)
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
-    kernel.set_capabilities(numbers, inheritable=uid != 0)
-    if uid:
-        for number in numbers:
-            kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_RAISE, number)
-    # SECURITY: set, and then verified (attacks.md row 30).
-    if (os.getresuid(), os.getresgid(), sorted(os.getgroups())) != ((uid,) * 3, (gid,) * 3, groups):
-        raise JailError(errno.EPERM, "user or groups are not as ordered")
-    wanted = sum(1 << number for number in numbers)
-    if kernel.capabilities_of(_SETS) != [wanted, wanted, wanted if uid else 0]:
-        raise JailError(errno.EPERM, "capabilities are not as ordered")
-
-
-def shed() -> None:
-    """Give up, as the launcher, all rights but to end the tree and to find files by handle, before the task begins.
-
-    SECURITY: a task with SYS_PTRACE can take hold of the launcher; it must not get further capabilities by that, nor by letting
-    it execute something: being uid 0 gives none any more.
-    """
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    kernel.prctl(kernel.PR_SET_SECUREBITS, kernel.SECURE_NO_ROOT)
-    kernel.set_capabilities(_LAUNCHERS, inheritable=False)
 
 
 def _scratch(place: str, options: str, room: str = "25%") -> None:

@@ -95,11 +95,17 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
     _checked(_libc.mount(*text, ctypes.c_ulong(flags), options.encode()))
 
 
-def set_capabilities(numbers: tuple[int, ...], *, inheritable: bool) -> None:
-    """Keep exactly these as permitted and effective, and, if so, as inheritable."""
-    words = [sum(1 << (number % 32) for number in numbers if number // 32 == half) for half in (0, 1)]
-    data = (_Data * 2)(*(_Data(word, word, word if inheritable else 0) for word in words))
+def set_capabilities(
+    permitted: tuple[int, ...], *, effective: tuple[int, ...] | None = None, inheritable: tuple[int, ...] = ()
+) -> None:
+    """Keep exactly these; all that are permitted are effective, too, where nothing else is said."""
+    sets = [_mask(permitted if effective is None else effective), _mask(permitted), _mask(inheritable)]
+    data = (_Data * 2)(*(_Data(*(one >> shift & 0xFFFFFFFF for one in sets)) for shift in (0, 32)))
     _checked(_libc.capset(ctypes.byref(_Header(_VERSION_3, 0)), data))
+
+
+def _mask(numbers: tuple[int, ...]) -> int:
+    return sum(1 << number for number in set(numbers))
 
 
 def capabilities_of(sets: tuple[str, ...]) -> list[int]:

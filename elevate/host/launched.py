@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from elevate.errors import CommandNotExecutableError, CommandNotFoundError, HostError, StartUnknownError
-from elevate.host import wire
+from elevate.host import cgroups, wire
 from elevate.host.order import Order
 from elevate.host.report import Report, read_report, receive
 
@@ -164,6 +164,8 @@ class Prepared:
             self._check(_let_go(*ends))
         except BaseException:
             self._waiting.channel.close()  # whoever was about to start sees that nobody waits, and ends
+            if self._waiting.cgroup:
+                cgroups.kill(self._waiting.cgroup)  # or sees nothing, because it hangs in the start itself
             self._on_end()
             raise
         pid = 0
@@ -195,7 +197,8 @@ class Prepared:
 
     def _born(self) -> int:
         data, known_as, _ = receive(self._waiting.channel, wire.BORN.size, socket.MSG_DONTWAIT)
-        return known_as or (wire.BORN.unpack(data)[0] if len(data) == wire.BORN.size else 0)
+        number: int = wire.BORN.unpack(data)[0] if len(data) == wire.BORN.size else 0
+        return number or known_as
 
 
 def _not_started(program: str, said: bytes) -> Exception:

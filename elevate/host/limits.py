@@ -40,10 +40,15 @@ def set_all(*, small: bool = False) -> None:
             resource.setrlimit(kind, (_least(soft, most), _least(hard, most)))
 
 
-def set_descriptors() -> None:
+def descriptors() -> int:
+    """Give the soft limit of descriptors."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def set_descriptors(soft: int = LIMITS[resource.RLIMIT_NOFILE][0]) -> None:
     """Give any task the usual soft limit, whatever the broker allowed itself; programs size tables by it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_least(LIMITS[resource.RLIMIT_NOFILE][0], hard), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_least(soft, hard), hard))
 
 
 def lose_protection(path: str = "/proc/self/oom_score_adj") -> None:

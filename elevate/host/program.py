@@ -24,8 +24,9 @@ import time
 if __name__ == "__main__":
     sys.path.append(__file__.rsplit("/elevate/", 1)[0])
 
-from elevate.host import cgroups, forking, jail, kernel, sharing, wire
+from elevate.host import cgroups, forking, identity, jail, kernel, sharing, wire
 from elevate.host.becoming import OWN, Fields, become, fail, receive
+from elevate.host.lending import Lending, fits
 from elevate.host.watch import Watch, wake_on_child
 from elevate.host.writes import Writes, watch_writes
 
@@ -119,8 +120,12 @@ class Zygote:
     def _bury(self) -> None:
         self.ended = False
         with contextlib.suppress(ChildProcessError):
-            while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
-                if cgroup := self.cgroups.pop(pid, ""):
+            while (ended := os.waitpid(-1, os.WNOHANG | os.WUNTRACED))[0] > 0:
+                pid, status = ended
+                if os.WIFSTOPPED(status):
+                    # SECURITY: who is stopped keeps no time limit and hears nobody; and who lends itself can be stopped.
+                    os.kill(pid, signal.SIGKILL)
+                elif cgroup := self.cgroups.pop(pid, ""):
                     cgroups.end(cgroup)
 
 
@@ -131,35 +136,47 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
     os.setsid()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    lending = _lending(channel) if cgroup else None
     if cgroup is not None:
         jail.settle(cgroup, apart=apart)
     ahead = Ahead(channel)
+    if lending is None:
+        ahead.fork()
     wake = wake_on_child()
     received = receive(channel)
-    if received is None:
+    if received is None or select.select([channel], [], [], 0)[0]:  # nobody waits for it any more
         return
     order, fds = received
     jobs = fds.pop() if order["jobs_fd"] else -1
-    begins = ahead.start(order, fds)
+    how = lending if lending and fits(order) else ahead
+    begins = how.start(order, fds)
     for fd in fds:
         os.close(fd)
     if begins:
-        watch = Watch(channel, wake, ahead.pid, ahead.begun, int(order["limit"][0]))
-        watch.writes, watch.jobs, watch.terminal = ahead.writes, jobs, ahead.terminal
+        watch = Watch(channel, wake, how.pid, how.begun, int(order["limit"][0]))
+        watch.writes, watch.jobs, watch.terminal = how.writes, jobs, how.terminal
         watch.run()
 
 
+def _lending(channel: socket.socket) -> Lending | None:
+    try:
+        return Lending(channel)
+    except OSError:
+        return None
+
+
 class Ahead:
-    """The task's process, forked ahead of its order: what a fork costs is paid while nobody waits."""
+    """The task's process, forked: ahead of its order, where no launcher of this kind lends itself; else when it has come."""
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
         self.writes: Writes | None = None
+        self.pid = 0
         self.terminal = -1
         self.begun = mmap.mmap(-1, mmap.PAGESIZE)
-        self._fork()
 
-    def _fork(self) -> None:
+    def fork(self) -> None:
+        """Fork the process, which waits, and tell its number."""
         self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
@@ -175,33 +192,37 @@ class Ahead:
     def _tell_born(self) -> None:
         """Tell the process's number; from a namespace the kernel gives it as the broker knows it."""
         number = wire.CREDENTIALS.pack(self.pid, 0, 0)
-        credentials = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)] if os.getpid() == 1 else []
+        inside = os.getpid() == 1
+        credentials = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)] if inside else []
         with contextlib.suppress(BrokenPipeError):  # nobody waits any more: the next read sees that
-            self.channel.sendmsg([wire.BORN.pack(self.pid)], credentials)
+            self.channel.sendmsg([wire.BORN.pack(0 if inside else self.pid)], credentials)
 
-    def _fork_again(self, order: Fields, fds: list[int]) -> None:
-        """Fork once more, on the terminal: only who is born in a session that has one has it, too."""
-        self.orders.close()
-        os.waitpid(self.pid, 0)
+    def _fork_on(self, terminal: int, *, foreground: bool) -> None:
+        """Fork, once more where it was ahead, on the terminal: only who is born in a session that has one has it, too."""
+        if self.pid:
+            self.orders.close()
+            os.waitpid(self.pid, 0)
+        else:
+            self.channel.send(wire.BORN.pack(0))  # as often as the other way
         # Kept, because a confined task's /dev may not have it; whoever reads the other end reads until the launcher has ended.
-        self.terminal = os.dup(_terminal(order, fds))
+        self.terminal = os.dup(terminal)
         sharing.take(self.terminal)
-        self._fork()
-        sharing.give(self.terminal, self.pid, foreground=bool(order["foreground"]))
+        self.fork()
+        sharing.give(self.terminal, self.pid, foreground=foreground)
 
     def start(self, order: Fields, fds: list[int]) -> bool:
-        """Make what the order needs and hand it on; False where that failed, or where nobody waits for it any more."""
+        """Make what the order needs and hand it on; False where that failed."""
         try:
-            if select.select([self.channel], [], [], 0)[0]:
-                return False
             if order["terminal"]:
-                self._fork_again(order, fds)
+                self._fork_on(_terminal(order, fds), foreground=bool(order["foreground"]))
+            elif not self.pid:
+                self.fork()
             given = fds
             if order["jail"]:
                 rules = jail.furnish(order, self.terminal if order["terminal"] else None)
                 given = [*fds, *([rules] if rules >= 0 else [])]
                 self.writes = watch_writes() if order["watch"] else None
-                jail.shed()
+                identity.shed()
             socket.send_fds(self.orders, [wire.MAGIC], given)
         except OSError as exc:
             fail(fds[1], exc)

@@ -38,7 +38,7 @@ def wake_on_child() -> int:
 class Watch:
     """Waits for the end of one task, hears the broker meanwhile, and ends the tree."""
 
-    def __init__(self, channel: socket.socket, wake: int, pid: int, begun: mmap.mmap, limit: int) -> None:
+    def __init__(self, channel: socket.socket, wake: int, pid: int, begun: mmap.mmap | bytearray, limit: int) -> None:
         self.writes: Writes | None = None
         self.jobs = self.terminal = -1
         self.channel = channel

@@ -23,8 +23,8 @@ JAIL = b"jail:"
 CREDENTIALS = struct.Struct("=iII")
 """Process, user and group number, as in SCM_CREDENTIALS."""
 BORN = struct.Struct("=i")
-"""Said once, ahead of the order: the number of the task's process, as the launcher knows it. One with a namespace of its own
-adds credentials, in which the kernel names it as the broker knows it."""
+"""Said once, when the task's process is there: its number as the broker knows it; 0 where only the credentials that come along
+say that. One with a terminal says it twice, the second time for good."""
 GO = b"\1"
 """The one byte on which the task's process, all else done, executes; at the end of its pipe without it, nothing is executed."""
 EXECUTES = b"\1"

@@ -418,7 +418,7 @@ import resource
 from elevate.host import kernel, limits
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 resource.setrlimit(resource.RLIMIT_NPROC, (100, 200))
-kernel.set_capabilities((), inheritable=False)
+kernel.set_capabilities(())
 limits.set_all()
 print(resource.getrlimit(resource.RLIMIT_FSIZE), resource.getrlimit(resource.RLIMIT_NPROC))
 """
@@ -433,7 +433,7 @@ def test_launcher_of_a_running_task_has_few_rights(linux: Linux) -> None:
     status = dict(line.split(":\t") for line in done.out.splitlines() if line.startswith(("Cap", "NoNew")))
     assert {int(status[name], 16) for name in ("CapPrm", "CapEff")} == {1 << 5 | 1 << 2}
     assert status["NoNewPrivs"] == "1"
-    code = "import os; from elevate.host import jail; jail.shed(); os.execv('/bin/cat', ['cat', '/proc/self/status'])"
+    code = "import os; from elevate.host import identity; identity.shed(); os.execv('/bin/cat', ['cat', '/proc/self/status'])"
     root = Path(__file__).parents[3]
     then = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout
     assert {line.split()[1] for line in then.splitlines() if line.startswith(("CapPrm", "CapEff"))} == {"0" * 16}
