@@ -43,6 +43,7 @@
         │   ├── StoreForeignError      a file that is not ours
         │   └── StoreNewerError        written by a newer elevate
         ├── HostError
+        │   ├── NotStartedError        its process was ended before it executed
         │   └── StartUnknownError      the task may have begun, or not
         └── LabError                   the lab can't run an installer
 
@@ -367,6 +368,13 @@ class HostError(BrokerError):
     """The machine on which the task should run can't run it."""
 
     code = "host"
+
+
+class NotStartedError(HostError):
+    """A start was ordered, and the task's process was ended before it executed: nothing of the task ran."""
+
+    code = "not-started"
+    hint = "nothing ran; ask for it again, and see who ends processes of the task's user"
 
 
 class StartUnknownError(HostError):

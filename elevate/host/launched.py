@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from elevate.errors import CommandNotExecutableError, CommandNotFoundError, HostError, StartUnknownError
+from elevate.errors import CommandNotExecutableError, CommandNotFoundError, HostError, NotStartedError, StartUnknownError
 from elevate.host import cgroups, wire
 from elevate.host.order import Order
 from elevate.host.report import Report, read_report, receive
@@ -154,7 +154,8 @@ class Prepared:
         Raises:
             CommandNotFoundError: The program, or a script's interpreter, is not there.
             CommandNotExecutableError: The program can't be executed.
-            StartUnknownError: No answer came; what may have begun is ended.
+            NotStartedError: Its process, or its launcher, was ended before it executed; nothing ran.
+            StartUnknownError: No answer came in time; what may have begun is ended.
             HostError: Anything else; nothing runs.
         """
         ends = self._ends.taken()
@@ -190,8 +191,8 @@ class Prepared:
 
     def _check(self, said: bytes) -> None:
         if not said:
-            # SECURITY: the byte was sent, and who was to say what became of it is gone.
-            raise StartUnknownError("the launcher ended when it was to start the task")
+            # INVARIANT: what is said before an execution stays in the pipe. Its end without that: none was tried.
+            raise NotStartedError("the task's process was ended before it executed")
         if said != wire.EXECUTES:
             raise _not_started(self._program, said)
 

@@ -28,7 +28,8 @@ say that. One with a terminal says it twice, the second time for good."""
 GO = b"\1"
 """The one byte on which the task's process, all else done, executes; at the end of its pipe without it, nothing is executed."""
 EXECUTES = b"\1"
-"""What the task's process says right before; an errno may follow. Anything else is `FAILED`, and nothing was executed."""
+"""What is said right before the execution; an errno may follow. Anything else, or nothing at all by the end of the pipe, and
+none was tried."""
 FAILED = b"\0"
 """What had to be made for the execution could not be; the errno follows."""
 MAX_ANSWER = 8

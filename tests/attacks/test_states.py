@@ -11,7 +11,15 @@ import pytest
 
 from elevate.audit import parse
 from elevate.broker import Ask, Broker, Cancellation, Grant, Terms
-from elevate.errors import ElevateError, HostError, PolicyChangedError, StartUnknownError, StoreUnwritableError, TokenSpentError
+from elevate.errors import (
+    ElevateError,
+    HostError,
+    NotStartedError,
+    PolicyChangedError,
+    StartUnknownError,
+    StoreUnwritableError,
+    TokenSpentError,
+)
 from elevate.host.processes import read_process
 from elevate.lifecycle import APPROVED, ENDS_TOKEN, NOT_APPROVED, State
 from elevate.ports import Host, Running, Step, Stepped, Store
@@ -89,6 +97,22 @@ def test_47_a_start_that_fails_in_any_way_ends_the_token(broker: Broker, error: 
     assert events(broker, grant.request)[-2:] == ["redeemed", "outcome-unknown"]
     assert grant.inspection.closed  # type: ignore[attr-defined]
     assert broker.status()["open_requests"] == 0
+    with pytest.raises(TokenSpentError):
+        start(grant)
+
+
+def test_47_a_task_whose_process_was_killed_before_it_executed_is_known_not_to_have_run(broker: Broker) -> None:
+    """Whoever has its user can do that. The token is used up all the same, and the log says why nothing ran."""
+
+    def killed(*_: object, **__: object) -> object:
+        raise NotStartedError("its process was ended")
+
+    grant = broker.elevate(TRUE)
+    with_host(grant, killed)
+    with pytest.raises(NotStartedError):
+        start(grant)
+    last = parse(broker.parts.store.entries_of(grant.request)[-1])
+    assert (last.event, last.body["reason"]) == ("destroyed", {"code": "not-started"})
     with pytest.raises(TokenSpentError):
         start(grant)
 

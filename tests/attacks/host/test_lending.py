@@ -3,12 +3,14 @@
 The kernel itself holds up the execution: it asks the test whether the program may be opened, and hears nothing.
 """
 
+import fcntl
 import os
 import select
 import shutil
 import signal
 import struct
 import subprocess
+import termios
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -18,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from elevate.errors import StartUnknownError
+from elevate.errors import NotStartedError, StartUnknownError
 from elevate.host import kernel, launched
-from elevate.host.launcher import Jail, Launched, Launcher, Order
+from elevate.host.launcher import Jail, Launched, Launcher, Order, Prepared
 from elevate.host.watch import descendants
 from tests.tools import wait_for
 from tests.unit.host.run import PATH
@@ -180,6 +182,49 @@ def test_30_nobody_has_the_tasks_user_before_the_byte() -> None:
         assert wait_for(lambda: any(status(pid)["NoNewPrivs"] == ["1"] for pid in descendants(launcher._pid)))
         assert {tuple(status(pid)["Uid"]) for pid in descendants(launcher._pid)} == {("0",) * 4}
         assert prepared.go().wait().exit_status == 3
+
+
+@contextmanager
+def waiting() -> Iterator[tuple[Prepared, int]]:
+    """Give a start that is forked, and so waits as the task's user, with the number of that process; it must not run."""
+    read, write = os.pipe()
+    with Launcher() as launcher, os.fdopen(read) as said:
+        jail = Jail(uid=UID, gid=GID, home="/mnt", small=True)
+        prepared = launcher.prepare(replace(program("echo ran"), jail=jail, fds={1: write}))
+        os.close(write)
+        found: list[int] = []
+
+        def waits() -> bool:
+            found[:] = [pid for pid in descendants(launcher._pid) if status(pid)["Uid"] == [str(UID)] * 4]
+            return bool(found)
+
+        assert wait_for(waits)
+        yield prepared, found[0]
+        assert said.read() == ""
+
+
+def test_28_a_process_killed_by_its_user_before_it_executes_is_known_not_to_have_run() -> None:
+    """Nobody has to look at what the task does: nothing of it ran."""
+    with waiting() as (prepared, process):
+        assert as_the_user("/bin/kill", "-KILL", str(process)) == ""
+        with pytest.raises(NotStartedError):
+            prepared.go()
+
+
+def test_28_nor_has_one_that_is_killed_with_the_byte_unread() -> None:
+    """Stopped before, killed when the redemption is written and the byte is sent."""
+    with waiting() as (prepared, process), ThreadPoolExecutor(1) as pool:
+        assert as_the_user("/bin/kill", "-STOP", str(process)) == ""
+        assert wait_for(lambda: status(process)["State"][0] == "T")
+        ends = prepared._ends._ends
+        assert ends is not None
+        go = os.dup(ends[0])
+        told = pool.submit(prepared.go)
+        assert wait_for(lambda: fcntl.ioctl(go, termios.FIONREAD, bytes(4)) != bytes(4))
+        assert as_the_user("/bin/kill", "-KILL", str(process)) == ""
+        with pytest.raises(NotStartedError):
+            told.result(LONG)
+        os.close(go)
 
 
 def test_28_the_launcher_is_roots_again_and_has_few_rights(tmp_path: Path) -> None:

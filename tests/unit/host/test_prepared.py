@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from elevate.errors import CommandNotFoundError, ElevateError, HostError, StartUnknownError
+from elevate.errors import CommandNotFoundError, ElevateError, HostError, NotStartedError, StartUnknownError
 from elevate.host import becoming, kernel, running, wire
 from elevate.host.launcher import MAX_WARM, Jail, Launcher, Order, Prepared
 from elevate.host.watch import descendants
@@ -200,14 +200,14 @@ def test_a_launcher_that_dies_is_noticed_while_those_before_it_run() -> None:
 
 
 def test_a_launcher_that_dies_before_the_byte_runs_nothing() -> None:
-    """Whoever lets it go hears that nobody knows: the byte was sent."""
+    """Whoever lets it go hears that nothing ran, though the byte was sent."""
     with Launcher() as launcher, prepared(launcher, "echo ran") as (ready, read):
         assert told(read, SOON) is None
         for pid in descendants(launcher._pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert told(read, LONG) == b""
-        with pytest.raises(StartUnknownError):
+        with pytest.raises(NotStartedError):
             ready.go()
 
 
