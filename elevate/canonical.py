@@ -8,7 +8,6 @@ ourselves, only the very bytes that we would write.
 
 import hashlib
 import json
-from collections.abc import Iterable
 from typing import NoReturn, TypeAlias
 
 import orjson
@@ -99,14 +98,28 @@ def _write(value: object) -> bytes:
 
 
 def _check(value: object, depth: int) -> None:
-    if depth < 0:
-        raise _refuse("nested too deeply")
-    if isinstance(value, dict):
-        _check_names(value)
-        _check_members(value.values(), depth - 1)
-    elif isinstance(value, list | tuple):
-        _check_members(value, depth - 1)
-    elif isinstance(value, int):
+    """Refuse what is not canonical JSON; level by level, for a call for each value costs more than all else."""
+    level: list[object] = [value]
+    while level:
+        if depth < 0:
+            raise _refuse("nested too deeply")
+        below: list[object] = []
+        for one in level:
+            kind = type(one)
+            if kind in _PLAIN:
+                continue  # as most are
+            if kind is dict or isinstance(one, dict):
+                _check_names(one)  # type: ignore[arg-type]  # it is one
+                below += one.values()  # type: ignore[attr-defined]  # the same
+            elif isinstance(one, list | tuple):
+                below += one
+            else:
+                _check_scalar(one)
+        level, depth = below, depth - 1
+
+
+def _check_scalar(value: object) -> None:
+    if isinstance(value, int):
         _check_integer(value)
     elif not isinstance(value, str | None):
         raise _refuse(f"a {type(value).__name__} is not canonical JSON")
@@ -119,15 +132,6 @@ def _check_names(members: dict[object, object]) -> None:
     except TypeError:
         pass
     raise _refuse("a member name that is not ASCII text")
-
-
-def _check_members(members: Iterable[object], depth: int) -> None:
-    for member in members:
-        kind = type(member)
-        # Most are plain, or small.
-        plain = kind in _PLAIN or (kind is int and -MAX_INTEGER <= member <= MAX_INTEGER)  # type: ignore[operator]  # it is one
-        if depth < 0 or not plain:
-            _check(member, depth)
 
 
 def _check_depth(value: Json, depth: int) -> None:

@@ -9,7 +9,7 @@ from elevate.ports import Cancel
 
 
 class Cancellation:
-    """A switch that is thrown at most once; its descriptor turns readable then.
+    """A switch that is thrown at most once; its descriptor, made for whoever asks for it, turns readable then.
 
     Attributes:
         by: Who threw it, as a part of an entry; nothing where a client left.
@@ -17,7 +17,7 @@ class Cancellation:
 
     def __init__(self) -> None:
         self.by: Body = {}
-        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._fd = -1
         self._lock = threading.Lock()
         self._thrown = False
         self._closed = False
@@ -28,22 +28,27 @@ class Cancellation:
             if not self._thrown and not self._closed:
                 self.by = by or {}
                 self._thrown = True
-                os.eventfd_write(self._fd, 1)
+                if self._fd >= 0:
+                    os.eventfd_write(self._fd, 1)
 
     def cancelled(self) -> bool:
         """Say whether it was thrown."""
         return self._thrown
 
     def fileno(self) -> int:
-        """Give the descriptor."""
-        return self._fd
+        """Give the descriptor; -1 once it is closed."""
+        with self._lock:
+            if self._fd < 0 and not self._closed:
+                self._fd = os.eventfd(int(self._thrown), os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            return self._fd
 
     def close(self) -> None:
         """Give the descriptor back; twice is the same as once."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                os.close(self._fd)
+            self._closed = True
+            fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 class Joined(Cancellation):
@@ -56,9 +61,7 @@ class Joined(Cancellation):
     def __init__(self, other: Cancel) -> None:
         super().__init__()
         self._other = other
-        self._either = select.epoll()
-        for fd in (super().fileno(), other.fileno()):
-            self._either.register(fd, select.EPOLLIN)
+        self._either: select.epoll | None = None
 
     def cancelled(self) -> bool:
         """Say whether either was thrown."""
@@ -66,9 +69,14 @@ class Joined(Cancellation):
 
     def fileno(self) -> int:
         """Give a descriptor that turns readable when either is thrown."""
+        if self._either is None:
+            self._either = select.epoll()
+            for fd in (super().fileno(), self._other.fileno()):
+                self._either.register(fd, select.EPOLLIN)
         return self._either.fileno()
 
     def close(self) -> None:
         """Give the descriptors back; twice is the same as once."""
-        self._either.close()
+        if self._either is not None:
+            self._either.close()
         super().close()

@@ -69,7 +69,8 @@ class Use:
             TokenError: It is not good here.
         """
         now = self.parts.clock.read()
-        record = self.journal.refresh()
+        # As this grant knows it; where somebody else was first, the compare-and-set says so.
+        record = self.journal.record
         if record.state is not State.ISSUED:
             self._refuse(presented)
         try:

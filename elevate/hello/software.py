@@ -106,6 +106,9 @@ class SoftwareHello(Management):
             The credential's id, the authenticator data and the signature.
         """
         held = self.vault.load(user)
+        return held.credential, *self._signed(held, proof, client_data_hash)
+
+    def _signed(self, held: Container, proof: Proof, client_data_hash: bytes) -> tuple[bytes, bytes]:
         with self.vault.unlocked(held, proof) as opened:
             count = self.vault.counter(held.owner).succeed(opened.charged)
             self._refuse_expired(held, proof.gesture)
@@ -113,7 +116,7 @@ class SoftwareHello(Management):
             store = self.vault.store_of(held)
             data = self._data(made, count=count, hardware=store.hardware)
             signature = store.sign(held.algorithm, held.key_blob, opened.key, data + client_data_hash)
-        return held.credential, data, signature
+        return data, signature
 
     def attest(self, user: str, proof: Proof, data: bytes) -> bytes:
         """Let a person's key sign for itself, as a new credential does; the gesture is needed as for any signature."""
@@ -157,9 +160,9 @@ class SoftwareHello(Management):
     def _assert(self, held: Container, proof: Proof, client: bytes) -> Assertion:
         if proof.gesture == SECURITY_KEY:
             return self._by_security_key(held, client, proof.stop)
-        name, data, signature = self.assert_hash(held.user, proof, hashlib.sha256(client).digest())
+        data, signature = self._signed(held, proof, hashlib.sha256(client).digest())
         return Assertion(
-            credential=name, gesture=proof.gesture, authenticator_data=data, client_data=client, signature=signature
+            credential=held.credential, gesture=proof.gesture, authenticator_data=data, client_data=client, signature=signature
         )
 
     def _by_security_key(self, held: Container, client: bytes, stop: Stop) -> Assertion:

@@ -13,7 +13,7 @@ import os
 import select
 import socket
 from collections import Counter, deque
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from elevate.errors import BusyError, ElevateError
 from elevate.ports import Clock
@@ -23,6 +23,7 @@ from elevate.server.connection import Connection
 from elevate.server.interface import Request, ServiceError
 from elevate.server.peer import Peer
 from elevate.server.surface import Surface
+from elevate.server.workers import Workers
 
 MAX_CONNECTIONS = 256
 MAX_PER_UID = 32
@@ -46,7 +47,7 @@ class Ear:
         self._clock = clock
         self._connections: dict[int, Connection] = {}
         self._per_uid: Counter[int] = Counter()
-        self._workers = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="call")
+        self._workers = Workers()
         self._under_way = 0
         self._closing = Closing()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -94,7 +95,7 @@ class Ear:
         """End every connection; calls under way are cancelled and waited for."""
         for connection in self._all():
             self._end(connection)
-        self._workers.shutdown(wait=True)
+        self._workers.close()
         self._settle()
         self._poll.close()
         os.close(self._wake)
@@ -192,7 +193,7 @@ class Ear:
             return
         connection.busy = True
         self._under_way += 1
-        self._workers.submit(self._work, connection, request, fds)
+        self._workers.submit(partial(self._work, connection, request, fds))
 
     def _work(self, connection: Connection, request: Request, fds: list[int]) -> None:
         try:

@@ -59,12 +59,9 @@ class MemoryStore:
 
     def _through(self, row: Record, steps: Sequence[Step], *before: Draft) -> Stepped:
         """Take steps that were checked to follow on one another, with an entry that may come before them."""
-        now = row
-        for number, step in enumerate(steps, len(self._log) + len(before)):
-            after = rows.advance(now, step, number)
-            if after is None:
-                return Stepped(won=False, record=row, position=-1)
-            now = after
+        if steps and not rows.expected(row, steps[0]):
+            return Stepped(won=False, record=row, position=-1)
+        now = rows.advanced(row, len(self._log) + len(before), *steps)
         position = self._write(*before, *(step.entry for step in steps))
         self._rows[row.request] = now
         return Stepped(won=True, record=now, position=position)

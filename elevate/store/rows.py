@@ -43,20 +43,26 @@ def _check(step: Step) -> None:
             raise StoreError(f"the result can't be kept: {exc}") from exc
 
 
-def advance(row: Record, step: Step, position: int) -> Record | None:
-    """Compare and set: give the row after the step, or None where it is not as the step expects.
+def expected(row: Record, step: Step) -> bool:
+    """Compare: say whether a row is as a step expects it."""
+    return row.state is step.before and step.epoch in {"", row.epoch}
+
+
+def advanced(row: Record, position: int, *steps: Step) -> Record:
+    """Set: give a row after steps.
 
     Args:
-        row: As committed.
-        step: Checked before by `check`.
-        position: Where the step's entry would stand.
+        row: As the first step expects it.
+        position: Where the first step's entry would stand.
+        steps: Checked before by `check`.
     """
-    if row.state is not step.before or (step.epoch and row.epoch != step.epoch):
-        return None
-    changes: dict[str, Json | Mapping[str, Json]] = dict(step.fields)
-    if step.after is State.ISSUED:
-        changes["position"] = position
-    return replace(row, state=step.after, **changes)  # type: ignore[arg-type]  # `check` has compared the types
+    changes: dict[str, Json | Mapping[str, Json]] = {}
+    for place, step in enumerate(steps, position):
+        changes |= step.fields
+        changes["state"] = step.after
+        if step.after is State.ISSUED:
+            changes["position"] = place
+    return replace(row, **changes) if changes else row  # type: ignore[arg-type]  # `check` has compared the types
 
 
 def check_new(row: Record, *then: Step) -> None:

@@ -165,9 +165,10 @@ class Ledger:
         self._claim(Claim.SPEAKS)
         if self._row(record.request) is not None:
             raise rows.taken(record.request)
+        row = rows.advanced(record, self.log.size + 1, *then)
         positions = [self.log.write(entry)]
         self._out += 1
-        row = self._through(record, then, positions) or record
+        positions += self._write(then)
         self.connection.execute(_INSERT, (*_values(row), " ".join(map(str, positions)), positions[-1]))
         return Stepped(won=True, record=row, position=positions[-1])
 
@@ -177,10 +178,10 @@ class Ledger:
         if found is None:
             raise rows.missing(step.request)
         before, number = found
-        positions: list[int] = []
-        row = self._through(before, (step, *then), positions)
-        if row is None:
+        if not rows.expected(before, step):
             return Stepped(won=False, record=before, position=-1)
+        row = rows.advanced(before, self.log.size, step, *then)
+        positions = self._write((step, *then))
         values = [value for name, value in zip(rows.COLUMNS, _values(row), strict=True) if name != "request"]
         named = "".join(f" {position}" for position in positions)
         self.connection.execute(_UPDATE, (*values, named, positions[-1], number, step.before.value))
@@ -188,20 +189,14 @@ class Ledger:
             raise StoreUnwritableError("the ledger changed under its writer")
         return Stepped(won=True, record=row, position=positions[-1])
 
-    def _through(self, row: Record, steps: Sequence[Step], positions: list[int]) -> Record | None:
-        """Write the entries of steps that were checked to follow on one another, and note their positions; give the last row.
-
-        None where the row is not as the first step expects: then nothing was written.
-        """
+    def _write(self, steps: Sequence[Step]) -> list[int]:
+        """Write the entries of steps; give their positions."""
+        positions: list[int] = []
         for step in steps:
-            after = rows.advance(row, step, self.log.size)
-            if after is None:
-                return None
             self._claim(_claim_of(step))
             positions.append(self.log.write(step.entry))
             self._out += (step.after in _OUT) - (step.before in _OUT)
-            row = after
-        return row
+        return positions
 
     def append(self, entry: Draft) -> int:
         """Write an entry that changes no row."""

@@ -259,7 +259,8 @@ def test_36_endless_message_is_cut_off_and_the_broker_goes_on(daemon: Daemon) ->
 @pytest.mark.root
 def test_36_descriptors_that_nobody_asked_for_are_closed(daemon: Daemon) -> None:
     """However many come, named or not, the broker holds none of them afterwards."""
-    held = len(list(Path(f"/proc/{daemon.process.pid}/fd").iterdir()))
+    place = Path(f"/proc/{daemon.process.pid}/fd")
+    held = len(list(place.iterdir()))
     with Path("/dev/null").open() as null, opened(daemon) as kept:
         for _ in range(10):
             socket.send_fds(kept, [call("Status")], [null.fileno()] * 4)
@@ -273,8 +274,8 @@ def test_36_descriptors_that_nobody_asked_for_are_closed(daemon: Daemon) -> None
         with opened(daemon) as sock:
             socket.send_fds(sock, [b'{"method"'], [null.fileno()] * 4)
     with daemon.connect() as broker:
-        broker.status()
-        assert len(list(Path(f"/proc/{daemon.process.pid}/fd").iterdir())) <= held + 3
+        # A thread of its own closes them; each question gives it time.
+        assert any(broker.status() and len(list(place.iterdir())) <= held + 3 for _ in range(1000))
 
 
 def test_36_nested_and_odd_json_is_refused(daemon: Daemon) -> None:
