@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Protocol
 
 from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
@@ -32,9 +33,10 @@ from elevate.tasks import Task
 
 NOBODY = 65_534
 PACKAGE_FD = 60
-_DESCRIBE_SECONDS = 10
+_SECONDS = 10
 _DPKG_DEB, _DPKG = "/usr/bin/dpkg-deb", "/usr/bin/dpkg"
-_MAX_FIELDS = 65_536
+_MAX_SAID = 65_536
+_ENV: Mapping[str, str] = MappingProxyType({"PATH": ":".join(SYSTEM_PATH), "LANG": "C.UTF-8"})
 _FIELD = re.compile(r"(Package|Version): ([A-Za-z0-9][A-Za-z0-9.+:~_-]{0,127})")
 
 
@@ -151,6 +153,13 @@ def _no_registry(found: LinuxInspection, task: Task, _requester: Requester, _eye
 def _service(found: LinuxInspection, task: Task, _requester: Requester, eyes: Eyes, /) -> None:
     name, action = str(task["service"]), str(task["action"])
     found.command, found.brought = services.command(name, action, eyes.before)
+    if asking := services.what_it_starts(found.command):
+        status, said = _heard(
+            eyes, Order(argv=asking, env={**_ENV, **services.ENV}, jail=_nobody(eyes), time_limit_seconds=_SECONDS)
+        )
+        if status != 0:
+            raise HostError("systemd does not say which service this unit starts")
+        services.check_what_it_starts(name, said)
     facts: dict[str, FactValue] = {"action": action, "service": name}
     if found.brought is not None:
         facts[BROUGHT] = f"step {found.brought.step}"
@@ -203,24 +212,35 @@ def _describe(eyes: Eyes, package: int) -> dict[str, str]:
     """Let a child with no right and no network read a package's fields: a hostile file can't reach the broker."""
     if not os.path.exists(_DPKG_DEB):
         raise HostError("this machine has no dpkg to read packages with")
+    order = Order(
+        argv=(_DPKG_DEB, "--field", f"/proc/self/fd/{PACKAGE_FD}", "Package", "Version"),
+        env=_ENV,
+        fds={PACKAGE_FD: package},
+        time_limit_seconds=_SECONDS,
+        jail=replace(_nobody(eyes), small=True),
+    )
+    status, text = _heard(eyes, order)
+    fields = {match[1]: match[2] for line in text.split("\n") if (match := _FIELD.fullmatch(line))}
+    if status != 0 or fields.keys() != {"Package", "Version"}:
+        raise TaskInvalidError("the file is not a package", hint="this machine installs Debian packages (.deb)")
+    return fields
+
+
+def _nobody(eyes: Eyes) -> Jail:
+    """Give the surroundings of a program that may read what everybody may, and nothing else."""
+    return Jail(uid=NOBODY, gid=NOBODY, home=eyes.nowhere, network=False)
+
+
+def _heard(eyes: Eyes, order: Order) -> tuple[int | None, str]:
+    """Run a program of the machine's; give its exit status and what it says."""
     read, write = os.pipe()
     try:
-        order = Order(
-            argv=(_DPKG_DEB, "--field", f"/proc/self/fd/{PACKAGE_FD}", "Package", "Version"),
-            env={"PATH": ":".join(SYSTEM_PATH), "LANG": "C.UTF-8"},
-            fds={1: write, PACKAGE_FD: package},
-            time_limit_seconds=_DESCRIBE_SECONDS,
-            jail=Jail(uid=NOBODY, gid=NOBODY, home=eyes.nowhere, network=False, small=True),
-        )
-        launched = eyes.launcher.launch(order)
+        launched = eyes.launcher.launch(replace(order, fds={1: write, **order.fds}))
     except BaseException:
         os.close(read)
         raise
     finally:
         os.close(write)
     with os.fdopen(read, "rb") as stream:
-        text = stream.read(_MAX_FIELDS).decode("utf-8", "replace")
-    fields = {match[1]: match[2] for line in text.split("\n") if (match := _FIELD.fullmatch(line))}
-    if launched.wait().exit_status != 0 or fields.keys() != {"Package", "Version"}:
-        raise TaskInvalidError("the file is not a package", hint="this machine installs Debian packages (.deb)")
-    return fields
+        text = stream.read(_MAX_SAID).decode("utf-8", "replace")
+    return launched.wait().exit_status, text

@@ -15,14 +15,19 @@ from elevate.host.folders import Folder
 from elevate.model import InspectedTask
 from elevate.params import MAX_PAYLOAD_BYTES
 
-_UNITS = (
+_WRITTEN = (
     "/etc/systemd/system",
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-
+"""Where people and packages put units."""
+_MADE = tuple(f"/run/systemd/{name}" for name in ("generator.early", "generator", "generator.late", "transient"))
+"""Where systemd and its generators do, as for a System V script."""
+_TRIGGERS = {"socket": "service", "timer": "service", "path": "service", "automount": "mount"}
+"""Kinds of units that start another one, and of which kind that is where the unit names none."""
+_KINDS = frozenset({"service", *_TRIGGERS, "mount", "target", "swap", "slice", "scope", "device"})
 
 SYSTEM_BUS = Path("/run/dbus/system_bus_socket")
 ENV: Mapping[str, str] = MappingProxyType({"SYSTEMCTL_FORCE_BUS": "1"})
@@ -66,15 +71,20 @@ class Manager:
         return (self.program, *(service if word == "{}" else word for word in words))
 
 
-def _unit_files(service: str) -> tuple[str, ...]:
-    """Give the paths at which systemd looks for a service."""
-    name = service if "." in service.rpartition("@")[2] else f"{service}.service"
-    template = f"{name.partition('@')[0]}@.{name.rpartition('.')[2]}" if "@" in name else name
-    return tuple(f"{folder}/{one}" for folder in _UNITS for one in (name, template))
+def _unit(service: str) -> str:
+    """Give the name by which systemd knows a service: whole, with its kind."""
+    return service if service.rpartition(".")[2] in _KINDS else f"{service}.service"
+
+
+def _unit_files(service: str, folders: Sequence[str]) -> tuple[str, ...]:
+    """Give the paths at which systemd looks for a service: first by its own name, then by that of its template."""
+    name = _unit(service)
+    template = f"{name.partition('@')[0]}@.{name.rpartition('.')[2]}"
+    return tuple(f"{folder}/{one}" for one in ((name, template) if "@" in name else (name,)) for folder in folders)
 
 
 def _systemd_knows(service: str) -> bool:
-    file = next((path for path in map(Path, _unit_files(service)) if path.exists()), None)
+    file = next((path for path in map(Path, _unit_files(service, (*_WRITTEN, *_MADE))) if path.exists()), None)
     if file is None:
         return False
     own = file.resolve().name
@@ -131,6 +141,29 @@ def managers() -> tuple[Manager, ...]:
     return tuple(found)
 
 
+def what_it_starts(command: Sequence[str]) -> tuple[str, ...]:
+    """Give the command that tells which units a unit starts when it is triggered; empty where it is none that starts others."""
+    if not command or command[0] != SYSTEMD.program or command[-1].rpartition(".")[2] not in _TRIGGERS:
+        return ()
+    return (SYSTEMD.program, "--no-pager", "show", "--value", "--property=Triggers", "--", command[-1])
+
+
+def check_what_it_starts(unit: str, said: str) -> None:
+    """Make sure that a unit starts what it is named after, and nothing else.
+
+    SECURITY: a deny or a require for a service is for the units of its name, too; others must not lead to it.
+
+    Raises:
+        TaskInvalidError: It does not.
+    """
+    stem, _, kind = unit.rpartition(".")
+    others = [name for name in said.split() if name != f"{stem}.{_TRIGGERS[kind]}"]
+    if others:
+        raise TaskInvalidError(
+            f"{unit} starts {others[0]}, which has another name", hint="a rule for systemctl itself can do it"
+        )
+
+
 def command(service: str, action: str, before: Sequence[InspectedTask] = ()) -> "tuple[tuple[str, ...], Brought | None]":
     """Give the command that does ``action`` with ``service`` on this machine, and which step brings the service.
 
@@ -180,8 +213,14 @@ class Brought:
 
 
 def _brought(service: str, before: Sequence[InspectedTask]) -> Brought | None:
-    files = _unit_files(service)
-    for number, step in reversed(list(enumerate(before, 1))):
-        if step.task.kind == "file.write" and step.file and step.payload and step.file.path in files:
-            return Brought(step=number, path=step.file.path, sha256=step.payload.sha256)
-    return None
+    name = _unit(service)
+    files = _unit_files(name, _WRITTEN) if name.endswith(".service") else ()
+    found = [
+        Brought(step=number, path=step.file.path, sha256=step.payload.sha256)
+        for number, step in enumerate(before, 1)
+        if step.task.kind == "file.write" and step.file and step.payload and step.file.path in files
+    ]
+    if len({one.path for one in found}) > 1:
+        # SECURITY: which of them systemd takes is its own affair; what starts must be what was agreed to.
+        raise TaskInvalidError(f"more than one step brings {name}, in different places", hint="write its unit in one place")
+    return found[-1] if found else None

@@ -11,6 +11,8 @@ from elevate.policy.versions import Range
 SELECTORS = tuple((by.value, by) for by in (By.SHA256, By.SIGNER, By.PACKAGE, By.SERVICE, By.SETTING, By.PATH, By.DIRECTORY))
 """Selectors by name, the most specific first."""
 _ENDING = ".service"
+_TRIGGERS = (".socket", ".timer", ".path")
+"""Endings of systemd's units that start the service of their name."""
 _NAMES = frozenset(name for name, _ in SELECTORS)
 
 
@@ -29,12 +31,18 @@ def unknown_fix(name: str, known: Mapping[str, object] | set[str]) -> str:
 
 
 def spelled(services: tuple[str, ...]) -> tuple[str, ...]:
-    """Give names of services with and without systemd's ending: both start the same one.
+    """Give names of services with and without systemd's ending, which are one service, and the units that start it.
 
-    SECURITY: for what takes or raises; whoever asks chooses how the name is written.
+    SECURITY: for what takes or raises; whoever asks chooses how the name is written, and by which unit it starts.
     """
-    both = [(name, name.removesuffix(_ENDING) if name.endswith(_ENDING) else name + _ENDING) for name in services]
-    return tuple(dict.fromkeys(name for pair in both for name in pair))
+    return tuple(dict.fromkeys(name for service in services for name in _names_of(service)))
+
+
+def _names_of(service: str) -> tuple[str, ...]:
+    if service.endswith(_TRIGGERS):
+        return (service,)
+    stem = service.removesuffix(_ENDING)
+    return (service, stem if stem != service else stem + _ENDING, *(stem + ending for ending in _TRIGGERS))
 
 
 def names_in(value: object) -> tuple[str, ...]:

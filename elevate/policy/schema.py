@@ -118,7 +118,10 @@ TASK = _table(
         ("setting.change",),
     ),
     service=Key(
-        Many(Name("a service")), "The service. A deny or a require is for its name with and without `.service`.", _SERVICE
+        Many(Name("a service")),
+        "The service. A deny or a require is for its name with and without `.service`, "
+        "and for the socket, timer and path of that name.",
+        _SERVICE,
     ),
     brought=Key(
         Flag(),

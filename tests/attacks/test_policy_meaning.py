@@ -50,7 +50,14 @@ def test_17_argument_that_a_wildcard_never_stands_for_is_no_way_round_a_deny(sai
     assert not denied(policy(EVERYTHING + deny), run("/usr/bin/tool", "x", "/srv/a.deb"))
 
 
-@pytest.mark.parametrize(("named", "asked"), [("ssh", "ssh.service"), ("ssh.service", "ssh")])
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [
+        ("ssh", "ssh.service"),
+        ("ssh.service", "ssh"),
+        *((name, f"ssh.{kind}") for name in ("ssh", "ssh.service") for kind in ("socket", "timer", "path")),
+    ],
+)
 @pytest.mark.parametrize("effect", ["deny", "require"])
 def test_17_service_is_denied_by_either_spelling_of_its_name(effect: str, named: str, asked: str) -> None:
     """Both are one unit for systemd, and whoever asks chooses; an allow is for the name that it has."""

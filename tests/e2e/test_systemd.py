@@ -76,6 +76,25 @@ def test_service_is_restarted_over_the_bus(told: dict[str, Any]) -> None:
     assert (restarted["another"], restarted["active"]) == (True, "active")
 
 
+def test_17_a_denied_service_is_not_started_by_another_unit(told: dict[str, Any]) -> None:
+    """A deny is for the units of its name, too; one of another name is refused, since systemd tells what it starts."""
+    asked = dict(told["triggered"]["told"])
+    others = [asked.pop(f"elevate-{name}") for name in ("other.timer", "more.path")]
+    assert [text.split(": ")[1].partition(" ")[2] for text in others] == [
+        "starts elevate-closed.service, which has another name"
+    ] * 2
+    assert asked.pop("elevate-open.timer") == 0
+    assert {str(text).partition(":")[0] for text in asked.values()} == {"denied"}, asked
+    assert (told["triggered"]["opened"], told["triggered"]["closed"]) == (True, "inactive")
+
+
+def test_service_that_a_row_brings_is_started(told: dict[str, Any]) -> None:
+    """The unit is written and its service runs, under one agreement; not where two steps write it in two places."""
+    brought = told["brought"]
+    assert "more than one step brings elevate-new.service" in brought["twice"]
+    assert (brought["once"], brought["active"]) == (0, "active"), brought
+
+
 def test_broker_that_can_not_start_comes_back_by_itself(told: dict[str, Any]) -> None:
     """Killed, and then kept from starting more often than systemd tries by default: it is back when the reason is gone."""
     wrong = told["killed"].pop("doctor")

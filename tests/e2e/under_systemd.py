@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from elevate.cli import service
+from elevate.errors import ElevateError
 from elevate.library import connect
 from elevate.tasks import Task
 from tests.e2e import installed
@@ -20,7 +21,7 @@ from tests.e2e.logins import sessions
 from tests.stage import NAME, SOCKET, Stage, run
 from tests.tools import wait_for
 
-OTHER = "elevate-stage"
+OTHER, NEW = "elevate-stage", "elevate-new"
 _OTHER = "[Service]\nExecStart=/usr/bin/sleep 1000\n"
 _RULES = (
     installed.RULES
@@ -31,8 +32,38 @@ effect = "allow"
 task = { kind = "process.run", path = "/usr/bin/touch" }
 then = { prompt = "credential", identity = "root", writable = ["/srv"], network = false }
 why = "In this folder only."
+
+[[rule]]
+id = "units"
+effect = "allow"
+task = { kind = "service.control", action = ["start", "stop"] }
+then = { prompt = "credential" }
+why = "Any of the machine's."
+
+[[rule]]
+id = "not-this-one"
+effect = "deny"
+task = { kind = "service.control", service = "elevate-closed" }
+why = "However it is started."
+
+[[rule]]
+id = "brought"
+effect = "allow"
+task = { kind = "service.control", service = "elevate-new", action = "start", brought = true }
+then = { prompt = "credential" }
+why = "Also one that is only being installed."
 """
 )
+_UNITS = {
+    "elevate-closed.service": _OTHER,
+    "elevate-closed.timer": "[Timer]\nOnActiveSec=1us\n",
+    "elevate-closed.socket": "[Socket]\nListenStream=/run/elevate-closed\n",
+    "elevate-other.timer": "[Timer]\nOnActiveSec=1us\nUnit=elevate-closed.service\n",
+    "elevate-more.path": "[Path]\nPathExists=/\n",
+    "elevate-more.path.d/unit.conf": "[Path]\nUnit=elevate-closed.service\n",
+    "elevate-open.timer": "[Timer]\nOnActiveSec=1us\n",
+    "elevate-open.service": _OTHER,
+}
 THIRTY_TWO = bytes.fromhex(
     "7f454c46010101000000000000000000020003000100000054800408340000000000000000000000340020000100000000000000"
     "0100000000000000008004080080040860000000600000000500000000100000"
@@ -148,6 +179,41 @@ def restarted(stage: Stage) -> dict[str, Any]:
     outcome = stage.as_user(lambda: installed.ask(Task.service(OTHER, "restart")))
     after = _systemctl("show", "--value", "-p", "MainPID", OTHER)
     return {"outcome": outcome, "another": after not in {"0", before}, "active": _systemctl("is-active", OTHER)}
+
+
+def triggered(stage: Stage) -> dict[str, Any]:
+    """Start a service that is denied by the units that start it, by name or by what they say; and one that is not."""
+    for name, text in _UNITS.items():
+        path = Path("/etc/systemd/system", name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    run("systemctl", "daemon-reload")
+    asked = ["elevate-closed", *(name for name in _UNITS if not name.endswith((".service", ".conf")))]
+    told = {name: _answer(stage, Task.service(name, "start")) for name in asked}
+    opened = wait_for(lambda: _systemctl("is-active", "elevate-open") == "active")
+    return {"told": told, "opened": opened, "closed": _systemctl("is-active", "elevate-closed")}
+
+
+def _answer(stage: Stage, task: Task) -> object:
+    """Give the exit status of a task of the user's, or what is said where it is refused."""
+
+    def told() -> dict[str, Any]:
+        try:
+            return installed.ask(task)
+        except ElevateError as error:
+            return {"status": f"{error.code}: {error.message}"}
+
+    return stage.as_user(told)["status"]
+
+
+def brought(stage: Stage) -> dict[str, Any]:
+    """Install a service and start it, in one row; systemd itself reads the new unit."""
+    unit = Task.write(f"/etc/systemd/system/{NEW}.service", _OTHER.encode())
+    elsewhere = Task.write(f"/run/systemd/system/{NEW}.service", _OTHER.encode())
+    start = Task.service(NEW, "start")
+    twice = _answer(stage, Task.in_order([unit, elsewhere, start]))
+    once = _answer(stage, Task.in_order([unit, start]))
+    return {"twice": twice, "once": once, "active": _systemctl("is-active", NEW)}
 
 
 def killed(stage: Stage) -> dict[str, Any]:
@@ -275,8 +341,8 @@ def main() -> None:
     with Booted(_RULES) as stage:
         told: dict[str, Any] = {"installed": stage.installed}
         parts = (
-            activated, daemon, tasks, installed.package, installed.files, installed.below_tmp, confined, restarted, killed,
-            sessions,             reloaded, doctor, restored, stopped, removed,
+            activated, daemon, tasks, installed.package, installed.files, installed.below_tmp, confined, restarted,
+            triggered, brought, killed, sessions, reloaded, doctor, restored, stopped, removed,
         )  # fmt: skip
         told |= {part.__name__: part(stage) for part in parts}
     print(json.dumps(told, default=str))  # noqa: T201 - what a program of the tests says

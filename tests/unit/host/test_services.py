@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from elevate.errors import HostError, TaskInvalidError
-from elevate.host.services import RUNIT, SUPERVISOR, SYSTEMD, Manager, command, managers
+from elevate.host.services import RUNIT, SUPERVISOR, SYSTEMD, Manager, check_what_it_starts, command, managers, what_it_starts
 from elevate.model import Blob, FileFact, InspectedTask
 from elevate.tasks import Task
 from tests.unit.host.acting import Linux
@@ -47,7 +47,7 @@ def test_17_unit_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder, elsewhere = tmp_path / "units", tmp_path / "opt"
     for made in (folder, elsewhere):
         made.mkdir()
-    monkeypatch.setattr("elevate.host.services._UNITS", (str(folder),))
+    monkeypatch.setattr("elevate.host.services._WRITTEN", (str(folder),))
     for name in ("ssh.service", "getty@.service"):
         (folder / name).touch()
     (elsewhere / "app.service").touch()
@@ -63,21 +63,23 @@ def test_17_unit_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_unit_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A unit is known with or without its ending, a template by its instance."""
-    monkeypatch.setattr("elevate.host.services._UNITS", (str(tmp_path),))
-    for name in ("one.service", "many@.service", "door.socket"):
+    monkeypatch.setattr("elevate.host.services._WRITTEN", (str(tmp_path),))
+    monkeypatch.setattr("elevate.host.services._MADE", (str(tmp_path / "made"),))
+    (tmp_path / "made").mkdir()
+    for name in ("one.service", "many@.service", "door.socket", "fpm8.2-x.service", "made/sysv.service"):
         (tmp_path / name).touch()
-    found = {
-        name: SYSTEMD.knows(name) for name in ("one", "one.service", "many@a", "many@a.service", "door.socket", "door", "x")
-    }
-    assert found == {
-        "one": True,
-        "one.service": True,
-        "many@a": True,
-        "many@a.service": True,
-        "door.socket": True,
-        "door": False,
-        "x": False,
-    }
+    there = (
+        "one",
+        "one.service",
+        "many@a",
+        "many@a.service",
+        "many@1.2",
+        "door.socket",
+        "fpm8.2-x",
+        "fpm8.2-x.service",
+        "sysv",
+    )
+    assert [name for name in (*there, "door", "x", "one.socket", "many") if SYSTEMD.knows(name)] == list(there)
 
 
 def write(path: str, content: bytes = b"[Service]\n") -> InspectedTask:
@@ -91,7 +93,7 @@ def write(path: str, content: bytes = b"[Service]\n") -> InspectedTask:
 def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with systemd, whose only folder of units this is: none is on the machines where tests run."""
     tmp_path.chmod(0o755)
-    monkeypatch.setattr("elevate.host.services._UNITS", (str(tmp_path),))
+    monkeypatch.setattr("elevate.host.services._WRITTEN", (str(tmp_path),))
     monkeypatch.setattr("elevate.host.services.managers", lambda: (SYSTEMD,))
     return tmp_path
 
@@ -141,6 +143,64 @@ def test_host_linux_tells_rules_and_checks_before_it_starts(linux: Linux, units:
     known = linux.host.inspect(Task.service("x", "start"), linux.requester, before=[write(f"{units}/x.service")])
     known.close()
     assert "brought" not in dict(known.task.facts)
+
+
+@pytest.mark.parametrize("other", ["{}/more/x.service", "{}/x@.service"])
+def test_a_unit_that_two_steps_write_in_different_places_is_refused(
+    units: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """What starts is what was agreed to; which of the two systemd takes nobody was asked."""
+    monkeypatch.setattr("elevate.host.services._WRITTEN", (str(units), f"{units}/more"))
+    service = "x@1" if "@" in other else "x"
+    steps = [write(f"{units}/{service}.service", b"1"), write(other.format(units), b"2")]
+    for order in (steps, steps[::-1]):
+        with pytest.raises(TaskInvalidError, match=f"more than one step brings {service}.service"):
+            command(service, "start", order)
+
+
+@pytest.mark.parametrize("kind", ["socket", "timer", "path", "automount", "target"])
+def test_only_a_service_is_brought(units: Path, kind: str) -> None:
+    """What another kind of unit starts is known only when systemd has read it."""
+    with pytest.raises(TaskInvalidError, match="no such service"):
+        command(f"x.{kind}", "start", [write(f"{units}/x.{kind}")])
+
+
+@pytest.mark.parametrize(
+    ("unit", "said", "fine"),
+    [
+        ("x.socket", "x.service\n", True),
+        ("x@1.timer", "x@1.service\n", True),
+        ("x.socket", "\n", True),
+        ("x.automount", "x.mount\n", True),
+        ("x.timer", "y.service\n", False),
+        ("x.path", "x.service y.service\n", False),
+        ("x.timer", "x.target\n", False),
+    ],
+)
+def test_17_a_unit_starts_only_what_it_is_named_after(unit: str, said: str, *, fine: bool) -> None:
+    """A deny for y must not be passed by with x.timer, which starts y."""
+    assert what_it_starts((SYSTEMD.program, "start", "--", unit))[-3:] == ("--property=Triggers", "--", unit)
+    if fine:
+        check_what_it_starts(unit, said)
+    else:
+        with pytest.raises(TaskInvalidError, match="which has another name"):
+            check_what_it_starts(unit, said)
+
+
+@pytest.mark.parametrize(
+    "command", [(), (SYSTEMD.program, "x"), (SYSTEMD.program, "x.target"), (RUNIT.program, "start", "x.timer")]
+)
+def test_nobody_is_asked_what_a_service_starts(command: tuple[str, ...]) -> None:
+    """Nor of another manager's."""
+    assert what_it_starts(command) == ()
+
+
+@pytest.mark.root
+def test_a_unit_of_which_systemd_says_nothing_is_refused(linux: Linux, units: Path) -> None:
+    """Where systemctl reaches nobody, it is not known what would start."""
+    (units / "x.timer").touch()
+    with pytest.raises(HostError, match="does not say"):
+        linux.host.inspect(Task.service("x.timer", "start"), linux.requester)
 
 
 def test_only_systemd_knows_a_service_by_one_file(units: Path, monkeypatch: pytest.MonkeyPatch) -> None:
