@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ _MAX_NAME = 32
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,255}")
 _USERADD = ("/usr/sbin/useradd", "--badname", "--system", "--no-create-home", "--user-group")
 _SCREENS = Path("/var/lib/AccountsService/users")
+_SOURCES = ("/etc/group", "/etc/passwd", "/etc/nsswitch.conf")
+_KNOWN_SECONDS = 60
+"""So long an account that was in no further group is not looked up anew, where none of `_SOURCES` has changed: a look-up walks
+through every source of groups that the machine has. What it guards against gives a task nothing."""
 _ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
@@ -41,6 +46,9 @@ class Account:
     made_at: int
 
 
+_Stamp = tuple[tuple[int, ...], ...]
+
+
 class Accounts:
     """The pairs of one machine.
 
@@ -54,6 +62,7 @@ class Accounts:
         self._folder = folder
         self._homes = homes
         self._launcher = launcher
+        self._apart: dict[Account, tuple[_Stamp, float]] = {}
 
     def pairs(self) -> tuple[Account, ...]:
         """Give all pairs, in the users' name order."""
@@ -85,7 +94,7 @@ class Accounts:
             if account is None:
                 account = self._make(user, uid, made_at)
                 self._save((*self.pairs(), account))
-            _check_groups(account)
+            self._check_groups(account)
         if account.user_uid != uid:
             raise HostError("the account belongs to a user of this name with another uid")
         return account
@@ -146,6 +155,13 @@ class Accounts:
         if report.exit_status != 0:
             raise HostError("the system's accounts can't be changed", detail=f"{argv[0]} ended with {report.exit_status}")
 
+    def _check_groups(self, account: Account) -> None:
+        now, stamp = time.monotonic(), tuple(map(_stamp, _SOURCES))
+        known, until = self._apart.get(account, ((), 0.0))
+        if known != stamp or now >= until:
+            _check_groups(account)
+            self._apart[account] = stamp, now + _KNOWN_SECONDS
+
     def _state(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._folder.read(STATE)) if self._folder.exists(STATE) else {}
         return found
@@ -178,6 +194,15 @@ def _check(account: Account) -> None:
     same = entry is not None and (entry.pw_uid, entry.pw_gid, entry.pw_dir) == (account.uid, account.gid, account.home)
     if not same or entry is None or entry.pw_uid == 0 or entry.pw_shell not in SHELLS:
         raise HostError("the admin account was changed since it was made", detail=account.name)
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """Give what changes with a file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _check_groups(account: Account) -> None:
