@@ -1,41 +1,37 @@
 """From an order to the task: the forked process takes what it is given, and executes. Standard library only."""
 
-import _signal  # type: ignore[import-not-found]  # `signal` makes names of all it gives, which costs more than the call
+import _signal as signal  # type: ignore[import-not-found]  # the other one loads much, and its numbers are slow
 import contextlib
 import errno
 import fcntl
 import mmap
 import os
-import signal
-import socket
 import time
 from collections.abc import Callable
 
-from elevate.host import confine, identity, jail, kernel, limits, sharing, wire
+from elevate.host import confine, identity, jail, kernel, limits, sharing, sockets, wire
+from elevate.host.sockets import Socket
 
 OWN = 3
 """So many of an order's descriptors are the launcher's own: the order, where to answer, and where to wait for the byte."""
-_CLOEXEC = 0x40000000
-COARSE = 5
-"""The clock by which the kernel dates files, Linux's CLOCK_REALTIMECOARSE."""
 
 Fields = dict[str, list[bytes]]
 
 
-def receive(channel: socket.socket) -> tuple[Fields, list[int]] | None:
+def receive(channel: Socket) -> tuple[Fields, list[int]] | None:
     """Take the order and its descriptors; None where the broker is gone."""
     try:
-        data, fds, flags, _ = socket.recv_fds(channel, len(wire.MAGIC) + 1, wire.MAX_DESCRIPTORS, flags=_CLOEXEC)
+        data, fds, whole = sockets.receive(channel, len(wire.MAGIC) + 1, wire.MAX_DESCRIPTORS)
     except ConnectionResetError:  # gone, with something of ours unread
         return None
     if not data:
         return None
-    if data != wire.MAGIC or not fds or flags & socket.MSG_CTRUNC:
+    if data != wire.MAGIC or not fds or not whole:
         raise ValueError("not an order")
     return wire.unpack(os.pread(fds[0], wire.MAX_ORDER_BYTES + 1, 0)), fds
 
 
-def become(orders: socket.socket, begun: mmap.mmap) -> None:
+def become(orders: Socket, begun: mmap.mmap) -> None:
     """Wait as the task's process; then become the task, or say why not. Without an order, or without the byte, just end."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     reset_signals()
@@ -58,7 +54,7 @@ def become(orders: socket.socket, begun: mmap.mmap) -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     # INVARIANT: nothing of the task before the byte that the broker sends when the redemption is durable.
     if os.read(signals[1], len(wire.GO)) == wire.GO:
-        wire.BEGUN.pack_into(begun, 0, time.monotonic(), time.clock_gettime_ns(COARSE))
+        wire.BEGUN.pack_into(begun, 0, time.monotonic(), time.clock_gettime_ns(wire.COARSE))
         execute(signals[0], lambda: os.execve(program, order["argv"], environment))  # noqa: S606 - no shell
 
 
@@ -141,5 +137,5 @@ def is_script(program: int) -> bool:
 def reset_signals() -> None:
     """Give the task the dispositions and the mask of a fresh process."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, *sharing.IGNORED):
-        _signal.signal(number, _signal.SIG_DFL)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

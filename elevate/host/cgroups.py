@@ -4,9 +4,9 @@ Version 2 wherever it is mounted, else a version 1 hierarchy that only counts (p
 it. Standard library only: the launcher program imports this.
 """
 
+import _signal as signal  # type: ignore[import-not-found]  # the other one loads much, and its numbers are slow
 import contextlib
 import os
-import signal
 import time
 
 from elevate.host.reading import read
@@ -46,12 +46,6 @@ def _below(place: str, root: str, path: str) -> str:
     """Give where a cgroup is seen below a mount that may show only a part of the tree."""
     inside = path.removeprefix(root) if root != "/" and path.startswith(root) else path
     return f"{place}/{inside.strip('/')}".rstrip("/")
-
-
-def mounts() -> list[str]:
-    """Give the places where cgroup file systems are mounted."""
-    lines = [line.partition(b" - ") for line in read("/proc/self/mountinfo").splitlines()]
-    return [os.fsdecode(before.split()[4]) for before, _, after in lines if after.startswith((b"cgroup ", b"cgroup2 "))]
 
 
 def make(folder: str) -> None:

@@ -6,10 +6,10 @@ milliseconds; one that is born there does not.
 Source: clone3(2), CLONE_INTO_CGROUP, since Linux 5.7.
 """
 
+import _signal as signal  # type: ignore[import-not-found]  # the other one loads much, and its numbers are slow
 import ctypes
 import errno
 import os
-import signal
 import struct
 
 from elevate.host import cgroups, kernel

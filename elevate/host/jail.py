@@ -16,7 +16,8 @@ Standard library only.
 import errno
 import os
 
-from elevate.host import cgroups, confine, kernel, limits, mounts
+from elevate.host import cgroups, confine, kernel, limits, mountinfo, mounts
+from elevate.host.mountinfo import Table
 
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the places that each task gets anew
 OUTSIDE = "outside"
@@ -33,7 +34,7 @@ class JailError(OSError):
     """The task's surroundings, or who it is there, are not as ordered."""
 
 
-def settle(cgroup: str, *, apart: bool = False) -> None:
+def settle(cgroup: str, table: Table, *, apart: bool = False) -> None:
     """Take own mounts, IPC, /proc and cgroup, ahead of the order; ``apart``: mounts, IPC and cgroup are its own already."""
     kernel.last_capability()
     if not apart:
@@ -43,7 +44,7 @@ def settle(cgroup: str, *, apart: bool = False) -> None:
         cgroups.join(cgroup)
     kernel.mount("proc", "/proc", "proc", _QUIET)
     limits.lose_protection()
-    for place in cgroups.mounts():
+    for place in table.control:
         kernel.mount("", place, "", kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _QUIET)
 
 
@@ -76,6 +77,13 @@ def furnish(order: Fields, terminal: int | None) -> int:
         os.makedirs(cwd, 0o755, exist_ok=True)
         _put(kept, cwd)
     return confine.rules(order, [*places, home]) if confined else -1
+
+
+def watched(order: Fields, table: Table) -> Table:
+    """Give the mounts of an order's task after `furnish`, where those of the machine are known."""
+    if confine.wanted(order) or _standing(order).startswith(tuple(f"{place}/" for place in PRIVATE)):
+        return mountinfo.table()
+    return table.and_also(_POLICY) if os.path.isdir(_POLICY) else table
 
 
 def _kept(order: Fields) -> int:

@@ -43,6 +43,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fanotify_mark.argtypes = (ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p)
 _libc.syscall.restype = ctypes.c_long
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+_libc.mount.argtypes = (*[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p)
+# Looked up here, and not by every launcher anew.
+_BOUND = (_libc.capset, _libc.unshare, _libc.fanotify_init, _libc.open_by_handle_at, _libc.statx)
 
 
 class _Header(ctypes.Structure):
@@ -67,9 +70,9 @@ def call(number: int, *arguments: int | bytes) -> int:
     return result
 
 
-def prctl(option: int, *values: int) -> None:
+def prctl(option: int, value: int = 0, other: int = 0) -> None:
     """Set one attribute of this process."""
-    _checked(_libc.prctl(option, *(*values, 0, 0, 0, 0)[:4]))
+    _checked(_libc.prctl(option, value, other, 0, 0))
 
 
 def new_session_keyring() -> None:
@@ -91,8 +94,7 @@ def setns(fd: int, kind: int) -> None:
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
     """Mount."""
-    text = [os.fsencode(part) for part in (source, target, kind)]
-    _checked(_libc.mount(*text, ctypes.c_ulong(flags), options.encode()))
+    _checked(_libc.mount(source.encode(), os.fsencode(target), kind.encode(), flags, options.encode()))
 
 
 def set_capabilities(

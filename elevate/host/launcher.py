@@ -206,7 +206,7 @@ class Launcher:
             self._pid = os.posix_spawn(
                 python,
                 [python, "-I", "-S", str(_PROGRAM)],
-                {},
+                {"LD_BIND_NOW": "1"},  # what is looked up once, every child has
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),

@@ -10,16 +10,17 @@ task that could take hold of it), the process is forked: `elevate.host.program.A
 Standard library only.
 """
 
+import _signal as signal  # type: ignore[import-not-found]  # the other one loads much, and its numbers are slow
 import contextlib
 import fcntl
 import os
 import select
-import signal
-import socket
 import time
 
 from elevate.host import confine, identity, jail, kernel, limits, sharing, wire
-from elevate.host.becoming import COARSE, OWN, Fields, execute, fail, is_script
+from elevate.host.becoming import OWN, Fields, execute, fail, is_script
+from elevate.host.mountinfo import Table
+from elevate.host.sockets import Socket
 from elevate.host.watch import WAIT_SECONDS
 from elevate.host.writes import Writes, watch_writes
 
@@ -51,11 +52,12 @@ class Lending:
         OSError: This kernel can't tell the process's number, or can't mark all descriptors at once.
     """
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: Socket, table: Table) -> None:
         _close_all_on_execution()  # for now only to see that it can be done
         self._children = os.open(f"/proc/self/task/{os.readlink('/proc/self')}/children", os.O_RDONLY | os.O_CLOEXEC)
         self._names = _folder()
         self._channel = channel
+        self._table = table
         self.pid = 0
         self.terminal = -1
         self.begun = bytearray(wire.BEGUN.size)
@@ -66,7 +68,7 @@ class Lending:
         self._order, (self._answer, self._go) = order, fds[1:OWN]
         try:
             jail.furnish(order, None)
-            self.writes = watch_writes() if order["watch"] else None
+            self.writes = watch_writes(jail.watched(order, self._table)) if order["watch"] else None
             self._prepare(fds[OWN:])
         except (OSError, ValueError) as exc:
             fail(self._answer, exc)
@@ -104,7 +106,7 @@ class Lending:
 
     def _execute(self) -> None:
         """Be the task's user for the execution, and give up all further rights; what fails is told."""
-        wire.BEGUN.pack_into(self.begun, 0, time.monotonic(), time.clock_gettime_ns(COARSE))
+        wire.BEGUN.pack_into(self.begun, 0, time.monotonic(), time.clock_gettime_ns(wire.COARSE))
         try:
             identity.turn(self._order)
             jail.enter(self._order, self._directory)

@@ -4,7 +4,10 @@ What is bounded is bounded for good; a limit that the broker's own surroundings 
 as low as it is. Standard library only: the launcher program imports this.
 """
 
+import os
 import resource
+
+from elevate.host.reading import read
 
 _NONE = resource.RLIM_INFINITY
 LIMITS: dict[int, tuple[int, int]] = {
@@ -53,11 +56,10 @@ def set_descriptors(soft: int = LIMITS[resource.RLIMIT_NOFILE][0]) -> None:
 
 def lose_protection(path: str = "/proc/self/oom_score_adj") -> None:
     """Let the kernel choose this process as any other when memory is short; a service's protection is the broker's alone."""
-    with open(path, "r+", encoding="ascii") as file:
-        if int(file.read()) < 0:
-            file.seek(0)
-            file.write("0")
-            file.truncate()
+    if int(read(path)) < 0:
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        os.write(fd, b"0")
+        os.close(fd)
 
 
 def _least(one: int, other: int) -> int:

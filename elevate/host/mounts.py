@@ -8,10 +8,10 @@ Standard library only: the launcher program imports this.
 
 import errno
 import os
-import re
 import struct
 
 from elevate.host import kernel
+from elevate.host.mountinfo import plain
 from elevate.host.paths import open_place
 
 READ_ONLY, NO_SUID, NO_DEVICES, NO_EXEC = 1, 2, 4, 8
@@ -21,7 +21,6 @@ _FROM_EMPTY_TO_EMPTY = 0x4 | 0x40
 _ATTRIBUTES = struct.Struct("=QQQQ")
 _OPTIONS = {"ro": kernel.MS_RDONLY, "nosuid": kernel.MS_NOSUID, "nodev": kernel.MS_NODEV, "noexec": kernel.MS_NOEXEC}
 _CLASSIC = {READ_ONLY: kernel.MS_RDONLY, NO_SUID: kernel.MS_NOSUID, NO_DEVICES: kernel.MS_NODEV, NO_EXEC: kernel.MS_NOEXEC}
-_ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 def clone(place: int) -> int:
@@ -85,7 +84,7 @@ def _mounts_of(place: str) -> list[tuple[str, list[str]]]:
     with open("/proc/self/mountinfo", "rb") as file:
         for line in file:
             fields = line.split(b" ", 6)
-            path = os.fsdecode(_ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), fields[4]))
+            path = plain(os.fsdecode(fields[4]))
             if path == place or path.startswith(place.rstrip("/") + "/"):
                 found.append((path, fields[5].decode("ascii", "replace").split(",")))
     return found

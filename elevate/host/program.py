@@ -11,41 +11,42 @@ it may fork. For each socket that it is sent it forks a launcher, which waits, w
 A task that could not be executed is an errno in the answer. There is no second way to start it.
 """
 
+import _signal as signal  # type: ignore[import-not-found]  # the other one loads much, and its numbers are slow
 import contextlib
 import gc
 import mmap
 import os
 import select
-import signal
-import socket
 import sys
 import time
 
 if __name__ == "__main__":
     sys.path.append(__file__.rsplit("/elevate/", 1)[0])
 
-from elevate.host import cgroups, forking, identity, jail, kernel, sharing, wire
+from elevate.host import cgroups, forking, identity, jail, kernel, mountinfo, sharing, sockets, wire
 from elevate.host.becoming import OWN, Fields, become, fail, receive
 from elevate.host.lending import Lending, fits
+from elevate.host.mountinfo import Mounts, Table
+from elevate.host.sockets import Socket
 from elevate.host.watch import Watch, wake_on_child
 from elevate.host.writes import Writes, watch_writes
 
 CONTROL = 3
 QUIET_SECONDS = 0.004
 """How long a task's end is left to those who wait for it before the program does what follows from it."""
-_CLOEXEC = 0x40000000
 
 
 class Zygote:
     """Forks launchers, and buries those that had a cgroup; both when those who wait for a task's end have heard of it."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: Socket) -> None:
         self.control = control
         self.cgroups: dict[int, str] = {}
         self.asked: dict[int, str | None] = {}
         self.ended = False
         self.due = 0.0
         self.wake = wake_on_child()
+        self.mounts = Mounts()
         self.poll = select.poll()
         self.poll.register(control, select.POLLIN)
         self.poll.register(self.wake, select.POLLIN)
@@ -82,7 +83,7 @@ class Zygote:
 
     def _hear(self) -> bool:
         """Take what is asked for; False where the broker is gone."""
-        message, fds, _, _ = socket.recv_fds(self.control, wire.MAX_NAME, 1, flags=_CLOEXEC)
+        message, fds, _ = sockets.receive(self.control, wire.MAX_NAME, 1)
         if not fds:
             return False
         self.asked[fds[0]] = os.fsdecode(message.removeprefix(wire.JAIL)) if message.startswith(wire.JAIL) else None
@@ -92,6 +93,7 @@ class Zygote:
     def _fork(self, fd: int) -> None:
         """Fork the launcher that was asked for with this socket."""
         cgroup = self.asked.pop(fd)
+        table = self.mounts.now()
         self.poll.unregister(fd)
         pid, apart = (os.fork(), False) if cgroup is None else self._fork_apart(cgroup)
         if pid == 0:
@@ -99,7 +101,7 @@ class Zygote:
             # SECURITY: a launcher is known to have ended by its socket, so nobody else may have that.
             for other in (self.wake, *self.asked):
                 os.close(other)
-            serve(socket.socket(fileno=fd), cgroup, apart=apart)
+            serve(Socket(fileno=fd), cgroup, table, apart=apart)
             os._exit(0)
         if cgroup is not None:
             self.cgroups[pid] = cgroup
@@ -129,16 +131,16 @@ class Zygote:
                     cgroups.end(cgroup)
 
 
-def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) -> None:
+def serve(channel: Socket, cgroup: str | None, table: Table, *, apart: bool = False) -> None:
     """Wait for the one order, run it, report. With ``cgroup``, empty where there is none, as init of a namespace of its own."""
     # SECURITY: SIGINT is ignored here, too: a task as root could send it, and who has a handler hears what its children send.
     signal.set_wakeup_fd(-1)
     os.setsid()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    lending = _lending(channel) if cgroup else None
+    lending = _lending(channel, table) if cgroup else None
     if cgroup is not None:
-        jail.settle(cgroup, apart=apart)
+        jail.settle(cgroup, table, apart=apart)
     ahead = Ahead(channel)
     if lending is None:
         ahead.fork()
@@ -158,9 +160,9 @@ def serve(channel: socket.socket, cgroup: str | None, *, apart: bool = False) ->
         watch.run()
 
 
-def _lending(channel: socket.socket) -> Lending | None:
+def _lending(channel: Socket, table: Table) -> Lending | None:
     try:
-        return Lending(channel)
+        return Lending(channel, table)
     except OSError:
         return None
 
@@ -168,7 +170,7 @@ def _lending(channel: socket.socket) -> Lending | None:
 class Ahead:
     """The task's process, forked: ahead of its order, where no launcher of this kind lends itself; else when it has come."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: Socket) -> None:
         self.channel = channel
         self.writes: Writes | None = None
         self.pid = 0
@@ -177,7 +179,7 @@ class Ahead:
 
     def fork(self) -> None:
         """Fork the process, which waits, and tell its number."""
-        self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.orders, theirs = sockets.pair()
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -193,7 +195,7 @@ class Ahead:
         """Tell the process's number; from a namespace the kernel gives it as the broker knows it."""
         number = wire.CREDENTIALS.pack(self.pid, 0, 0)
         inside = os.getpid() == 1
-        credentials = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, number)] if inside else []
+        credentials = sockets.credentials(number) if inside else []
         with contextlib.suppress(BrokenPipeError):  # nobody waits any more: the next read sees that
             self.channel.sendmsg([wire.BORN.pack(0 if inside else self.pid)], credentials)
 
@@ -221,9 +223,9 @@ class Ahead:
             if order["jail"]:
                 rules = jail.furnish(order, self.terminal if order["terminal"] else None)
                 given = [*fds, *([rules] if rules >= 0 else [])]
-                self.writes = watch_writes() if order["watch"] else None
+                self.writes = watch_writes(mountinfo.table()) if order["watch"] else None
                 identity.shed()
-            socket.send_fds(self.orders, [wire.MAGIC], given)
+            sockets.send(self.orders, wire.MAGIC, given)
         except OSError as exc:
             fail(fds[1], exc)
             return False
@@ -247,7 +249,7 @@ def main() -> None:
     kernel.last_capability()  # once for all
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a launcher: see `serve`
     os.umask(0o022)  # the broker's is its own: what is made here for a task must be open to it
-    Zygote(socket.socket(fileno=CONTROL)).run()
+    Zygote(Socket(fileno=CONTROL)).run()
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ the task is a group of its own in it, in the foreground at once or from its firs
 Source: POSIX.1-2017, 11.1.4 and 3.263, orphaned process group; tty_ioctl(4).
 """
 
+import _signal as signal  # type: ignore[import-not-found]  # the other one loads much, and its numbers are slow
 import contextlib
 import fcntl
 import os
-import signal
 
 IGNORED = (signal.SIGTTOU, signal.SIGTTIN, signal.SIGTSTP)
 """By the launcher: it is never in the foreground, and nobody stops it."""

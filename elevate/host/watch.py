@@ -4,16 +4,15 @@ As init of a PID namespace one call kills everything in it; else the descendants
 child left, which, because the launcher is the reaper of all orphans, means that nothing is left. Standard library only.
 """
 
-import _signal  # type: ignore[import-not-found]  # `signal` makes names of all it gives, which costs more than the call
+import _signal as signal  # type: ignore[import-not-found]  # the other one loads much, and its numbers are slow
 import contextlib
 import mmap
 import os
 import select
-import signal
-import socket
 import time
 
-from elevate.host import sharing, wire
+from elevate.host import sharing, sockets, wire
+from elevate.host.sockets import Socket
 from elevate.host.writes import Writes
 
 GRACE_SECONDS = 2.0
@@ -29,16 +28,16 @@ def _nothing(*_: object) -> None:
 def wake_on_child() -> int:
     """Give a descriptor that turns readable when a child has ended."""
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    if _signal.getsignal(signal.SIGCHLD) is not _nothing:  # else it has this from whoever forked it
-        _signal.signal(signal.SIGCHLD, _nothing)
-    _signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    if signal.getsignal(signal.SIGCHLD) is not _nothing:  # else it has this from whoever forked it
+        signal.signal(signal.SIGCHLD, _nothing)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     return read
 
 
 class Watch:
     """Waits for the end of one task, hears the broker meanwhile, and ends the tree."""
 
-    def __init__(self, channel: socket.socket, wake: int, pid: int, begun: mmap.mmap | bytearray, limit: int) -> None:
+    def __init__(self, channel: Socket, wake: int, pid: int, begun: mmap.mmap | bytearray, limit: int) -> None:
         self.writes: Writes | None = None
         self.jobs = self.terminal = -1
         self.channel = channel
@@ -75,7 +74,7 @@ class Watch:
         took = int((time.monotonic() - began) * 1e6) if began else 0
         report = wire.REPORT.pack(max(code, -1), max(-code, 0), self.timed_out, left, took)
         with contextlib.suppress(OSError):
-            socket.send_fds(self.channel, [report], self._written())
+            sockets.send(self.channel, report, self._written())
 
     def _written(self) -> list[int]:
         """Give what was written, in a memory file; nothing where nobody watched."""

@@ -35,6 +35,8 @@ FAILED = b"\0"
 MAX_ANSWER = 8
 BEGUN = struct.Struct("=dq")
 """When it began, in memory that launcher and task's process share: by the monotonic clock, and as the kernel dates files."""
+COARSE = 5
+"""The clock by which the kernel dates files, Linux's CLOCK_REALTIME_COARSE."""
 REPORT = struct.Struct("=iiiiq")
 """Exit status or -1, signal or 0, timed out, processes left, microseconds from start to end."""
 COMMAND = struct.Struct("=ii")

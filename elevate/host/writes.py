@@ -11,60 +11,41 @@ Standard library only: the launcher program imports this.
 import contextlib
 import os
 import struct
+import time
 
 from elevate.host import kernel
 from elevate.host.jail import OUTSIDE, PRIVATE
+from elevate.host.mountinfo import Table
 from elevate.host.names import Names
-from elevate.host.reading import read
+from elevate.host.wire import COARSE
 
 MAX_KEPT = 400
 MAX_PATHS = 5_000
 _EVENT = struct.Struct("=IBBHQii")
 _BUFFER = 16_384
 _OVERFLOW = 0x4000
-_PSEUDO = frozenset(
-    {
-        *(
-            "proc",
-            "sysfs",
-            "cgroup",
-            "cgroup2",
-            "devtmpfs",
-            "devpts",
-            "mqueue",
-            "debugfs",
-            "tracefs",
-            "securityfs",
-            "bpf",
-            "pstore",
-        ),
-        *("configfs", "fusectl", "hugetlbfs", "binfmt_misc", "autofs", "efivarfs", "nsfs", "rpc_pipefs", "ramfs"),
-    }
-)
-_MOUNTS = "/proc/self/mountinfo"
-_DISTANT = ("fuse.", "nfs", "cifs", "smb", "ceph", "afs", "lustre", "gfs", "ocfs")
 _DELETED = b" (deleted)"
 _OWN = tuple(os.fsencode(f"{place}/") for place in PRIVATE)
 _OUTSIDE = os.fsencode(f"{OUTSIDE}/")
 
 
 class Writes:
-    """The watch over one task's mounts; begins when it is made."""
+    """The watch over one task's mounts, of which ``table`` tells; begins when it is made."""
 
-    def __init__(self) -> None:
-        self.began_ns = _now_ns()
+    def __init__(self, table: Table) -> None:
+        self.began_ns = time.clock_gettime_ns(COARSE)
         self.complete = True
         self._kept: dict[tuple[int, int], int] = {}
         self._named: dict[bytes, bool] = {}
         self._fd = kernel.fanotify_init()
-        places, self._all_places = _places()
-        for place in places:
+        self._all_places = table.whole
+        for place in table.places:
             # A file system that can't be watched is left out, and the report says so.
             try:
                 kernel.fanotify_mark(self._fd, place, kernel.FAN_MARK_MOUNT, kernel.FAN_CLOSE_WRITE)
             except OSError:
                 self.complete = False
-        self._names = _names(places)
+        self._names = _names(table.places)
         self.fds = [self._fd] if self._names is None else [self._fd, self._names.fd]
 
     def read(self) -> None:
@@ -150,10 +131,10 @@ def _in_the_task(path: bytes) -> bytes:
     return own + _OUTSIDE + path[len(own) :] if own else path
 
 
-def watch_writes() -> Writes | None:
+def watch_writes(table: Table) -> Writes | None:
     """Begin to watch; a kernel that can't leaves the report without a list."""
     try:
-        return Writes()
+        return Writes(table)
     except OSError:
         return None
 
@@ -163,37 +144,3 @@ def _names(places: list[str]) -> Names | None:
         return Names(places)
     except OSError:
         return None
-
-
-def _now_ns() -> int:
-    """Give the time as the kernel writes it on new files: a clock tick behind the wall clock."""
-    fd = os.memfd_create("now", os.MFD_CLOEXEC)
-    try:
-        return os.fstat(fd).st_ctime_ns
-    finally:
-        os.close(fd)
-
-
-def _places() -> tuple[list[str], bool]:
-    """Give the mounts on which a task can leave something, and whether they are all that can be looked at.
-
-    No scratch and no pseudo file system. SECURITY: a file system behind which a program or a network stands may hang whoever
-    looks at it, so nobody does.
-    """
-    lines = [line.partition(" - ") for line in os.fsdecode(read(_MOUNTS)).split("\n")[:-1]]
-    found = [(_plain(before.split()[4]), *after.split()[:3]) for before, _, after in lines]
-    real = [one for one in found if one[1] not in _PSEUDO and one[2] != "elevate" and not _closed_to_all(*one)]
-    local = [place for place, kind, *_ in real if kind != "fuse" and not kind.startswith(_DISTANT)]
-    return local, len(local) == len(real)
-
-
-def _closed_to_all(place: str, kind: str, _source: str, options: str) -> bool:
-    """Say whether no task gets there: a hidden folder, or a user's own program that lets nobody else in."""
-    own = kind.startswith("fuse") and "allow_other" not in options.split(",")
-    return own or place.startswith("/run/user/")
-
-
-def _plain(place: str) -> str:
-    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        place = place.replace(code, char)
-    return place

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from elevate.errors import CommandNotFoundError, HostError, TaskInvalidError
-from elevate.host import cgroups
+from elevate.host import cgroups, mountinfo
 from elevate.host.accounts import Accounts, account_name
 from elevate.host.confinement import ROOT, numbers_of
 from elevate.host.dpkg import PackageIndex
@@ -180,7 +180,7 @@ def test_what_is_mounted_below_a_read_only_folder_is_read_only_too(tmp_path: Pat
 def test_cgroup_file_systems_are_read_only(linux: Linux) -> None:
     """A task can't leave its cgroup by a write."""
     root = linux.demanding(identity="root")
-    for mount in cgroups.mounts():
+    for mount in mountinfo.table().control:
         assert "Read-only" in root.sh(f"echo 0 > {mount}/cgroup.procs").err
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from elevate.host import snapshot, writes
+from elevate.host.mountinfo import table
 from elevate.host.report import ALL, _reach, _written
 from elevate.model import Written
 from elevate.tasks import Task
@@ -142,13 +143,11 @@ MOUNTS = b"""1 0 8:1 / / rw - ext4 /dev/a rw
 
 
 @pytest.mark.parametrize(("lines", "complete"), [(5, True), (7, False)])
-def test_36_file_systems_that_may_hang_are_not_looked_at(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: int, *, complete: bool
-) -> None:
+def test_36_file_systems_that_may_hang_are_not_looked_at(tmp_path: Path, lines: int, *, complete: bool) -> None:
     """A user's own program and a far machine could make every start wait; what nobody else can enter lacks nothing."""
     (tmp_path / "mounts").write_bytes(b"".join(MOUNTS.splitlines(keepends=True)[:lines]))
-    monkeypatch.setattr(writes, "_MOUNTS", str(tmp_path / "mounts"))
-    assert writes._places() == (["/", "/mnt/a b"], complete)
+    found = table(str(tmp_path / "mounts"))
+    assert (found.places, found.whole) == (["/", "/mnt/a b"], complete)
 
 
 def names(linux: Linux, script: str) -> dict[str, str]:
@@ -245,9 +244,9 @@ def test_a_kernel_that_tells_no_names(place: Path) -> None:
 
 NO_NAMES = """
 import sys
-from elevate.host import kernel, writes
+from elevate.host import kernel, mountinfo, writes
 kernel.FAN_REPORT_NAMES = 1 << 30
-watch = writes.Writes()
+watch = writes.Writes(mountinfo.table())
 with open(sys.argv[1] + "/new", "w") as file:
     file.write("1")
 found = [part for part in watch.end().decode().split(chr(0)) if not part or sys.argv[1] in part or part in "?!"]
