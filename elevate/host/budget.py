@@ -1,17 +1,22 @@
-"""How much memory the sealed copies of users' programs, and who reads their packages, may take up: for one user, and for all.
+"""How much memory inputs, sealed copies of users' programs, and who reads their packages may take up: for one, and for all.
 
 A copy lasts from the inspection to the end of the task, and it is the broker's memory; without a bound one user's requests
-would take it from everybody.
+would take it from everybody. On a small machine the bounds are lower.
 """
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Self
 
 from elevate.errors import BusyError
+from elevate.host.limits import SMALL_BYTES
 
 EACH_BYTES = 512 * 2**20
 ALL_BYTES = 2 * 2**30
+LEAST_BYTES = SMALL_BYTES + 64 * 2**20
+"""What one package of a user's takes up must be there on any machine."""
 
 
 class Budget:
@@ -28,6 +33,11 @@ class Budget:
         self._taken: Counter[int] = Counter()
         self._lock = threading.Lock()
 
+    @classmethod
+    def of(cls, memory: int) -> Self:
+        """Give that of a machine with so many bytes of memory: a quarter for one user, half for all, at most."""
+        return cls(min(EACH_BYTES, max(memory // 4, LEAST_BYTES)), min(ALL_BYTES, max(memory // 2, LEAST_BYTES)))
+
     def take(self, uid: int, size: int) -> Callable[[], None]:
         """Take up memory for a user; give what gives it back, once, however often it is called.
 
@@ -36,7 +46,9 @@ class Budget:
         """
         with self._lock:
             if self._taken[uid] + size > self._each or self._taken.total() + size > self._everybody:
-                raise BusyError("the copies of programs that others can change take up too much memory already")
+                raise BusyError(
+                    "what was asked for before takes up too much memory already: inputs, and programs that others can change"
+                )
             self._taken[uid] += size
         left = [size]
 
@@ -47,3 +59,18 @@ class Budget:
                 self._taken += Counter()  # drops who has nothing any more
 
         return give_back
+
+
+def memory_of_machine() -> int:
+    """Give how many bytes of memory this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def unbounded(size: int) -> Callable[[], None]:
+    """Take up memory that nobody counts: a user's own broker is that user's."""
+    del size
+    return give_back_nothing
+
+
+def give_back_nothing() -> None:
+    """Give back what was not counted."""

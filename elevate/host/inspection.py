@@ -2,13 +2,14 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from elevate.errors import HostError, TaskInvalidError
+from elevate.host.budget import give_back_nothing, unbounded
 from elevate.host.folders import Folder
 from elevate.host.opening import Opened
-from elevate.host.sealed import check_sealed, digest_of, seal
+from elevate.host.sealed import check_sealed, digest_of, memory_of, seal
 from elevate.model import MODE_BEFORE, Fact, FactValue, FileFact, InspectedTask, Obligations, Window
 from elevate.params import MAX_MODE
 from elevate.tasks import Task
@@ -16,6 +17,9 @@ from elevate.tasks import Task
 MAX_WINDOW = 0xFFFF
 MAX_TARGET_BYTES = 256 * 2**20
 """Of a file that is there already and will be replaced."""
+
+Take = Callable[[int], Callable[[], None]]
+"""Takes up so many bytes; gives what gives them back."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,6 +30,7 @@ class HostInspection:
         user: For whom it was made.
         program: What will be executed, or the package.
         target: The folder of the file that will be written.
+        give_back: Gives back the memory of the input.
     """
 
     task: InspectedTask
@@ -36,6 +41,7 @@ class HostInspection:
     payload: int | None = None
     additions: Mapping[str, str] = field(default_factory=dict)
     closed: bool = False
+    give_back: Callable[[], None] = give_back_nothing
     started: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def begin(self) -> None:
@@ -68,19 +74,24 @@ class HostInspection:
         for part in (self.program, self.target):
             if part is not None:
                 part.close()
+        self.give_back()
 
 
-def take_payload(found: HostInspection, task: Task, payload: int | None) -> None:
-    """Keep the declared input, sealed, with its digest.
+def take_payload(found: HostInspection, task: Task, payload: int | None, take: Take = unbounded) -> None:
+    """Keep the declared input, sealed, with its digest; ``take`` counts the memory that it takes up.
 
     Raises:
+        BusyError: It is too much.
         TaskInvalidError: Twice, for a kind that takes none, or it could still change.
     """
     if payload is not None and (task.payload is not None or task.kind not in {"process.run", "file.write"}):
         raise TaskInvalidError("this task takes no input beside it")
     if payload is None and task.payload is None:
         return
-    found.payload = os.dup(payload) if payload is not None else seal(task.payload or b"")
+    given = task.payload or b""
+    # What came as bytes is held twice: as these, and sealed.
+    found.give_back = take(memory_of(payload) if payload is not None else 2 * len(given))
+    found.payload = os.dup(payload) if payload is not None else seal(given)
     found.task = replace(found.task, payload=check_sealed(found.payload))
 
 

@@ -22,6 +22,7 @@ from elevate.errors import HostError
 from elevate.host import running, snapshot
 from elevate.host.accounts import Account, Accounts
 from elevate.host.ahead import MadeAhead, Wanted
+from elevate.host.budget import Budget, memory_of_machine
 from elevate.host.confinement import jail_for
 from elevate.host.dpkg import PackageIndex
 from elevate.host.environment import SYSTEM_PATH
@@ -74,7 +75,7 @@ class LinuxHost:
         self._launcher = launcher
         self._clock = clock
         self._entropy = entropy
-        self._eyes = Eyes(launcher=launcher, packages=PackageIndex(), nowhere=nowhere)
+        self._eyes = Eyes(launcher=launcher, packages=PackageIndex(), nowhere=nowhere, budget=Budget.of(memory_of_machine()))
 
     @classmethod
     def create(cls, folder: Path, *, launcher: Launcher, clock: Clock, entropy: Entropy, homes: Path = HOMES) -> Self:

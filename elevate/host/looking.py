@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
@@ -90,7 +91,7 @@ def inspect(eyes: Eyes, task: Task, requester: Requester, payload: int | None) -
     empty = InspectedTask(task=replace(task, payload=None), argv=(), cwd=cwd_path)
     found = LinuxInspection(task=empty, user=requester.user, cwd=cwd)
     try:
-        take_payload(found, task, payload)
+        take_payload(found, task, payload, partial(eyes.budget.take, requester.process.uid))
         (_run if task.own else _KINDS[task.kind])(found, task, requester, eyes)
     except BaseException:
         found.close()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from elevate.errors import CommandNotExecutableError, CommandNotFoundError, TaskInvalidError
-from elevate.host.budget import Budget
+from elevate.host.budget import Budget, give_back_nothing
 from elevate.host.sealed import digest_of, reopen, seal_copy
 from elevate.model import FileFact, Requester
 
@@ -122,11 +122,11 @@ def take_file(path_fd: int, requester: Requester, budget: Budget | None = None) 
     finally:
         os.close(path_fd)
     copied = exposed(found)
-    give_back = _nothing
+    give_back = give_back_nothing
     try:
         if copied:
             most = min(found.st_size, MAX_COPY_BYTES)
-            give_back = budget.take(requester.process.uid, most) if budget else _nothing
+            give_back = budget.take(requester.process.uid, most) if budget else give_back_nothing
             kept, sha256, size = seal_copy(fd, max_bytes=most)
         else:
             kept, sha256, size = os.dup(fd), *digest_of(fd)
@@ -138,10 +138,6 @@ def take_file(path_fd: int, requester: Requester, budget: Budget | None = None) 
     fact = FileFact(path=path, sha256=sha256, size=size)
     writable = may_change(path, requester)
     return Opened(fd=kept, fact=fact, mode=found.st_mode, writable=writable, copied=copied, name=path, give_back=give_back)
-
-
-def _nothing() -> None:
-    """Give back nothing."""
 
 
 def take_program(path_fd: int, found_as: str, requester: Requester, budget: Budget | None = None) -> Opened:

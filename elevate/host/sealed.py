@@ -13,6 +13,8 @@ from elevate.tasks import MAX_PAYLOAD_BYTES
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _MFD_EXEC = 0x10
 _CHUNK = 1 << 20
+HUGE_PAGE_BYTES = 2 * 2**20
+"""The last page may be one, where the machine has such."""
 MAX_HASHED_BYTES = 8 * 2**30
 
 
@@ -59,10 +61,17 @@ def check_sealed(fd: int) -> Blob:
     size = os.fstat(fd).st_size
     if seals & SEALS != SEALS:
         raise TaskInvalidError("the input is not sealed against changes")
-    if size > MAX_PAYLOAD_BYTES:
+    # SECURITY: a memory file may hold pages beyond its end (fallocate(2)), and the broker would keep them.
+    if size > MAX_PAYLOAD_BYTES or memory_of(fd) > MAX_PAYLOAD_BYTES + HUGE_PAGE_BYTES:
         raise TaskInvalidError(f"the input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
     digest, _ = digest_of(fd)
     return Blob(sha256=digest, size=size)
+
+
+def memory_of(fd: int) -> int:
+    """Give how many bytes of memory a memory file takes up, or is long, whichever is more."""
+    found = os.fstat(fd)
+    return max(found.st_size, found.st_blocks * 512)
 
 
 def digest_of(fd: int, *, max_bytes: int = MAX_HASHED_BYTES) -> tuple[str, int]:

@@ -5,6 +5,7 @@ import os
 
 from elevate import rows
 from elevate.errors import TaskInvalidError
+from elevate.host.sealed import HUGE_PAGE_BYTES, memory_of
 from elevate.server.call import Call
 from elevate.server.interface import ServiceError
 from elevate.tasks import MAX_PAYLOAD_BYTES, MAX_STEPS_INPUT_BYTES, Task
@@ -41,7 +42,7 @@ def _check_payload(fd: int) -> None:
         raise TaskInvalidError("the input is not a sealed memory file") from exc
     if seals & _SEALED != _SEALED:
         raise TaskInvalidError("the input is not a sealed memory file")
-    if os.fstat(fd).st_size > MAX_PAYLOAD_BYTES:
+    if memory_of(fd) > MAX_PAYLOAD_BYTES + HUGE_PAGE_BYTES:
         raise TaskInvalidError(f"the input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
 
 

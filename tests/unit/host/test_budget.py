@@ -1,5 +1,7 @@
 """The memory that sealed copies take up is bounded, for one user and for all."""
 
+import ctypes
+import fcntl
 import os
 import threading
 from dataclasses import replace
@@ -9,8 +11,12 @@ import pytest
 
 from elevate.errors import BusyError, TaskInvalidError
 from elevate.host.budget import Budget
-from elevate.tasks import Task
+from elevate.host.inspection import HostInspection
+from elevate.host.sealed import SEALS, seal
+from elevate.tasks import MAX_PAYLOAD_BYTES, Task
 from tests.unit.host.acting import Linux
+
+FALLOC_FL_KEEP_SIZE = 1
 
 
 def test_one_user_does_not_take_what_is_everybodys() -> None:
@@ -27,6 +33,19 @@ def test_one_user_does_not_take_what_is_everybodys() -> None:
     budget.take(1, 10)
     with pytest.raises(BusyError):
         budget.take(3, 1)
+
+
+@pytest.mark.parametrize(("gigabytes", "each", "everybody"), [(64, 512, 2048), (2, 512, 1024), (1, 320, 512), (0, 320, 320)])
+def test_a_small_machine_has_less_to_give(gigabytes: int, each: int, everybody: int) -> None:
+    """A quarter of its memory for one user, half for all; never less than one package needs, nor more than anybody needs."""
+    budget = Budget.of(gigabytes * 2**30)
+    budget.take(1, each * 2**20)()
+    with pytest.raises(BusyError):
+        budget.take(1, each * 2**20 + 1)
+    for uid in range(everybody // 64):
+        budget.take(uid, 64 * 2**20)
+    with pytest.raises(BusyError):
+        budget.take(1, 1)
 
 
 def test_threads_take_no_more_than_there_is() -> None:
@@ -88,3 +107,38 @@ def test_file_that_grows_while_it_is_copied_is_refused(linux: Linux, monkeypatch
         linux.host.inspect(Task.run([str(script)]), linux.requester)
     budget.take(linux.uid, 1000)
     script.unlink()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("beside", [True, False])
+def test_49_inputs_count_until_their_task_is_over(linux: Linux, monkeypatch: pytest.MonkeyPatch, *, beside: bool) -> None:
+    """One that came by a descriptor as long as it is; one that came with the others of its row is held as bytes, too."""
+    data = b"x" * 10_000
+    monkeypatch.setattr(linux.host, "_eyes", replace(linux.host._eyes, budget=Budget(each=12_288 if beside else 20_000)))
+    sealed = seal(data)
+
+    def look() -> HostInspection:
+        if beside:
+            return linux.host.inspect(Task.run(["cat"]), linux.requester, sealed)
+        return linux.host.inspect(Task.run(["cat"], stdin=data), linux.requester)
+
+    for _ in range(2):
+        first = look()
+        with pytest.raises(BusyError):
+            look()
+        first.close()
+    os.close(sealed)
+
+
+@pytest.mark.root
+def test_36_an_input_that_holds_more_than_it_says_is_refused(linux: Linux) -> None:
+    """Pages beyond the end of a memory file are the broker's to keep, too."""
+    large = os.memfd_create("large", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(large, b"short")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.fallocate(large, FALLOC_FL_KEEP_SIZE, ctypes.c_long(0), ctypes.c_long(MAX_PAYLOAD_BYTES + 4 * 2**20)) != 0:
+        pytest.skip("this kernel gives a memory file no pages beyond its end")
+    fcntl.fcntl(large, fcntl.F_ADD_SEALS, SEALS)
+    with pytest.raises(TaskInvalidError, match="the input is over"):
+        linux.host.inspect(Task.run(["cat"]), linux.requester, large)
+    os.close(large)
