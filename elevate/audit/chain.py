@@ -93,13 +93,13 @@ def verify_chain(entries: Iterable[bytes], anchor: Anchor | None = None) -> Verd
             rewritten as a whole looks the same as a good one.
     """
     stream = iter(entries)
-    previous, position = EMPTY, 0
+    before, previous, position = "", EMPTY, 0
     for data in stream:
         seen = _look(data)
         if seen.entry is None or seen.entry.seq != position or seen.entry.was != previous:
             window = [seen, *(_look(more) for more in islice(stream, 2))]
-            return _tampered(*_name(window, position, previous), position, previous)
-        previous, position = seen.hash, position + 1
+            return _tampered(*_name(window, position, previous, before), position, previous)
+        before, previous, position = previous, seen.hash, position + 1
         if anchor and position == anchor.size and previous != anchor.head:
             return _tampered(position - 1, Tampering.REWRITTEN, position, previous)
     return _whole(position, previous, anchor)
@@ -115,15 +115,16 @@ def _whole(size: int, head: str, anchor: Anchor | None) -> Verdict:
     return Verdict(outcome=Outcome.VERIFIED, size=size, head=head, anchored=anchor.size, message=text)
 
 
-def name_first_bad(window: Sequence[bytes], position: int, previous: str) -> tuple[int, Tampering]:
+def name_first_bad(window: Sequence[bytes], position: int, previous: str, before: str = "") -> tuple[int, Tampering]:
     """Name the first bad entry, and what happened to it.
 
     Args:
         window: The entry at which the chain fails to hold, and up to two after it.
         position: Where the first of them stands.
         previous: Hash of the entry before it.
+        before: Hash of the one before that, where it is known.
     """
-    return _name([_look(data) for data in window], position, previous)
+    return _name([_look(data) for data in window], position, previous, before)
 
 
 def _look(data: bytes) -> _Seen:
@@ -144,7 +145,7 @@ def _tampered(position: int, kind: Tampering, size: int, head: str) -> Verdict:
     )
 
 
-def _name(window: list[_Seen], position: int, previous: str) -> tuple[int, Tampering]:
+def _name(window: list[_Seen], position: int, previous: str, before: str) -> tuple[int, Tampering]:
     """Name the first bad entry; ``window`` begins where the chain first fails to hold."""
     first = window[0]
     after = window[1] if len(window) > 1 else None
@@ -154,9 +155,10 @@ def _name(window: list[_Seen], position: int, previous: str) -> tuple[int, Tampe
         swapped = after is not None and after.entry is not None and after.entry.seq == position
         return position, Tampering.SWAPPED if swapped else Tampering.DELETED
     if first.entry.seq < position:
-        # Where the successor follows this one, the one before it is the stranger, unless both are the same.
-        fits = _follows(after, first.hash) and first.hash != previous
-        return position - 1 if fits and first.entry.seq == position - 1 else position, Tampering.INSERTED
+        # Where this one fits in the place of the one before it, which is another, that one is the stranger: its successor
+        # follows it, or it is the last and follows the entry before both.
+        fits = _follows(after, first.hash) or (after is None and first.entry.was == before)
+        return position - (fits and first.entry.seq == position - 1 and first.hash != previous), Tampering.INSERTED
     return _name_in_place(first, after, position, previous)
 
 

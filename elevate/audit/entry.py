@@ -89,7 +89,7 @@ def leaf_hash(data: bytes) -> str:
     return hashlib.sha256(b"\0" + data).hexdigest()
 
 
-def seal(draft: Draft, seq: int, previous: str, *, origin: Origin, draw: Draw) -> Sealed:
+def seal(draft: Draft, seq: int, previous: str, *, origin: Origin, draw: Draw, row: str = "") -> Sealed:
     """Give an entry its position and its place in the chain.
 
     Args:
@@ -98,6 +98,7 @@ def seal(draft: Draft, seq: int, previous: str, *, origin: Origin, draw: Draw) -
         previous: Hash of the entry before; `EMPTY` for the first.
         origin: Where it is written.
         draw: Gives unpredictable bytes, for the salts.
+        row: Digest of the ledger's row as this step leaves it; empty where it is no step.
 
     Raises:
         AuditError: It is longer than `MAX_ENTRY_BYTES`, or not canonical JSON.
@@ -106,6 +107,7 @@ def seal(draft: Draft, seq: int, previous: str, *, origin: Origin, draw: Draw) -
         raise AuditError("the name of an event or a request holds characters that it can't")
     try:
         body, openings = private.split(draft.body, draw)
+        body |= {private.ROW: [row]} if row else {}
         data = canonical.encode(_members(draft, body, seq, previous, origin))
     except ValueError as exc:
         raise AuditError(f"the entry {draft.event} can't be written: {exc}") from exc

@@ -29,7 +29,7 @@ def leaf(data: bytes) -> bytes:
 
 def leaves(entries: Iterable[bytes]) -> list[bytes]:
     """Hash several entries."""
-    return _digests(_LEAF, entries)
+    return digests(_LEAF, entries)
 
 
 def node(left: bytes, right: bytes) -> bytes:
@@ -79,15 +79,16 @@ def fold(roots: Sequence[bytes]) -> bytes:
     return root
 
 
-def levels(digests: Sequence[bytes]) -> list[list[bytes]]:
+def levels(hashes: Sequence[bytes]) -> list[list[bytes]]:
     """Give the roots of all perfect subtrees over hashes: the hashes themselves, then of pairs, then of fours, and so on."""
-    found = [list(digests)]
+    found = [list(hashes)]
     while len(below := found[-1]) > 1:
-        found.append(_digests(_NODE, map(add, below[::2], below[1::2])))
+        found.append(digests(_NODE, map(add, below[::2], below[1::2])))
     return found
 
 
-def _digests(begin: Callable[[], "hashlib._Hash"], parts: Iterable[bytes]) -> list[bytes]:
+def digests(begin: Callable[[], "hashlib._Hash"], parts: Iterable[bytes]) -> list[bytes]:
+    """Hash each part, going on from a hash that has begun."""
     found = []
     for part in parts:
         begun = begin()

@@ -21,6 +21,8 @@ from elevate.errors import AuditError
 
 SALT_BYTES = 16
 DIGESTS = "_sd"
+ROW = "_row"
+"""Digest of the ledger's row as this step has left it, so that nobody can change the row unseen."""
 _PRIVATE = ".private"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -69,7 +71,7 @@ def join(public: Mapping[str, Json], openings: bytes) -> dict[str, Json]:
     Raises:
         AuditError: An opening is not one of this body's.
     """
-    body = {part: value for part, value in public.items() if part != DIGESTS}
+    body = {part: value for part, value in public.items() if part not in {DIGESTS, ROW}}
     digests = public.get(DIGESTS)
     known = digests if isinstance(digests, list) else []
     for opening in openings.split(b"\n") if openings else ():
@@ -89,6 +91,12 @@ def part_of(opening: bytes) -> str:
         AuditError: It is no opening.
     """
     return _read(opening)[1].removesuffix(_PRIVATE)
+
+
+def row_of(body: Mapping[str, object]) -> str:
+    """Give the digest of the row that a step has left; empty where an entry holds none."""
+    found = body.get(ROW)
+    return found[0] if isinstance(found, list) and found and isinstance(found[0], str) else ""
 
 
 def _divide(part: str, value: Json) -> tuple[dict[str, Json] | None, Json]:

@@ -16,13 +16,15 @@ from elevate.audit.bulk import Read
 from elevate.audit.chain import Tampering, name_first_bad
 from elevate.audit.entry import EMPTY, as_bytes, leaf_hash, load
 from elevate.errors import AuditError
+from elevate.lifecycle import State, is_final
 
 TILE = 256
 BATCH = 64
 """So many entries are taken at once: few enough that what is made of them is still in the cache when it is looked at again."""
 AFTER = 2
 """So many entries behind the first bad one tell what happened to it."""
-ROTATED, ISSUED, ERASED, PRUNED = "log-key-rotated", "issued", "erased", "log-pruned"
+ROTATED, ERASED, PRUNED = "log-key-rotated", "erased", "log-pruned"
+_ENDS = frozenset(state.value for state in State if is_final(state))
 
 Row = tuple[Any, Any, Any]
 """As stored: position, an entry's bytes, and those of its openings, None where there are none."""
@@ -44,6 +46,7 @@ class Range:
     Attributes:
         was: What the first entry says of the one before.
         last: Hash of the last entry, in hexadecimal digits.
+        before: Hash of the one before it.
         tiles: Roots of the full tiles.
         leaves: SHA-256 over the hashes of each full tile, to be compared with what is stored.
         edge: Hashes of the entries after the last full tile.
@@ -53,13 +56,16 @@ class Range:
         gone: So many entries have fewer openings than they commit to; ``first_gone`` is the first of them.
         erased: So many lost openings by the erasures that entries of this range tell of.
         pruned: Up to here entries were taken out, as an entry of this range says.
-        tokens: The same of ``hash((salt, position, jti))`` over the entries that issue a token.
+        ends: The same of ``hash((salt, position, event, digest))`` over the entries that end a request, with its row's digest.
+        blanked: So many rows were blanked by the erasures that entries of this range tell of.
+        erased_at: The last entry that tells of one; -1 where none does.
     """
 
     start: int
     stop: int
     was: str = ""
     last: str = ""
+    before: str = ""
     tiles: list[bytes] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
     edge: list[bytes] = field(default_factory=list)
@@ -67,7 +73,9 @@ class Range:
     rotations: list[tuple[int, Mapping[str, object]]] = field(default_factory=list)
     links: int = 0
     salt: int = 0
-    tokens: int = 0
+    ends: int = 0
+    blanked: int = 0
+    erased_at: int = -1
     gone: int = 0
     first_gone: int = -1
     erased: int = 0
@@ -126,7 +134,7 @@ def _take(rows: Sequence[Row], position: int, found: Range) -> bool:
     if opened != sum(map(len, known)):
         _note_gone(openings, known, positions, found)
     found.was = found.was or hashes[0]
-    found.last = hashes[-1]
+    found.before, found.last = hashes[-2:]
     found.edge += digests
     _note_requests(entries, positions, found)
     return True
@@ -155,12 +163,11 @@ def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> N
     """Add up what the ledger's rows must say, too, and keep what hands over to another key."""
     requests, events = [one.request for one in entries], [one.event for one in entries]
     found.links += sum(map(hash, compress(zip(repeat(found.salt), requests, positions, strict=False), requests)))
-    if ISSUED in events:
-        issued = [at for at, event in enumerate(events) if event == ISSUED]
-        found.tokens += sum([hash((found.salt, positions[at], _jti(entries[at].body))) for at in issued])
+    if not _ENDS.isdisjoint(events):
+        ends = [(one.seq, one.event, row) for one in entries if one.event in _ENDS and (row := private.row_of(one.body))]
+        found.ends += sum([hash((found.salt, *end)) for end in ends])
     if ERASED in events:
-        told = (_part(one.body, "erasure").get("entries") for one in entries if one.event == ERASED)
-        found.erased += sum(count for count in told if isinstance(count, int))
+        _note_erasures([one for one in entries if one.event == ERASED], found)
     if PRUNED in events:
         stops = (_part(one.body, "pruning").get("before") for one in entries if one.event == PRUNED)
         found.pruned = max([found.pruned, *(stop for stop in stops if isinstance(stop, int))])
@@ -169,14 +176,17 @@ def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> N
         found.rotations += [(at, _part(one.body, "log_key")) for one, at in said if one.event == ROTATED]
 
 
+def _note_erasures(entries: Sequence[Read], found: Range) -> None:
+    told = [_part(one.body, "erasure") for one in entries]
+    entries_gone, rows_gone = ([one.get(name) for one in told] for name in ("entries", "requests"))
+    found.erased += sum(count for count in entries_gone if isinstance(count, int))
+    found.blanked += sum(count for count in rows_gone if isinstance(count, int))
+    found.erased_at = entries[-1].seq
+
+
 def _part(body: Mapping[str, Any], name: str) -> Mapping[str, object]:
     part = body.get(name)
     return part if isinstance(part, dict) else {}
-
-
-def _jti(body: Mapping[str, Any]) -> object:
-    jti = _part(body, "token").get("jti")
-    return jti if isinstance(jti, str) else ""
 
 
 def _opened(openings: Sequence[Any], known: Sequence[Any]) -> int | None:
@@ -214,7 +224,7 @@ def _mark(found: Range, marks: frozenset[int], position: int) -> None:
 
 def _name(tile: Sequence[Row], rest: Iterable[Row], position: int, found: Range) -> Bad:
     """Name the first bad entry of a tile, and what happened to it."""
-    previous = found.last
+    before, previous = found.before, found.last
     for number, (_, data, openings) in enumerate(tile):
         raw = as_bytes(data)
         try:
@@ -224,9 +234,9 @@ def _name(tile: Sequence[Row], rest: Iterable[Row], position: int, found: Range)
         previous = previous or (members["was"] if position else EMPTY)
         if members["seq"] != position + number or members["was"] != previous:
             window = [as_bytes(row[1]) for row in islice(chain(tile[number:], rest), 1 + AFTER)]
-            at, kind = name_first_bad(window, position + number, previous)
+            at, kind = name_first_bad(window, position + number, previous, before)
             return Bad(position=at, kind=kind)
         if _opened([openings], [members["body"].get(private.DIGESTS, ())]) is None:
             return Bad(position=position + number, kind=Tampering.OPENING)
-        previous = leaf_hash(raw)
+        before, previous = previous, leaf_hash(raw)
     return Bad(position=position, kind=Tampering.TORN, why="an entry is stored as another type")

@@ -212,15 +212,7 @@ def _verdict(ranges: Sequence[Range], stored: Stored, roots: Roots, bad: Bad | N
     good, anchored = sizes
     head = next((one.last for one in reversed(ranges) if one.last), stored.last or EMPTY)
     if bad is not None:
-        text = f"entry {bad.position} was {bad.kind}" if bad.kind in _DONE else f"entry {bad.position}: {_WORDS[bad.kind]}"
-        return Verdict(
-            outcome=Outcome.TAMPERED,
-            size=bad.position,
-            head=head,
-            position=bad.position,
-            kind=bad.kind,
-            message=f"{text} ({bad.why})" if bad.why else text,
-        )
+        return tampered(bad, head)
     first = ranges[0].start if ranges else stored.size
     read = f"{stored.size - first} entries verified" + (f", from {first} on" if first else "")
     signed = f"signed up to {good}" if good else "nothing signed yet"
@@ -236,12 +228,25 @@ def _verdict(ranges: Sequence[Range], stored: Stored, roots: Roots, bad: Bad | N
     )
 
 
+def tampered(bad: Bad, head: str) -> Verdict:
+    """Give the verdict on a log with something bad in it; ``head`` is the hash of the last entry that was read."""
+    text = f"entry {bad.position} was {bad.kind}" if bad.kind in _DONE else f"entry {bad.position}: {_WORDS[bad.kind]}"
+    return Verdict(
+        outcome=Outcome.TAMPERED,
+        size=max(bad.position, 0),
+        head=head,
+        position=bad.position,
+        kind=bad.kind,
+        message=f"{text} ({bad.why})" if bad.why else text,
+    )
+
+
 _DONE = frozenset(
     {Tampering.EDITED, Tampering.DELETED, Tampering.INSERTED, Tampering.SWAPPED, Tampering.REWRITTEN, Tampering.CUT}
 )
 _WORDS = {
     Tampering.TORN: "its bytes are torn",
-    Tampering.OPENING: "an opening is not what it commits to",
+    Tampering.OPENING: "its openings are not what it commits to",
     Tampering.INDEX: "index or ledger disagrees with the log",
     Tampering.CHECKPOINT: "the checkpoints behind it are not as they were signed",
 }

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from elevate.audit import merkle
 from elevate.audit.chain import Outcome, Tampering, Verdict
-from elevate.audit.entry import as_bytes, leaf_hash
+from elevate.audit.entry import as_bytes
 from elevate.audit.notes import VerifierKey, decimal
-from elevate.audit.ranges import AFTER, TILE, Range, check_range
-from elevate.audit.verify import Known, Signed, Stored, join, read_signed
+from elevate.audit.ranges import AFTER, TILE, Bad, Range, check_range
+from elevate.audit.verify import Known, Signed, Stored, join, read_signed, tampered
 from elevate.errors import AuditError
-from elevate.store.comparing import Rows, erased_since, loose_links, read_rows, token_that_was_not_issued
+from elevate.store import strays
+from elevate.store.comparing import Rows, erased_since, first_bad_row, loose_links, read_rows
 from elevate.store.reader import LedgerReader
 from elevate.store.tree import TileReader, tile_id
 
@@ -52,7 +53,7 @@ class Plan:
         # In one transaction: a log that grows meanwhile must not look as if its tiles and checkpoints were not its own.
         with LedgerReader(path) as reader, reader.connection:
             self.size = reader.size()
-            self.rows = int(reader.rows("SELECT coalesce(max(n), 0) FROM requests")[0][0])
+            self.rows = range(*reader.rows("SELECT coalesce(min(n) - 1, 0), coalesce(max(n), 0) FROM requests")[0])
             self.archived = archived = _archived(reader)
             self.start = max(archived, min(since, self.size) // TILE * TILE)
             self.left_out = self.start > archived
@@ -69,13 +70,10 @@ class Plan:
             tree = TileReader(reader.connection, self.size)
             early = {self.start, *(one.size for one in self.known if one.size <= self.start)}
             self.early = {size: tree.root(size) for size in early}
-            rotations = reader.rows("SELECT seq, old, new, signature FROM rotations ORDER BY seq")
-            self.rotations = [
-                (int(seq), {"old": old, "new": new, "signature": signature})
-                for seq, old, new, signature in rotations
-                if int(seq) < self.start
-            ]
-            self.keys = [self.key, *_keys(str(new) for _, _, new, _ in rotations)]
+            self.named = strays.read(reader)
+            self.outside = strays.outside(reader, archived, self.size)
+            self.rotations = [rotation for rotation in self.named.rotations if 0 <= rotation[0] < self.start]
+            self.keys = [self.key, *_keys(str(body["new"]) for _, body in self.named.rotations)]
         beyond = {one.size for one in self.known}
         self.marks = frozenset({size for size, _ in self.checkpoints} | beyond)
 
@@ -92,8 +90,8 @@ class Plan:
             with reader.each(_ROWS, start, stop + AFTER) as entries:
                 found = check_range(entries, start, stop, marks=self.marks, progress=progress, salt=self.salt)
             span = range(self.start, self.size)
-            numbers = range(self.rows * part // len(parts), self.rows * (part + 1) // len(parts))
-            rows = read_rows(reader, numbers, self.salt, span)
+            cuts = [self.rows.start + len(self.rows) * one // len(parts) for one in (part, part + 1)]
+            rows = read_rows(reader, range(*cuts), self.salt, span, whole=not self.left_out)
             if part == 0:
                 rows.links += loose_links(reader, self.salt, span)
         mine = (one for one in self.checkpoints if start < one[0] <= stop)
@@ -124,49 +122,63 @@ class Plan:
         verdict = join(ranges, stored, self.known)
         if verdict.outcome is Outcome.TAMPERED:
             return verdict
-        bad = self._tiles_disagree(ranges) or self._not_pruned(ranges) or self._rows_disagree(checked)
-        return bad or self._openings_gone(ranges, verdict)
+        bad = self.outside or self._tiles_disagree(ranges) or self._not_pruned(ranges) or self._says_otherwise(ranges)
+        bad = bad or self._rows_disagree(checked)
+        return tampered(bad, verdict.head) if bad else self._forgotten(checked, verdict)
 
-    def _not_pruned(self, ranges: Sequence[Range]) -> Verdict | None:
+    def _says_otherwise(self, ranges: Sequence[Range]) -> Bad | None:
+        """Compare what the ledger says of itself, its keys and its last erasure, with what its log says."""
+        handed_over = [*self.rotations, *(rotation for one in ranges for rotation in one.rotations)]
+        erased_at = max([-1, *(one.erased_at for one in ranges)])
+        return strays.named(self.named, handed_over, self.key, erased_at, self.start)
+
+    def _not_pruned(self, ranges: Sequence[Range]) -> Bad | None:
         """See that an entry tells of what was taken out; it stands behind it, and may not have been read this time."""
         if self.left_out or max([0, *(one.pruned for one in ranges)]) >= self.archived:
             return None
         why = f"no entry says that those before {self.archived} were pruned"
-        return _tampered(0, Tampering.DELETED, f"entry 0 was deleted ({why})")
+        return Bad(position=0, kind=Tampering.DELETED, why=why)
 
-    def _openings_gone(self, ranges: Sequence[Range], verdict: Verdict) -> Verdict:
-        """Compare the openings that are gone with the erasures that the log tells of, and with one that goes on."""
-        gone, known = (sum(getattr(one, name) for one in ranges) for name in ("gone", "erased"))
-        if gone <= known:
+    def _forgotten(self, checked: Sequence[Part], verdict: Verdict) -> Verdict:
+        """Compare what is gone with the erasures that the log tells of, and with one that goes on."""
+        gone, known = (sum(getattr(part.entries, name) for part in checked) for name in ("gone", "erased"))
+        blank = sum(part.rows.blank for part in checked)
+        blanked = sum(part.entries.blanked for part in checked)
+        if gone <= known and blank <= blanked:
             return verdict
         with LedgerReader(self.path) as reader:
-            later = erased_since(reader, self.size)
-        if gone <= known + later:
-            # SECURITY: what goes on is not signed: whoever writes the file could say it.
-            message = f"{verdict.message}; of {gone - known} entries openings are gone by an erasure that had not ended"
-            return replace(verdict, outcome=Outcome.INCOMPLETE, message=message)
-        first = next(one.first_gone for one in ranges if one.gone)
-        why = f"openings of {gone} entries are gone, erasures account for {known + later}"
-        return _tampered(first, Tampering.OPENING, f"entry {first}: an opening was taken away ({why})")
+            later, later_rows = erased_since(reader, self.size)
+        if gone > known + later:
+            first = next(part.entries.first_gone for part in checked if part.entries.gone)
+            why = f"openings of {gone} entries are gone, erasures account for {known + later}"
+            return tampered(Bad(position=first, kind=Tampering.OPENING, why=why), verdict.head)
+        if blank > blanked + later_rows:
+            first = next(part.rows.first_blank for part in checked if part.rows.blank)
+            why = f"{blank} rows are blank, erasures account for {blanked + later_rows}"
+            return tampered(_disagrees(first, why), verdict.head)
+        # SECURITY: what goes on is not signed: whoever writes the file could say it.
+        message = f"{verdict.message}; of {gone - known} entries openings are gone by an erasure that had not ended"
+        return replace(verdict, outcome=Outcome.INCOMPLETE, message=message)
 
-    def _tiles_disagree(self, ranges: Sequence[Range]) -> Verdict | None:
+    def _tiles_disagree(self, ranges: Sequence[Range]) -> Bad | None:
         leaves = [found for one in ranges for found in one.leaves]
         for number, (ours, theirs) in enumerate(zip(leaves, self.leaves, strict=True), self.start // TILE):
             if ours != theirs:
                 return _disagrees(number * TILE, "the hashes of its tile are not theirs")
         return _disagrees(0, f"the tiles of level {self.loose} are not made of those below") if self.loose else None
 
-    def _rows_disagree(self, checked: Sequence[Part]) -> Verdict | None:
-        for part in checked:
-            if part.rows.bad:
-                return _disagrees(part.rows.at, f"the row of request {part.rows.bad} is not what the log says")
-        if sum(part.entries.links for part in checked) != sum(part.rows.links for part in checked):
-            return _disagrees(0, "the list of a request's entries is not that of the log")
-        if sum(part.entries.tokens for part in checked) != sum(part.rows.tokens for part in checked):
+    def _rows_disagree(self, checked: Sequence[Part]) -> Bad | None:
+        at, request = next(((part.rows.at, part.rows.bad) for part in checked if part.rows.bad), (0, ""))
+        links, ends = (
+            sum(getattr(part.entries, name) for part in checked) == sum(getattr(part.rows, name) for part in checked)
+            for name in ("links", "ends")
+        )
+        if not request and not (links and ends):
             with LedgerReader(self.path) as reader:
-                at, request = token_that_was_not_issued(reader, self.start)
-            return _disagrees(at, f"the token of request {request or 'unknown'} is not the one that the log issued")
-        return None
+                at, request = first_bad_row(reader, range(self.start, self.size), whole=not self.left_out)
+        if request:
+            return _disagrees(at, f"the row of request {request[:64]} is not what the log says")
+        return None if links and ends else _disagrees(0, "the list of a request's entries is not that of the log")
 
     def _last_before(self, reader: LedgerReader) -> str:
         if not self.start:
@@ -213,7 +225,8 @@ def _level_that_disagrees(reader: LedgerReader, roots: Sequence[bytes]) -> int:
         if stored != roots:
             return level
         level += 1
-    return 0
+    # Nothing can stand above the last full tile.
+    return level if reader.rows("SELECT 1 FROM tiles WHERE id >= ? LIMIT 1", tile_id(level, 0)) else 0
 
 
 @contextmanager
@@ -228,9 +241,5 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _disagrees(position: int, why: str) -> Verdict:
-    return _tampered(position, Tampering.INDEX, f"entry {position}: index or ledger disagrees with the log ({why})")
-
-
-def _tampered(position: int, kind: Tampering, message: str) -> Verdict:
-    return Verdict(outcome=Outcome.TAMPERED, size=position, head=leaf_hash(b""), position=position, kind=kind, message=message)
+def _disagrees(position: int, why: str) -> Bad:
+    return Bad(position=position, kind=Tampering.INDEX, why=why)

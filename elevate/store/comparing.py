@@ -1,34 +1,39 @@
-"""The ledger's rows against the log: each says which entries are its request's, where its log ends, and what token was issued.
+"""The ledger's rows against the log: each is as the entry where its log ends has left it, and names its request's entries.
 
-What the rows say is added up in the way in which `elevate.audit.ranges` adds up what the entries say, so that neither side need
-be kept in memory. The salt is random: whoever wrote the file could not know which sums will be equal.
+The entry of a step holds the digest of the row that the step leaves (`elevate.store.rows.digest`). Rows of requests that have
+ended are added up in the way in which `elevate.audit.ranges` adds up what the entries say, so that neither side need be kept in
+memory, nor an entry be looked up for each row. The salt is random: whoever wrote the file could not know which sums will be
+equal. Every other row, and all of them where the sums differ, is held against its entries one by one.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain, compress, islice, repeat
+from itertools import chain, islice, repeat
 from typing import Any
 
 import orjson
 
+from elevate.audit import merkle
 from elevate.audit.entry import as_bytes, load
+from elevate.audit.private import row_of
 from elevate.canonical import MAX_INTEGER
-from elevate.lifecycle import State
+from elevate.errors import AuditError
+from elevate.lifecycle import ENDS_TOKEN, State, is_final
 from elevate.store.reader import LedgerReader
+from elevate.store.rows import BLANK, COLUMNS
 
-_ROWS = (
-    "SELECT r.request, r.positions, r.last, r.state, r.position, r.jti, e.data FROM requests r"
-    " LEFT JOIN entries e ON e.seq = r.last WHERE r.n > ? AND r.n <= ? ORDER BY r.n"
-)
-_NOT_ISSUED = """
-SELECT r.request, r.position FROM requests r LEFT JOIN entries e ON e.seq = r.position
-WHERE r.position >= ? AND coalesce(instr(e.data, CAST('"jti":"' || r.jti || '"' AS BLOB)), 0) = 0 ORDER BY r.n LIMIT 1
-"""
+_SELECT = f"SELECT {', '.join(COLUMNS)}, positions, last FROM requests WHERE n > ? AND n <= ? ORDER BY n"  # noqa: S608 - constant names
 _LOOSE = "SELECT request, seq FROM loose WHERE seq >= ? AND (seq < ? OR seq NOT IN (SELECT seq FROM entries))"
 _ENTRY = "SELECT data FROM entries WHERE seq = ?"
 _ERASED = """SELECT data FROM entries WHERE seq >= ? AND instr(data, CAST('"event":"erased"' AS BLOB))"""
 BATCH = 256
+_REQUEST, _STATE, _USER, _JTI, _POSITION = map(COLUMNS.index, ("request", "state", "user", "jti", "position"))
+_WIDTH = len(COLUMNS)
+_BLANK = [(COLUMNS.index(name), value) for name, value in BLANK.items()]
+_FINAL = frozenset(state.value for state in State if is_final(state))
+_STEPS = frozenset(state.value for state in State)
+_BEGIN = hashlib.sha256().copy
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,29 +42,47 @@ class Rows:
 
     Attributes:
         links: Sum of ``hash((salt, request, position))`` over all entries that rows name as their request's.
-        tokens: Sum of ``hash((salt, position, jti))`` over all rows with a token.
-        bad: The first row that does not end as its log does.
+        ends: Sum of ``hash((salt, position, state, digest))`` over all rows whose request has ended.
+        blank: So many were blanked, as an erasure does.
+        first_blank: The entry where the first of them ends.
+        bad: The first row that is not as the log has left it.
         at: The entry where that one ends.
     """
 
     links: int = 0
-    tokens: int = 0
+    ends: int = 0
+    blank: int = 0
+    first_blank: int = -1
     bad: str = ""
     at: int = 0
 
 
-def read_rows(reader: LedgerReader, numbers: range, salt: int, span: range) -> Rows:
+def read_rows(reader: LedgerReader, numbers: range, salt: int, span: range, *, whole: bool = True) -> Rows:
     """Read the rows of some ``numbers``; what they say of entries outside of ``span`` is left out.
 
     Others come while a log is verified: a row may name entries behind the span that are there.
+
+    Args:
+        reader: Of the ledger.
+        numbers: Rows behind the first of these numbers, up to the last one and with it.
+        salt: Random, the same for all shares.
+        span: The entries that are verified.
+        whole: Nothing lies before the span but what was pruned: no row ends there.
     """
     found = Rows()
-    with reader.each(_ROWS, numbers.start, numbers.stop) as stream:
+    with reader.each(_SELECT, numbers.start, numbers.stop) as stream:
         while rows := list(islice(stream, BATCH)):
-            for end in _add(rows, found, salt, span):
-                if not (found.bad or _only_notes_follow(reader, end, span.start)):
-                    found.bad, found.at = str(end.request), end.last if type(end.last) is int else 0
+            _take(reader, rows, found, (salt, span, whole))
     return found
+
+
+def first_bad_row(reader: LedgerReader, span: range, *, whole: bool) -> tuple[int, str]:
+    """Give where the first row ends that is not as the log has left it, and its request; all are held against their entries."""
+    with reader.each(_SELECT, -MAX_INTEGER, MAX_INTEGER) as stream:
+        for row in stream:
+            if _within(row, span, whole=whole) and not _fits(reader, row, span):
+                return _at(row), str(row[_REQUEST])
+    return 0, ""
 
 
 def loose_links(reader: LedgerReader, salt: int, span: range) -> int:
@@ -68,62 +91,108 @@ def loose_links(reader: LedgerReader, salt: int, span: range) -> int:
         return sum(hash((salt, request, seq)) for request, seq in loose)
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """A row whose log goes on behind the entry where it is said to end."""
-
-    request: object
-    last: object
-    numbers: Sequence[int]
-
-
-def _add(rows: Sequence[tuple[Any, ...]], found: Rows, salt: int, span: range) -> list[_End]:
-    """Add up what some rows say; give those that end before the last of their entries."""
-    requests, positions, lasts, states, issued, jtis, ends = zip(*rows, strict=True)
-    linked = [_numbers(text, span.start) for text in positions]
+def _take(reader: LedgerReader, rows: Sequence[tuple[Any, ...]], found: Rows, how: tuple[int, range, bool]) -> None:
+    salt, span, whole = how
+    linked = [_numbers(row[_WIDTH], span.start) for row in rows]
     inside = [numbers if numbers[-1:] < [span.stop] else [one for one in numbers if one < span.stop] for numbers in linked]
-    owners = chain.from_iterable(map(repeat, requests, map(len, inside)))
+    owners = chain.from_iterable(map(repeat, [row[_REQUEST] for row in rows], map(len, inside)))
     found.links += sum(map(hash, zip(repeat(salt), owners, chain.from_iterable(inside), strict=False)))
-    of_tokens = [
-        type(at) is not int or at in span or (at >= span.stop and at not in numbers)
-        for at, numbers in zip(issued, linked, strict=True)
-    ]
-    found.tokens += sum(map(hash, compress(zip(repeat(salt), issued, jtis, strict=False), of_tokens)))
-    good = map(_is_end, lasts, states, ends, repeat(span.start))
-    if not found.bad and (wrong := [row for row, is_good in zip(rows, good, strict=True) if not is_good]):
-        found.bad, found.at = str(wrong[0][0]), wrong[0][2] if type(wrong[0][2]) is int else 0
-    return [_End(*one) for one in zip(requests, lasts, linked, strict=True) if one[2][-1:] != [one[1]]]
+    for row, digest, numbers in zip(rows, _digests(rows), linked, strict=True):
+        last, state = row[-1], row[_STATE]
+        # Where its log ends with its last entry, the digest alone says that nothing follows.
+        if digest and row[_USER] and state in _FINAL and numbers[-1:] == [last] and last < span.stop and _sorted(numbers):
+            found.ends += hash((salt, last, state, digest))
+        elif _within(row, span, whole=whole):
+            _look_closely(reader, row, found, how)
 
 
-def _only_notes_follow(reader: LedgerReader, end: _End, start: int) -> bool:
-    """Say whether a row's end is an entry of its own, and no step of its request stands behind it.
+def _look_closely(reader: LedgerReader, row: tuple[Any, ...], found: Rows, how: tuple[int, range, bool]) -> None:
+    """Hold a row against its entries: an open one, a blanked one, one with notes behind its end, one that goes on meanwhile."""
+    salt, span, _ = how
+    if not _fits(reader, row, span):
+        found.bad, found.at = found.bad or str(row[_REQUEST]), found.at if found.bad else _at(row)
+        return
+    last = row[-1]
+    if last not in span:
+        return
+    if row[_STATE] in _FINAL:
+        found.ends += hash((salt, last, row[_STATE], row_of(_entry(reader, last)["body"])))
+    if _is_blank(row):
+        found.blank += 1
+        found.first_blank = last if found.first_blank < 0 else found.first_blank
 
-    SECURITY: a row that was set back to one of its earlier steps, as a used token to an unused one, names a true entry.
+
+def _digests(rows: Sequence[tuple[Any, ...]]) -> Iterable[str]:
+    """Give what `elevate.store.rows.digest` gives; nothing for a row that no step can have left."""
+    try:
+        return [digest.hex() for digest in merkle.digests(_BEGIN, [orjson.dumps(row[:_WIDTH]) for row in rows])]
+    except TypeError:
+        return [""] * len(rows)
+
+
+def _within(row: tuple[Any, ...], span: range, *, whole: bool) -> bool:
+    """Say whether a row is to be looked at: one that ended before the span was verified earlier."""
+    return whole or type(row[-1]) is not int or row[-1] >= span.start
+
+
+def _at(row: tuple[Any, ...]) -> int:
+    return row[-1] if type(row[-1]) is int and row[-1] >= 0 else 0
+
+
+def _fits(reader: LedgerReader, row: tuple[Any, ...], span: range) -> bool:
+    """Say whether a row is as the entry where its log ends has left it, and no step of its request stands behind that.
+
+    SECURITY: a row that was set back to one of its earlier steps, as a used token to an unused one, is as a true entry says.
     """
-    last = end.last
-    if type(last) is not int or not (last < start or last in end.numbers):
+    last, numbers = row[-1], _numbers(row[_WIDTH], span.start)
+    if type(last) is not int or last not in numbers or not _sorted(numbers) or numbers[-1] > MAX_INTEGER:
         return False
-    later = [number for number in end.numbers if number > last]
-    if later and max(later) > MAX_INTEGER:
+    end, *later = (_entry(reader, number) for number in numbers[numbers.index(last) :])
+    if not all(later) or any(one["event"] in _STEPS and row_of(one["body"]) for one in later):
         return False
-    entries = [as_bytes(data) for number in later for (data,) in reader.rows(_ENTRY, number)]
-    return len(entries) == len(later) and not any(_mark(state.value) in data for data in entries for state in State)
+    if not end or (end["event"], end["request"]) != (row[_STATE], row[_REQUEST]):
+        return False
+    return _keeps_token(reader, row, span) if _is_blank(row) else [row_of(end["body"])] == list(_digests([row]))
 
 
-def token_that_was_not_issued(reader: LedgerReader, start: int) -> tuple[int, str]:
-    """Give the first row whose token is not the one of the entry that it names; its entry and its request."""
-    found = reader.rows(_NOT_ISSUED, start)
-    return (int(found[0][1]), str(found[0][0])) if found else (0, "")
+def _keeps_token(reader: LedgerReader, row: tuple[Any, ...], span: range) -> bool:
+    """Say whether a row that was blanked is of a request that has ended, and still names the token that was issued."""
+    position, jti = row[_POSITION], row[_JTI]
+    if row[_STATE] not in ENDS_TOKEN:
+        return row[_STATE] in _FINAL and (position, jti) == (-1, "")
+    if type(position) is not int or 0 <= position < span.start:  # that entry is not there any more, or was read earlier
+        return type(position) is int and bool(jti)
+    issued = _entry(reader, position)
+    token = issued["body"].get("token") if issued else None
+    named = isinstance(token, dict) and (issued["event"], token.get("jti")) == (State.ISSUED, jti)
+    return named and issued["request"] == row[_REQUEST]
 
 
-def erased_since(reader: LedgerReader, size: int) -> int:
-    """Give how many entries have lost openings by erasures that ended behind a position, and by one that goes on."""
+def _is_blank(row: tuple[Any, ...]) -> bool:
+    return all(row[at] == value for at, value in _BLANK)
+
+
+def _entry(reader: LedgerReader, number: int) -> dict[str, Any]:
+    """Give an entry's members; empty where there is none."""
+    for (data,) in reader.rows(_ENTRY, number):
+        try:
+            return load(as_bytes(data))
+        except AuditError:
+            return {}
+    return {}
+
+
+def erased_since(reader: LedgerReader, size: int) -> tuple[int, int]:
+    """Give how many entries have lost openings, and how many rows were blanked, by erasures from a position on.
+
+    One that goes on is counted with them.
+    """
     # In one transaction, or an erasure that ends in between would be missed.
     with reader.connection:
         ended = [load(as_bytes(data)) for (data,) in reader.rows(_ERASED, size)]
         going = reader.meta("erasing")
-    counts = [one["body"].get("erasure") for one in ended if one["event"] == "erased"]
-    return sum(map(_entries, counts)) + (_entries(_read(going)) if going else 0)
+    told = [one["body"].get("erasure") for one in ended if one["event"] == "erased"] + [_read(going)]
+    return _sum(told, "entries"), _sum(told, "requests")
 
 
 def _read(text: str) -> object:
@@ -133,9 +202,9 @@ def _read(text: str) -> object:
         return None
 
 
-def _entries(told: object) -> int:
-    count = told.get("entries") if isinstance(told, dict) else 0
-    return count if isinstance(count, int) else 0
+def _sum(told: Iterable[object], name: str) -> int:
+    counts: Iterator[object] = (one.get(name) for one in told if isinstance(one, dict))
+    return sum(count for count in counts if isinstance(count, int))
 
 
 def _numbers(text: object, start: int) -> list[int]:
@@ -146,13 +215,5 @@ def _numbers(text: object, start: int) -> list[int]:
     return [number for number in found if number >= start] if start else found
 
 
-def _is_end(last: object, state: object, data: object, start: int) -> bool:
-    """Say whether the entry where a row's log ends tells of the row's state."""
-    if type(last) is not int:
-        return False
-    return last < start or (type(data) is bytes and _mark(state) in data)
-
-
-@lru_cache(maxsize=256)
-def _mark(state: object) -> bytes:
-    return f'"event":"{state}"'.encode(errors="replace")
+def _sorted(numbers: list[int]) -> bool:
+    return numbers == sorted(numbers)

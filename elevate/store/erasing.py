@@ -21,6 +21,7 @@ from elevate.errors import AuditError
 from elevate.lifecycle import State, is_final
 from elevate.ports import Draft, Instant
 from elevate.store.reader import LedgerReader
+from elevate.store.rows import BLANK
 from elevate.store.sqlite_file import PERSONAL_TABLES
 from elevate.store.sqlite_ledger import Ledger
 
@@ -28,6 +29,7 @@ STEP_REQUESTS = 32
 """So many requests are forgotten at once: some milliseconds."""
 PAGE_ENTRIES = 2048
 
+_BLANK = f"UPDATE requests SET {', '.join(f'{name} = ?' for name in BLANK)} WHERE n = ?"  # noqa: S608 - constant names
 _NAME = "erasing"
 _ACTOR = b'"actor"'
 _NAME_AT = 48
@@ -165,9 +167,8 @@ def steps(named: Named) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
 def forget(ledger: Ledger, rows: Sequence[int], seqs: Sequence[int]) -> None:
     """Delete the openings of some requests and what names the person in some entries; blank the rows."""
     erasure = _state(ledger)
-    blank = "user = '', uid = -1, session = '', request_digest = '', result = '{}'"
     gone = _delete_of(ledger, rows) + _delete_named(ledger, seqs, _marks(erasure.subject))
-    ledger.connection.executemany(f"UPDATE requests SET {blank} WHERE n = ?", [(n,) for n in rows])  # noqa: S608 - constant text
+    ledger.connection.executemany(_BLANK, [(*BLANK.values(), n) for n in rows])
     _keep(ledger, replace(erasure, entries=erasure.entries + gone, requests=erasure.requests + len(rows)))
 
 

@@ -22,6 +22,7 @@ SEED_BYTES = 32
 _ENDED = """
 DELETE FROM requests WHERE last < ?2 AND request IN
 (SELECT json_extract(CAST(data AS TEXT), '$.request') FROM entries WHERE seq >= ?1 AND seq < ?2)
+RETURNING request, positions
 """
 
 
@@ -59,7 +60,10 @@ def prune(ledger: Ledger, tiles: int, stop: int) -> int:
     began = int(ledger.meta("pruned") or 0)
     ends = min(began + tiles * TILE, stop)
     if ends > began:
-        ledger.connection.execute(_ENDED, (began, ends))
+        gone = ledger.connection.execute(_ENDED, (began, ends)).fetchall()
+        # What was noted of a request behind its end stays, and so does whose it is.
+        notes = [(request, int(word)) for request, words in gone for word in str(words).split() if int(word) >= ends]
+        ledger.connection.executemany("INSERT OR IGNORE INTO loose(request, seq) VALUES(?, ?)", notes)
         for table in ("entries", "openings", "loose"):
             ledger.connection.execute(f"DELETE FROM {table} WHERE seq < ?", (ends,))  # noqa: S608 - constant names
         ledger.connection.execute("INSERT OR REPLACE INTO meta VALUES('pruned', ?)", (str(ends),))

@@ -38,9 +38,9 @@ class Log:
         self._signed = int(connection.execute("SELECT coalesce(max(size), 0) FROM checkpoints").get)
         self._tree = TileWriter(connection, self.size)
 
-    def write(self, draft: Draft) -> int:
-        """Append an entry; give its position."""
-        sealed = seal(draft, self.size, self.previous, origin=self._origin, draw=self._entropy.token_bytes)
+    def write(self, draft: Draft, *, row: str = "") -> int:
+        """Append an entry; give its position. ``row`` is the digest of the row that its step leaves."""
+        sealed = seal(draft, self.size, self.previous, origin=self._origin, draw=self._entropy.token_bytes, row=row)
         self._connection.execute("INSERT INTO entries(seq, data) VALUES(?, ?)", (self.size, sealed.data))
         if sealed.openings:
             self._connection.execute("INSERT INTO openings(seq, data) VALUES(?, ?)", (self.size, sealed.openings))

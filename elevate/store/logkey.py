@@ -19,9 +19,14 @@ def place(ledger: Path) -> Path:
     return ledger.with_name(ledger.name + "-key")
 
 
+def origin(generation: str) -> str:
+    """Give a log's name."""
+    return f"elevate.log/{generation}"
+
+
 def make(ledger: Path, generation: str, entropy: Entropy) -> Signer:
     """Make the key of a new ledger, in place of any that an older one left."""
-    signer = Signer.make(f"elevate.log/{generation}", entropy.token_bytes(32))
+    signer = Signer.make(origin(generation), entropy.token_bytes(32))
     prepare(ledger, signer)
     settle(ledger)
     return signer

@@ -11,6 +11,7 @@ from elevate.errors import StoreUnwritableError
 from elevate.lifecycle import is_final
 from elevate.ports import Draft, Entropy, Record, Step, Stepped
 from elevate.store import rows
+from elevate.store.logkey import origin
 
 
 class MemoryStore:
@@ -24,7 +25,7 @@ class MemoryStore:
     def __init__(self, *, entropy: Entropy, unwritable: bool = False) -> None:
         self._generation = entropy.token_bytes(16).hex()
         self._entropy = entropy
-        self._signer = Signer.make(f"elevate.log/{self._generation}", entropy.token_bytes(32))
+        self._signer = Signer.make(origin(self._generation), entropy.token_bytes(32))
         self._origin = Origin(broker=self._generation)
         self._openings: list[bytes] = []
         self._lock = threading.Lock()
@@ -62,7 +63,7 @@ class MemoryStore:
         if steps and not rows.expected(row, steps[0]):
             return Stepped(won=False, record=row, position=-1)
         now = rows.advanced(row, len(self._log) + len(before), *steps)
-        position = self._write(*before, *(step.entry for step in steps))
+        position = self._write(*before, *(step.entry for step in steps), row=rows.digest(rows.values_of(now)))
         self._rows[row.request] = now
         return Stepped(won=True, record=now, position=position)
 
@@ -137,13 +138,14 @@ class MemoryStore:
     def _subtree(self, level: int, index: int) -> bytes:
         return merkle.perfect([merkle.leaf(data) for data in self._log[index << level : (index + 1) << level]])
 
-    def _write(self, *entries: Draft) -> int:
-        """Write entries, all of them or none; give the last one's position."""
+    def _write(self, *entries: Draft, row: str = "") -> int:
+        """Write entries, all of them or none, the last one with the digest of its row; give that one's position."""
         if self.unwritable or self._closed:
             raise StoreUnwritableError("the ledger can't be written")
         head, written = self._head, list[Sealed]()
         for position, entry in enumerate(entries, len(self._log)):
-            written.append(seal(entry, position, head, origin=self._origin, draw=self._entropy.token_bytes))
+            said = row if entry is entries[-1] else ""
+            written.append(seal(entry, position, head, origin=self._origin, draw=self._entropy.token_bytes, row=said))
             head = written[-1].hash
         for entry, sealed in zip(entries, written, strict=True):
             if entry.request:

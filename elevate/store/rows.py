@@ -1,8 +1,11 @@
 """What a step does to a row: the one rule that every store follows."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
+
+import orjson
 
 from elevate import canonical
 from elevate.canonical import Json
@@ -12,6 +15,19 @@ from elevate.ports import Record, Step
 
 _FIXED = frozenset({"request", "state", "position"})
 COLUMNS = tuple(field.name for field in fields(Record))
+BLANK: Mapping[str, str | int] = {
+    "user": "",
+    "uid": -1,
+    "session": "",
+    "host": "",
+    "epoch": "",
+    "request_digest": "",
+    "expires_at": 0,
+    "deadline_ns": 0,
+    "redeem_id": "",
+    "result": "{}",
+}
+"""What an erasure leaves of a row; what is not named here stays as it is."""
 _TYPES = {name: int if name in {"uid", "expires_at", "deadline_ns"} else str for name in COLUMNS} | {"result": Mapping}
 
 
@@ -63,6 +79,22 @@ def advanced(row: Record, position: int, *steps: Step) -> Record:
         if step.after is State.ISSUED:
             changes["position"] = place
     return replace(row, **changes) if changes else row  # type: ignore[arg-type]  # `check` has compared the types
+
+
+def values_of(row: Record) -> list[str | int]:
+    """Give a row as it is kept, in the order of `COLUMNS`."""
+    values = [getattr(row, name) for name in COLUMNS]
+    values[COLUMNS.index("state")] = row.state.value
+    values[COLUMNS.index("result")] = canonical.encode(row.result).decode()
+    return values
+
+
+def digest(values: Sequence[str | int]) -> str:
+    """Give what an entry says of the row that it leaves: the SHA-256 over all columns, in hexadecimal.
+
+    The session id, 128 random bits, is its salt: once that is erased nothing can be guessed from it.
+    """
+    return hashlib.sha256(orjson.dumps(values)).hexdigest()
 
 
 def check_new(row: Record, *then: Step) -> None:

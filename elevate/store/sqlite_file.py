@@ -19,7 +19,7 @@ from elevate.store import logkey
 
 APPLICATION_ID = 0x656C7661
 """``elva``, at offset 68 of the file."""
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 """Version of the tables, at offset 60 of the file."""
 
 _MAGIC = b"SQLite format 3\0"

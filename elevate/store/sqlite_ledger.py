@@ -1,6 +1,6 @@
 """The one writing connection: rows and entries inside a transaction that its caller begins and commits.
 
-INVARIANT: a row changes only together with its entry; both are inside the savepoint of one operation.
+INVARIANT: a row changes only together with its entry, which holds its digest; both are in the savepoint of one operation.
 INVARIANT: attacks.md row 41. Before a right is given, room in the write-ahead log is allocated on the disk for what must still
 be written afterwards: the ends of all rights that are out, and denials. `Claim` says what an operation may use of it.
 """
@@ -15,7 +15,6 @@ from typing import Any, cast
 import apsw
 import orjson
 
-from elevate import canonical
 from elevate.errors import StoreUnwritableError
 from elevate.lifecycle import TRANSITIONS, State, is_final
 from elevate.ports import Draft, Entropy, Record, Step, Stepped
@@ -166,10 +165,12 @@ class Ledger:
         if self._row(record.request) is not None:
             raise rows.taken(record.request)
         row = rows.advanced(record, self.log.size + 1, *then)
-        positions = [self.log.write(entry)]
+        values = rows.values_of(row)
+        digest = rows.digest(values)
+        positions = [self.log.write(entry, row="" if then else digest)]
         self._out += 1
-        positions += self._write(then)
-        self.connection.execute(_INSERT, (*_values(row), " ".join(map(str, positions)), positions[-1]))
+        positions += self._write(then, digest)
+        self.connection.execute(_INSERT, (*values, " ".join(map(str, positions)), positions[-1]))
         return Stepped(won=True, record=row, position=positions[-1])
 
     def step(self, step: Step, *then: Step) -> Stepped:
@@ -181,20 +182,21 @@ class Ledger:
         if not rows.expected(before, step):
             return Stepped(won=False, record=before, position=-1)
         row = rows.advanced(before, self.log.size, step, *then)
-        positions = self._write((step, *then))
-        values = [value for name, value in zip(rows.COLUMNS, _values(row), strict=True) if name != "request"]
+        values = rows.values_of(row)
+        positions = self._write((step, *then), rows.digest(values))
+        changed = [value for name, value in zip(rows.COLUMNS, values, strict=True) if name != "request"]
         named = "".join(f" {position}" for position in positions)
-        self.connection.execute(_UPDATE, (*values, named, positions[-1], number, step.before.value))
+        self.connection.execute(_UPDATE, (*changed, named, positions[-1], number, step.before.value))
         if self.connection.changes() != 1:
             raise StoreUnwritableError("the ledger changed under its writer")
         return Stepped(won=True, record=row, position=positions[-1])
 
-    def _write(self, steps: Sequence[Step]) -> list[int]:
-        """Write the entries of steps; give their positions."""
+    def _write(self, steps: Sequence[Step], row: str) -> list[int]:
+        """Write the entries of steps, the last one with the digest of the row that they leave; give their positions."""
         positions: list[int] = []
         for step in steps:
             self._claim(_claim_of(step))
-            positions.append(self.log.write(step.entry))
+            positions.append(self.log.write(step.entry, row=row if step is steps[-1] else ""))
             self._out += (step.after in _OUT) - (step.before in _OUT)
         return positions
 
@@ -264,13 +266,6 @@ def read_row(values: Sequence[object]) -> Record:
     members["state"] = State(members["state"])
     members["result"] = orjson.loads(members["result"])
     return Record(**members)
-
-
-def _values(record: Record) -> list[str | int]:
-    values = [getattr(record, name) for name in rows.COLUMNS]
-    values[rows.COLUMNS.index("state")] = record.state.value
-    values[rows.COLUMNS.index("result")] = canonical.encode(record.result).decode()
-    return values
 
 
 def _claim_of(step: Step) -> Claim:

@@ -209,6 +209,17 @@ def test_pruned_entries_leave_their_hashes(store: SqliteStore) -> None:
     again.close()
 
 
+def test_no_false_alarm_for_what_was_noted_behind_the_end_of_a_pruned_request(tmp_path: Path) -> None:
+    """A second use of its token, months later: the request is gone, and whose the note is stays known."""
+    log = make_log(tmp_path / "ledger.sqlite", 900)
+    log.append(draft("second-use", request_id(3)))
+    assert log.prune(512, AT) == 512
+    log.close()
+    assert run(Plan(log.path)).outcome is Outcome.INCOMPLETE
+    with LedgerReader(log.path) as reader:
+        assert [entry.event for entry in reader.opened_of(request_id(3))] == ["second-use"]
+
+
 def test_an_open_request_is_not_pruned(store: SqliteStore) -> None:
     """Nor anything behind its first entry."""
     store.open_request(row(request_id(9999)), draft("requested", request_id(9999)))
