@@ -53,6 +53,11 @@ def read(data: Sequence[Any]) -> Sequence[Read] | None:
     return found if lines.isascii() and max(map(len, data), default=0) <= MAX_ENTRY_BYTES else None
 
 
+def lists(rows: Sequence[Sequence[str | int]]) -> list[bytes]:
+    """Give rows of texts and numbers as lists in JSON, each spelt as `orjson` spells it."""
+    return _encode(rows).split(b"\n")[:-1]
+
+
 def commitments(openings: Sequence[bytes]) -> list[str]:
     """Give the digests that stand in entries for openings (`elevate.audit.private.commitment`); there is at least one."""
     # As a JSON list all are encoded by one call; neither quotes nor commas are in base64.

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from elevate.audit import merkle
+from elevate.audit import bulk, merkle
 from elevate.audit.entry import as_bytes, load
 from elevate.audit.private import row_of
 from elevate.canonical import MAX_INTEGER
@@ -122,12 +122,12 @@ def _look_closely(reader: LedgerReader, row: tuple[Any, ...], found: Rows, how: 
         found.first_blank = last if found.first_blank < 0 else found.first_blank
 
 
-def _digests(rows: Sequence[tuple[Any, ...]]) -> Iterable[str]:
-    """Give what `elevate.store.rows.digest` gives; nothing for a row that no step can have left."""
-    try:
-        return [digest.hex() for digest in merkle.digests(_BEGIN, [orjson.dumps(row[:_WIDTH]) for row in rows])]
-    except TypeError:
-        return [""] * len(rows)
+def _digests(rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Give what `elevate.store.rows.digest` gives; nothing for a row with another type in it than a step writes."""
+    kept = [row[:_WIDTH] for row in rows]
+    if set(map(type, chain.from_iterable(kept))) <= {str, int}:
+        return [digest.hex() for digest in merkle.digests(_BEGIN, bulk.lists(kept))]
+    return [found for row in rows for found in (_digests([row]) if set(map(type, row)) <= {str, int} else [""])]
 
 
 def _within(row: tuple[Any, ...], span: range, *, whole: bool) -> bool:
@@ -152,7 +152,7 @@ def _fits(reader: LedgerReader, row: tuple[Any, ...], span: range) -> bool:
         return False
     if not end or (end["event"], end["request"]) != (row[_STATE], row[_REQUEST]):
         return False
-    return _keeps_token(reader, row, span) if _is_blank(row) else [row_of(end["body"])] == list(_digests([row]))
+    return _keeps_token(reader, row, span) if _is_blank(row) else [row_of(end["body"])] == _digests([row])
 
 
 def _keeps_token(reader: LedgerReader, row: tuple[Any, ...], span: range) -> bool:
