@@ -36,8 +36,8 @@ def _written(ledger: Ledger, event: str) -> bool:
 def _between(ledger: Ledger) -> None:
     write = ledger.log.write
 
-    def wrapped(draft: Any) -> int:  # noqa: ANN401 - handed on
-        position = write(draft)
+    def wrapped(draft: Any, *, row: str = "") -> int:  # noqa: ANN401 - handed on
+        position = write(draft, row=row)
         if draft.event == "issued":
             _die()
         return position
