@@ -65,7 +65,7 @@ class AsyncConnection(AsyncLogs):
         *,
         reason: str = "",
         interactive: bool = True,
-        on_state: OnState = lambda _request, _state: None,
+        on_state: OnState | None = None,
     ) -> "AsyncGrant":
         """Ask for a task: inspect, decide, prompt, issue; as `elevate.Connection.elevate`.
 
@@ -84,7 +84,7 @@ class AsyncConnection(AsyncLogs):
         helper: str,
         reason: str = "",
         interactive: bool = True,
-        on_state: OnState = lambda _request, _state: None,
+        on_state: OnState | None = None,
     ) -> HandOver:
         """Ask for a task that a privileged helper carries out; as `elevate.Connection.hand_over`.
 
@@ -193,16 +193,17 @@ class AsyncGrant:
 
 
 async def _ask(
-    wire: AsyncWire, task: Task, reason: str, on_state: OnState, *, interactive: bool, helper: str = ""
+    wire: AsyncWire, task: Task, reason: str, on_state: OnState | None, *, interactive: bool, helper: str = ""
 ) -> dict[str, object]:
     with contextlib.ExitStack() as stack:
         parameters, fds = question(task, reason, stack, interactive=interactive, helper=helper)
-        await wire.send("Elevate", parameters, flag="more", fds=fds)
+        await wire.send("Elevate", parameters, flag="more" if on_state else "", fds=fds)
     while True:
         told, continues = await wire.receive()
         if not continues:
             return told
-        on_state(str(told.get("request", "")), str(told.get("state", "")))
+        if on_state:
+            on_state(str(told.get("request", "")), str(told.get("state", "")))
 
 
 async def _last(wire: AsyncWire, on_progress: Callable[[Progress], object]) -> dict[str, object]:

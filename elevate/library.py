@@ -117,7 +117,7 @@ class Connection(Logs):
         *,
         reason: str = "",
         interactive: bool = True,
-        on_state: Callable[[str, str], object] = lambda _request, _state: None,
+        on_state: Callable[[str, str], object] | None = None,
     ) -> Grant:
         """Ask for a task: inspect, decide, prompt, issue.
 
@@ -144,7 +144,7 @@ class Connection(Logs):
         helper: str,
         reason: str = "",
         interactive: bool = True,
-        on_state: Callable[[str, str], object] = lambda _request, _state: None,
+        on_state: Callable[[str, str], object] | None = None,
     ) -> HandOver:
         """Ask for a task that a privileged helper carries out: the token is for that helper and comes by descriptor.
 
@@ -165,14 +165,16 @@ class Connection(Logs):
         return HandOver(fd, cast("Mapping[str, Json]", told["grant"]), self.revoke)
 
     def _ask(
-        self, parameters: dict[str, object], fds: tuple[int, ...], on_state: Callable[[str, str], object]
+        self, parameters: dict[str, object], fds: tuple[int, ...], on_state: Callable[[str, str], object] | None
     ) -> dict[str, object]:
-        self._wire.send("Elevate", parameters, flag="more", fds=fds)
+        # Whoever wants no states gets none: each of them costs both sides a wake-up.
+        self._wire.send("Elevate", parameters, flag="more" if on_state else "", fds=fds)
         while True:
             told, continues = self._receive()
             if not continues:
                 return told
-            on_state(str(told.get("request", "")), str(told.get("state", "")))
+            if on_state:
+                on_state(str(told.get("request", "")), str(told.get("state", "")))
 
     def redeem(self, request: str, *, capture: bool, on_progress: Callable[[Progress], object] = lambda _: None) -> Outcome:
         """Use a grant; `Grant.run` calls this."""
