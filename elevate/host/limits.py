@@ -10,10 +10,26 @@ import resource
 from elevate.host.reading import read
 
 _NONE = resource.RLIM_INFINITY
+_PROCESSES, _FEW_PROCESSES = 16_384, 1_024
+_NUMBERS = ("/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max")
+
+
+def processes(numbers: tuple[str, str] = _NUMBERS) -> int:
+    """Give how many processes one account may have: an eighth of what the machine can, within bounds.
+
+    SECURITY: the service may have half of the machine's; one user's tasks take a quarter of that, and others can go on.
+    """
+    try:
+        least = min(int(read(path)) for path in numbers)
+    except (OSError, ValueError):
+        return _PROCESSES
+    return min(_PROCESSES, max(_FEW_PROCESSES, least // 8))
+
+
 LIMITS: dict[int, tuple[int, int]] = {
     resource.RLIMIT_CORE: (0, 0),
     resource.RLIMIT_NOFILE: (1024, 524_288),
-    resource.RLIMIT_NPROC: (16_384, 16_384),
+    resource.RLIMIT_NPROC: (processes(),) * 2,
     resource.RLIMIT_STACK: (8 * 2**20, _NONE),
     resource.RLIMIT_MSGQUEUE: (819_200, 819_200),
     resource.RLIMIT_NICE: (0, 0),
