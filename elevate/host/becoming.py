@@ -9,7 +9,8 @@ import os
 import time
 from collections.abc import Callable
 
-from elevate.host import confine, identity, jail, kernel, limits, sharing, sockets, wire
+from elevate.host import confine, jail, kernel, limits, sharing, sockets, wire
+from elevate.host.identity import Identity
 from elevate.host.sockets import Socket
 
 OWN = 3
@@ -74,7 +75,7 @@ def prepare(order: Fields, fds: list[int], signals: list[int]) -> int | bytes:
     if confined:
         program = confine.own_views(program, targets)
     if order["jail"]:
-        identity.become(order)
+        Identity(order).become()
         jail.enter(order, directory)
     elif directory is not None:
         os.fchdir(directory)

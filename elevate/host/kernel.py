@@ -97,16 +97,30 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
     _checked(_libc.mount(source.encode(), os.fsencode(target), kind.encode(), flags, options.encode()))
 
 
-def set_capabilities(
-    permitted: tuple[int, ...], *, effective: tuple[int, ...] | None = None, inheritable: tuple[int, ...] = ()
-) -> None:
-    """Keep exactly these; all that are permitted are effective, too, where nothing else is said."""
-    sets = [_mask(permitted if effective is None else effective), _mask(permitted), _mask(inheritable)]
-    data = (_Data * 2)(*(_Data(*(one >> shift & 0xFFFFFFFF for one in sets)) for shift in (0, 32)))
-    _checked(_libc.capset(ctypes.byref(_Header(_VERSION_3, 0)), data))
+def bound(numbers: tuple[int, ...]) -> None:
+    """Let nothing that is executed from now on have other capabilities than these."""
+    drop = _libc.prctl
+    for number in set(range(last_capability() + 1)).difference(numbers):
+        _checked(drop(PR_CAPBSET_DROP, number, 0, 0, 0))
 
 
-def _mask(numbers: tuple[int, ...]) -> int:
+class Capabilities:
+    """Sets of capabilities to take, later and any number of times; all permitted are effective where nothing else is said."""
+
+    def __init__(
+        self, permitted: tuple[int, ...], *, effective: tuple[int, ...] | None = None, inheritable: tuple[int, ...] = ()
+    ) -> None:
+        sets = [mask(permitted if effective is None else effective), mask(permitted), mask(inheritable)]
+        self._data = (_Data * 2)(*(_Data(*(one >> shift & 0xFFFFFFFF for one in sets)) for shift in (0, 32)))
+        self._header = _Header(_VERSION_3, 0)
+
+    def take(self) -> None:
+        """Have exactly these."""
+        _checked(_libc.capset(ctypes.byref(self._header), self._data))
+
+
+def mask(numbers: tuple[int, ...]) -> int:
+    """Give capabilities as the kernel writes them."""
     return sum(1 << number for number in set(numbers))
 
 

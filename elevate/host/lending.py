@@ -17,8 +17,9 @@ import os
 import select
 import time
 
-from elevate.host import confine, identity, jail, kernel, limits, sharing, wire
+from elevate.host import confine, jail, kernel, limits, sharing, wire
 from elevate.host.becoming import OWN, Fields, execute, fail, is_script
+from elevate.host.identity import Identity, shed
 from elevate.host.mountinfo import Table
 from elevate.host.sockets import Socket
 from elevate.host.watch import WAIT_SECONDS
@@ -83,8 +84,9 @@ class Lending:
         order = self._order
         self._descriptors = limits.descriptors()
         kernel.new_session_keyring()
-        identity.narrow(order)
-        identity.arm(order)
+        self._identity = Identity(order)
+        self._identity.narrow()
+        self._identity.arm()
         if order["no_new_privs"]:
             kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         rest = iter(fds[len(order["targets"]) :])
@@ -108,13 +110,13 @@ class Lending:
         """Be the task's user for the execution, and give up all further rights; what fails is told."""
         wire.BEGUN.pack_into(self.begun, 0, time.monotonic(), time.clock_gettime_ns(wire.COARSE))
         try:
-            identity.turn(self._order)
+            self._identity.turn()
             jail.enter(self._order, self._directory)
         except (OSError, ValueError) as exc:
             fail(self._answer, exc)
             return
         self.pid = execute(self._answer, self._spawn)
-        identity.shed()
+        shed()
         limits.set_descriptors(self._descriptors)
         if self.pid:
             # As the machine knows it. Who watches hears that it runs only when this was told.

@@ -425,7 +425,7 @@ import resource
 from elevate.host import kernel, limits
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 resource.setrlimit(resource.RLIMIT_NPROC, (100, 200))
-kernel.set_capabilities(())
+kernel.Capabilities(()).take()
 limits.set_all()
 print(resource.getrlimit(resource.RLIMIT_FSIZE), resource.getrlimit(resource.RLIMIT_NPROC))
 """

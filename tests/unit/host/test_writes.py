@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from elevate.host import snapshot, writes
+from elevate.host import kernel, snapshot, writes
 from elevate.host.mountinfo import table
 from elevate.host.report import ALL, _reach, _written
 from elevate.model import Written
@@ -156,6 +156,22 @@ def names(linux: Linux, script: str) -> dict[str, str]:
     if ended.watched != (ALL,):
         pytest.skip("this kernel can't tell names on this file system")
     return {item.path: item.change for item in ended.written}
+
+
+@pytest.mark.skipif(tuple(map(int, os.uname().release.split(".")[:2])) < (6, 13), reason="files have a clock tick's time")
+def test_what_was_made_right_before_is_not_new(place: Path) -> None:
+    """Not even in the same tick of the clock."""
+    for number in range(50):
+        (place / f"before{number}").touch()
+        began = writes._now_ns()
+        (place / f"after{number}").touch()
+        assert [born(place / f"{name}{number}") >= began for name in ("before", "after")] == [False, True]
+
+
+def born(path: Path) -> int:
+    """Give when a file was made."""
+    with path.open("rb") as file:
+        return kernel.born_ns(file.fileno())
 
 
 def test_removed_and_moved(linux: Linux, place: Path) -> None:
