@@ -1,7 +1,7 @@
 """How much memory inputs, sealed copies of users' programs, and who reads their packages may take up: for one, and for all.
 
 A copy lasts from the inspection to the end of the task, and it is the broker's memory; without a bound one user's requests
-would take it from everybody. On a small machine the bounds are lower.
+would take it from everybody. A small machine has less for all.
 """
 
 import os
@@ -11,12 +11,10 @@ from collections.abc import Callable
 from typing import Self
 
 from elevate.errors import BusyError
-from elevate.host.limits import SMALL_BYTES
 
 EACH_BYTES = 512 * 2**20
 ALL_BYTES = 2 * 2**30
-LEAST_BYTES = SMALL_BYTES + 64 * 2**20
-"""What one package of a user's takes up must be there on any machine."""
+"""For one user, and for all. What one request may take up at most, a large package of a user's, is there on any machine."""
 
 
 class Budget:
@@ -35,8 +33,8 @@ class Budget:
 
     @classmethod
     def of(cls, memory: int) -> Self:
-        """Give that of a machine with so many bytes of memory: a quarter for one user, half for all, at most."""
-        return cls(min(EACH_BYTES, max(memory // 4, LEAST_BYTES)), min(ALL_BYTES, max(memory // 2, LEAST_BYTES)))
+        """Give that of a machine with so many bytes of memory: half of it for all users, at most."""
+        return cls(EACH_BYTES, min(ALL_BYTES, max(memory // 2, EACH_BYTES)))
 
     def take(self, uid: int, size: int) -> Callable[[], None]:
         """Take up memory for a user; give what gives it back, once, however often it is called.

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import grp
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from elevate.model import FileFact, Requester
 MAX_COPY_BYTES = 256 * 2**20
 MAX_FILE_BYTES = 8 * 2**30
 _MAX_LINE = 256
+_BLANK = re.compile(rb"[ \t\0]")
 _ACCESS_LIST = "system.posix_acl_access"
 
 
@@ -262,8 +264,8 @@ def _interpreter(program: Opened) -> str:
     line = os.pread(program.fd, _MAX_LINE, 0).split(b"\n")[0]
     if not line.startswith(b"#!"):
         return ""
-    words = line[2:].split()
-    path = os.fsdecode(words[0]) if words else ""
+    # SECURITY: as the kernel splits it; any other blank is part of a path, and that one would begin in the caller's folder.
+    path = os.fsdecode(_BLANK.split(line[2:].strip(b" \t"), maxsplit=1)[0])
     try:
         if path.startswith("/") and os.access(path, os.X_OK):
             return os.path.realpath(path)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from elevate.errors import CommandNotFoundError, ElevateError, HostError, TaskError, TaskInvalidError
+from elevate.errors import CommandNotExecutableError, CommandNotFoundError, ElevateError, HostError, TaskError, TaskInvalidError
 from elevate.host import cgroups, paths
 from elevate.host.launcher import Launcher
 from elevate.host.linux import LinuxHost
@@ -425,3 +425,32 @@ def _running(marker: str) -> list[int]:
         if words[:2] == [b"sleep", marker.encode()] and alive(int(path.parent.name)):
             found.append(int(path.parent.name))
     return found
+
+
+def odd(linux: Linux, line: bytes) -> Path:
+    """Write a script with such a first line."""
+    path = linux.place / "odd"
+    path.write_bytes(b"#!" + line + b"\necho good\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    "line", [b"\x0b/bin/sh", b"\x0c/bin/sh", b"\r/bin/sh", b"/bin/sh\r", b"bin/sh", b"", b"\0/bin/sh", b"\t \x0b/bin/sh"]
+)
+def test_09_interpreter_is_the_one_that_the_kernel_takes(linux: Linux, line: bytes) -> None:
+    """A blank that is none for the kernel makes a path that begins in the folder which the caller chose."""
+    planted = linux.place / "\x0b" / "bin" / "sh"
+    planted.parent.mkdir(parents=True)
+    planted.write_text("#!/bin/sh\necho evil\n")
+    planted.chmod(0o755)
+    with pytest.raises(CommandNotExecutableError):
+        linux.host.inspect(Task.run([str(odd(linux, line))], cwd=str(linux.place)), linux.requester)
+    if line == b"\x0b/bin/sh":
+        assert linux.as_attacker([str(linux.place / "odd")]) == "evil\n"
+
+
+@pytest.mark.parametrize("line", [b"/bin/sh", b" \t/bin/sh", b"/bin/sh  ", b"/bin/sh\t-e", b"/bin/sh -e\0x"])
+def test_09_interpreter_with_blanks_of_the_kernels(linux: Linux, line: bytes) -> None:
+    """Those are skipped, as by the kernel."""
+    assert linux.do(Task.run([str(odd(linux, line))])).out == "good\n"
