@@ -18,6 +18,7 @@ from pathlib import Path
 
 from elevate.errors import CommandNotExecutableError, CommandNotFoundError, TaskInvalidError
 from elevate.host.budget import Budget, give_back_nothing
+from elevate.host.paths import open_place
 from elevate.host.sealed import digest_of, reopen, seal_copy
 from elevate.model import FileFact, Requester
 
@@ -158,8 +159,8 @@ def take_program(path_fd: int, found_as: str, requester: Requester, budget: Budg
     except BaseException:
         opened.close()
         raise
-    # SECURITY: who can change the interpreter can change what the script does.
-    opened.writable = opened.writable or bool(interpreter and may_change(interpreter, requester))
+    # SECURITY: who can change the interpreter, or a link that leads to it, can change what the script does.
+    opened.writable = opened.writable or bool(interpreter and not _leads_surely(interpreter, requester))
     # SECURITY: a link of the requester's own must not choose the name by which a program acts.
     if found_as != opened.fact.path and _leads_to(found_as, opened.fact.path) and not may_change(found_as, requester):
         opened.name = found_as
@@ -210,6 +211,15 @@ def _has_list(path: str) -> bool:
     except OSError as exc:
         return exc.errno not in {errno.ENODATA, errno.EOPNOTSUPP}
     return True
+
+
+def _leads_surely(path: str, requester: Requester) -> bool:
+    """Say whether nobody but root can change what lies at a path: the file itself, a folder or a link on the way."""
+    try:
+        os.close(open_place(path))
+    except OSError:
+        return False
+    return not may_change(path, requester) and not may_change(os.path.realpath(path), requester)
 
 
 def may_reach(path: str, requester: Requester) -> bool:
@@ -268,7 +278,7 @@ def _interpreter(program: Opened) -> str:
     path = os.fsdecode(_BLANK.split(line[2:].strip(b" \t"), maxsplit=1)[0])
     try:
         if path.startswith("/") and os.access(path, os.X_OK):
-            return os.path.realpath(path)
+            return path
     except OSError:
         pass
     raise CommandNotExecutableError("the interpreter that the script names is not there")

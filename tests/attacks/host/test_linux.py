@@ -6,6 +6,7 @@ The naive broker does what one writes first: it looks at a path, then starts tha
 import fcntl
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import termios
@@ -454,3 +455,30 @@ def test_09_interpreter_is_the_one_that_the_kernel_takes(linux: Linux, line: byt
 def test_09_interpreter_with_blanks_of_the_kernels(linux: Linux, line: bytes) -> None:
     """Those are skipped, as by the kernel."""
     assert linux.do(Task.run([str(odd(linux, line))])).out == "good\n"
+
+
+@pytest.mark.parametrize("planted", ["link", "folder", "file"])
+def test_09_interpreter_behind_a_link_of_the_users(linux: Linux, planted: str) -> None:
+    """A script of root's is one that the user can change, where the user can say what its interpreter is."""
+    own = linux.place / "own"
+    if planted == "link":
+        linux.as_attacker(["ln", "-s", "/bin/sh", str(own)])
+    elif planted == "folder":
+        linux.as_attacker(["ln", "-s", "/bin", str(own)])
+        own /= "sh"
+    else:
+        linux.as_attacker(["cp", "/bin/sh", str(own)])
+    place = Path(f"/srv/elevate-roots-{os.getpid()}")
+    place.mkdir(mode=0o755)
+    found = {}
+    try:
+        for interpreter in (str(own), "/bin/sh", "/usr/bin/env sh"):
+            path = place / "tool"
+            path.write_text(f"#!{interpreter}\necho good\n")
+            path.chmod(0o755)
+            inspection = linux.host.inspect(Task.run([str(path)]), linux.requester)
+            found[interpreter] = dict(inspection.task.facts)["writable"]
+            inspection.close()
+    finally:
+        shutil.rmtree(place)
+    assert found == {str(own): True, "/bin/sh": False, "/usr/bin/env sh": False}
