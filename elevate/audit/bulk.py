@@ -36,7 +36,6 @@ class Read(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(Read).decode_lines
 _encode = msgspec.json.Encoder(order="sorted").encode_lines
 _base64 = msgspec.json.encode
-_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def read(data: Sequence[Any]) -> Sequence[Read] | None:
@@ -60,8 +59,12 @@ def lists(rows: Sequence[Sequence[str | int]]) -> list[bytes]:
 
 def commitments(openings: Sequence[bytes]) -> list[str]:
     """Give the digests that stand in entries for openings (`elevate.audit.private.commitment`); there is at least one."""
+    digests = [hashlib.sha256(one).digest() for one in _url_safe(openings).split(b",")]
+    return _url_safe(digests).decode().split(",")
+
+
+def _url_safe(data: Sequence[bytes]) -> bytes:
+    """Give the base64url of each, without padding, between commas."""
     # As a JSON list all are encoded by one call; neither quotes nor commas are in base64.
-    encoded = _base64(openings)[2:-2].replace(b"=", b"").replace(b"+", b"-").replace(b"/", b"_").split(b'","')
-    digests = [hashlib.sha256(one).digest() for one in encoded]
-    # 32 bytes always end in one "=".
-    return _base64(digests)[2:-3].decode().translate(_URL_SAFE).split('=","')
+    encoded = _base64(data)[1:-1].replace(b'"', b"")
+    return encoded.replace(b"=", b"").replace(b"+", b"-").replace(b"/", b"_")

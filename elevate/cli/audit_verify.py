@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from elevate.audit.verify import Known
     from elevate.store.checking import Part, Plan
 
-SHARES = 16
+SHARES = 48
 """A long log is divided into so many, for two processes."""
 BAR_SECONDS = 0.2
 ALONE = 20_000

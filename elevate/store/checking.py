@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise, zip_longest
 from pathlib import Path
 
 from elevate.audit import merkle
@@ -29,10 +29,15 @@ _ROWS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one share of the work has found: of entries, of the ledger's rows, and of the checkpoints among them."""
+    """What one share of the work has found: of entries, of the ledger's rows, and of the checkpoints among them.
+
+    Attributes:
+        leaves: SHA-256 over the hashes of each stored tile.
+    """
 
     entries: Range
     rows: Rows
+    leaves: Sequence[bytes]
     signed: Mapping[int, Signed]
 
 
@@ -64,7 +69,6 @@ class Plan:
             self.roots = [
                 as_bytes(root) for (root,) in reader.rows("SELECT root FROM tiles WHERE id < ? ORDER BY id", tile_id(1, 0))
             ]
-            self.leaves = [hashlib.sha256(found).digest() for found in _hashes(reader, 0, self.start // TILE)]
             self.loose = _level_that_disagrees(reader, self.roots)
             self.last = self._last_before(reader)
             tree = TileReader(reader.connection, self.size)
@@ -92,10 +96,12 @@ class Plan:
             span = range(self.start, self.size)
             cuts = [self.rows.start + len(self.rows) * one // len(parts) for one in (part, part + 1)]
             rows = read_rows(reader, range(*cuts), self.salt, span, whole=not self.left_out)
+            tiles = _hashes(reader, 0, start // TILE, stop // TILE)
+            leaves = [hashlib.sha256(hashes).digest() for hashes in tiles]
             if part == 0:
                 rows.links += loose_links(reader, self.salt, span)
         mine = (one for one in self.checkpoints if start < one[0] <= stop)
-        return Part(entries=found, rows=rows, signed=read_signed(mine, self.keys))
+        return Part(entries=found, rows=rows, leaves=leaves, signed=read_signed(mine, self.keys))
 
     def verdict(self, checked: Sequence[Part]) -> Verdict:
         """Put the parts together, and compare the ledger with them where the log itself is good."""
@@ -122,7 +128,7 @@ class Plan:
         verdict = join(ranges, stored, self.known)
         if verdict.outcome is Outcome.TAMPERED:
             return verdict
-        bad = self.outside or self._tiles_disagree(ranges) or self._not_pruned(ranges) or self._says_otherwise(ranges)
+        bad = self.outside or self._tiles_disagree(checked) or self._not_pruned(ranges) or self._says_otherwise(ranges)
         bad = bad or self._rows_disagree(checked)
         return tampered(bad, verdict.head) if bad else self._forgotten(checked, verdict)
 
@@ -160,9 +166,10 @@ class Plan:
         message = f"{verdict.message}; of {gone - known} entries openings are gone by an erasure that had not ended"
         return replace(verdict, outcome=Outcome.INCOMPLETE, message=message)
 
-    def _tiles_disagree(self, ranges: Sequence[Range]) -> Bad | None:
-        leaves = [found for one in ranges for found in one.leaves]
-        for number, (ours, theirs) in enumerate(zip(leaves, self.leaves, strict=True), self.start // TILE):
+    def _tiles_disagree(self, checked: Sequence[Part]) -> Bad | None:
+        pairs = [(part.entries.leaves, part.leaves) for part in checked]
+        both = chain.from_iterable(zip_longest(ours, theirs) for ours, theirs in pairs)
+        for number, (ours, theirs) in enumerate(both, self.start // TILE):
             if ours != theirs:
                 return _disagrees(number * TILE, "the hashes of its tile are not theirs")
         return _disagrees(0, f"the tiles of level {self.loose} are not made of those below") if self.loose else None
@@ -205,10 +212,10 @@ def _keys(texts: Iterable[str]) -> Iterator[VerifierKey]:
             yield VerifierKey.parse(text)
 
 
-def _hashes(reader: LedgerReader, level: int, first: int = 0) -> Iterator[bytes]:
-    """Give the hashes of a level's full tiles, as stored."""
+def _hashes(reader: LedgerReader, level: int, first: int, stop: int) -> Iterator[bytes]:
+    """Give the hashes of a level's full tiles, as stored; from the first number to the one before ``stop``."""
     query = "SELECT hashes FROM tiles WHERE id >= ? AND id < ? ORDER BY id"
-    values = tile_id(level, first), tile_id(level + 1, 0)
+    values = tile_id(level, first), tile_id(level, stop)
     return (as_bytes(found) for (found,) in reader.connection.execute(query, values))
 
 
@@ -217,7 +224,7 @@ def _level_that_disagrees(reader: LedgerReader, roots: Sequence[bytes]) -> int:
     level = 1
     while len(roots) >= TILE:
         parts = [roots[at : at + TILE] for at in range(0, len(roots) // TILE * TILE, TILE)]
-        if [b"".join(part) for part in parts] != list(_hashes(reader, level)):
+        if [b"".join(part) for part in parts] != list(_hashes(reader, level, 0, len(parts) + 1)):
             return level
         query = "SELECT root FROM tiles WHERE id >= ? AND id < ? ORDER BY id"
         stored = [as_bytes(found) for (found,) in reader.rows(query, tile_id(level, 0), tile_id(level + 1, 0))]

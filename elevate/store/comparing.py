@@ -94,13 +94,15 @@ def loose_links(reader: LedgerReader, salt: int, span: range) -> int:
 def _take(reader: LedgerReader, rows: Sequence[tuple[Any, ...]], found: Rows, how: tuple[int, range, bool]) -> None:
     salt, span, whole = how
     linked = [_numbers(row[_WIDTH], span.start) for row in rows]
-    inside = [numbers if numbers[-1:] < [span.stop] else [one for one in numbers if one < span.stop] for numbers in linked]
+    stop = span.stop
+    inside = [numbers if not numbers or numbers[-1] < stop else [one for one in numbers if one < stop] for numbers in linked]
     owners = chain.from_iterable(map(repeat, [row[_REQUEST] for row in rows], map(len, inside)))
     found.links += sum(map(hash, zip(repeat(salt), owners, chain.from_iterable(inside), strict=False)))
     for row, digest, numbers in zip(rows, _digests(rows), linked, strict=True):
         last, state = row[-1], row[_STATE]
         # Where its log ends with its last entry, the digest alone says that nothing follows.
-        if digest and row[_USER] and state in _FINAL and numbers[-1:] == [last] and last < span.stop and _sorted(numbers):
+        ends = digest and numbers and numbers[-1] == last and last < stop and numbers == sorted(numbers)
+        if ends and state in _FINAL and row[_USER]:
             found.ends += hash((salt, last, state, digest))
         elif _within(row, span, whole=whole):
             _look_closely(reader, row, found, how)
@@ -145,7 +147,7 @@ def _fits(reader: LedgerReader, row: tuple[Any, ...], span: range) -> bool:
     SECURITY: a row that was set back to one of its earlier steps, as a used token to an unused one, is as a true entry says.
     """
     last, numbers = row[-1], _numbers(row[_WIDTH], span.start)
-    if type(last) is not int or last not in numbers or not _sorted(numbers) or numbers[-1] > MAX_INTEGER:
+    if type(last) is not int or last not in numbers or numbers != sorted(numbers) or numbers[-1] > MAX_INTEGER:
         return False
     end, *later = (_entry(reader, number) for number in numbers[numbers.index(last) :])
     if not all(later) or any(one["event"] in _STEPS and row_of(one["body"]) for one in later):
@@ -213,7 +215,3 @@ def _numbers(text: object, start: int) -> list[int]:
     except (ValueError, AttributeError):
         return [-1]
     return [number for number in found if number >= start] if start else found
-
-
-def _sorted(numbers: list[int]) -> bool:
-    return numbers == sorted(numbers)
