@@ -256,7 +256,8 @@ def _signature(line: str) -> Signature:
 
 
 def _is_name(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(char.isspace() for char in name) and not _CONTROL.search(name)
+    # What has no white space in it is its only word.
+    return name.split() == [name] and "+" not in name and not _CONTROL.search(name)
 
 
 def _decode(text: str) -> bytes:

@@ -11,7 +11,7 @@ from binascii import Error as DecodingError
 from binascii import a2b_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 
 import orjson
 
@@ -23,6 +23,8 @@ from elevate.errors import AuditError
 HEADER = "c2sp.org/tlog-proof@v1"
 MAX_PROOF_BYTES = 400_000
 MAX_HASHES = 64
+MAX_KNOWN = 8
+"""So many verified checkpoints are kept; then they are forgotten, and verified anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +58,17 @@ class Proof:
         Raises:
             AuditError: It is no proof of ours.
         """
-        head, split, note = text.partition("\n\n")
-        lines = head.split("\n")
-        if len(text) > MAX_PROOF_BYTES or not split or lines[0] != HEADER or not 3 <= len(lines) <= MAX_HASHES + 3:  # noqa: PLR2004
+        # Line by line: the entry's line is long, and looking for the empty one in it takes longer than all its hashes.
+        lines = text.split("\n", MAX_HASHES + 4) if len(text) <= MAX_PROOF_BYTES else []
+        end = lines.index("") if "" in lines[:-1] else 0
+        if not 3 <= end <= MAX_HASHES + 3 or lines[0] != HEADER:  # noqa: PLR2004 - header, entry, position
             raise AuditError("that is not a proof", hint="elevate audit prove writes one")
+        note = "\n".join(lines[end + 1 :])
         try:
             extra = orjson.loads(_line(lines[1], "extra "))
             entry, openings = extra["entry"].encode(), extra["openings"].encode()
             index = decimal(lines[2].removeprefix("index "))
-            hashes = [a2b_base64(line, strict_mode=True) for line in lines[3:]]
+            hashes = [a2b_base64(line, strict_mode=True) for line in lines[3:end]]
         except (ValueError, KeyError, TypeError, AttributeError, DecodingError) as exc:
             raise AuditError("the proof is damaged") from exc
         if index < 0 or not set(map(len, hashes)) <= {merkle.HASH_BYTES}:
@@ -87,8 +91,56 @@ class Proven:
     witnesses: tuple[tuple[str, int], ...] = ()
 
 
+_Signed: TypeAlias = tuple[Checkpoint, tuple[tuple[str, int], ...]]
+"""A checkpoint that was verified, and who saw it when."""
+
+
+class Checker:
+    """Checks many proofs against one log's key, offline; the signatures of a checkpoint that several share are checked once.
+
+    Args:
+        key: The log's key, as it was kept.
+        witnesses: Keys of witnesses that must have cosigned, each of them.
+    """
+
+    def __init__(self, key: VerifierKey, *, witnesses: Sequence[VerifierKey] = ()) -> None:
+        self._key = key
+        self._witnesses = tuple(witnesses)
+        self._known: dict[str, _Signed] = {}
+
+    def check(self, text: str) -> Proven:
+        """Check a proof.
+
+        Args:
+            text: Content of the file.
+
+        Raises:
+            AuditError: Anything is not as it must be.
+        """
+        proof = Proof.parse(text)
+        # SECURITY: only a note that is equal to the last character, signatures with it, is one that was verified.
+        checkpoint, seen = self._known.get(proof.note) or self._verify(proof.note)
+        merkle.check_inclusion(merkle.leaf(proof.entry), proof.index, checkpoint.size, proof.hashes, checkpoint.root)
+        entry = opened(proof.entry, proof.openings)
+        if entry.seq != proof.index:
+            raise AuditError("the entry stands at another position than it says")
+        return Proven(entry=entry, checkpoint=checkpoint, witnesses=seen)
+
+    def _verify(self, text: str) -> _Signed:
+        note = Note.parse(text)
+        note.verify(self._key)
+        checkpoint = Checkpoint.parse(note.text)
+        if checkpoint.origin != self._key.name:
+            raise AuditError("the checkpoint is of another log")
+        seen = tuple((witness.name, note.verify(witness)) for witness in self._witnesses)
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[text] = checkpoint, seen
+        return checkpoint, seen
+
+
 def check(text: str, key: VerifierKey, *, witnesses: Sequence[VerifierKey] = ()) -> Proven:
-    """Check a proof against the log's key, offline.
+    """Check one proof against the log's key, offline; `Checker` is for many.
 
     Args:
         text: Content of the file.
@@ -98,18 +150,7 @@ def check(text: str, key: VerifierKey, *, witnesses: Sequence[VerifierKey] = ())
     Raises:
         AuditError: Anything is not as it must be.
     """
-    proof = Proof.parse(text)
-    note = Note.parse(proof.note)
-    note.verify(key)
-    checkpoint = Checkpoint.parse(note.text)
-    if checkpoint.origin != key.name:
-        raise AuditError("the checkpoint is of another log")
-    merkle.check_inclusion(merkle.leaf(proof.entry), proof.index, checkpoint.size, proof.hashes, checkpoint.root)
-    entry = opened(proof.entry, proof.openings)
-    if entry.seq != proof.index:
-        raise AuditError("the entry stands at another position than it says")
-    seen = tuple((witness.name, note.verify(witness)) for witness in witnesses)
-    return Proven(entry=entry, checkpoint=checkpoint, witnesses=seen)
+    return Checker(key, witnesses=witnesses).check(text)
 
 
 def _line(line: str, prefix: str) -> bytes:

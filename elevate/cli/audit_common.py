@@ -15,6 +15,7 @@ from elevate.broker.home import Home
 from elevate.cli.whose import MACHINE, broker_home
 from elevate.errors import AuditError
 
+_NO_ANCHOR = "name a checkpoint that was kept; elevate audit checkpoint -o FILE keeps the one of now"
 MAX_ANCHOR_BYTES = 1_000_000
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
@@ -67,17 +68,37 @@ def line_text(shown: Line) -> str:
     return f"{shown.seq:>8}  {shown.at}  {shown.request[:8]:8}  {shown.event:16} {shown.who:16} {shown.what}".rstrip() + "\n"
 
 
-def read_kept(path: Path) -> str:
-    """Read a file that was kept: a checkpoint or a proof.
+def read_kept(path: Path, hint: str = _NO_ANCHOR) -> str:
+    """Read a file that was kept: a checkpoint or a proof; ``hint`` says where one is from.
 
     Raises:
-        AuditError: It can't be read.
+        AuditError: It is not there, or can't be read.
     """
     try:
         with path.open(encoding="utf-8") as file:
             return file.read(MAX_ANCHOR_BYTES)
-    except (OSError, ValueError) as exc:
-        raise AuditError(f"can't be read: {path}") from exc
+    except FileNotFoundError as exc:
+        raise AuditError(f"no such file: {path}", hint=hint) from exc
+    except OSError as exc:
+        raise AuditError(f"can't be read: {path}: {exc.strerror}", hint="only who may read the file can use it") from exc
+    except ValueError as exc:
+        raise AuditError(f"that is no text, so neither a checkpoint nor a proof: {path}", hint=hint) from exc
+
+
+def checkpoint_in(path: Path) -> str:
+    """Read a file that was kept, and give the checkpoint that it is, or holds as a proof does.
+
+    Raises:
+        AuditError: It can't be read, or there is none in it.
+    """
+    from elevate.audit.notes import Checkpoint, Note
+
+    note = note_in(read_kept(path))
+    try:
+        Checkpoint.parse(Note.parse(note).text)
+    except AuditError as exc:
+        raise AuditError(f"that is not a checkpoint: {path}", hint=_NO_ANCHOR) from exc
+    return note
 
 
 def note_in(content: str) -> str:

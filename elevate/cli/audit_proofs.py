@@ -7,7 +7,7 @@ the beginning of another. What is checked is checked with nothing but the log's 
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,15 +18,19 @@ from elevate.cli.audit_common import (
     Json,
     State,
     as_json,
+    checkpoint_in,
     json_line,
     ledger_path,
-    note_in,
     read_kept,
     write_own,
 )
 from elevate.cli.audit_source import source
 from elevate.errors import AuditError, StoreUnwritableError
 from elevate.store.reader import LedgerReader
+from elevate.text import escape
+
+if TYPE_CHECKING:
+    from elevate.audit.proof import Proven
 
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.", show_default=False)]
 
@@ -54,7 +58,7 @@ def prove(
 
 
 def check(
-    file: Annotated[typer.FileText, typer.Argument(help="A proof that prove wrote; - for standard input.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Proofs that prove wrote; - for standard input.")],
     log_key: Annotated[str, typer.Option("--key", help="The log's key as it was kept.")],
     *,
     witness: Annotated[
@@ -62,22 +66,51 @@ def check(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check a proof, with nothing but the log's key."""
-    from elevate.audit.proof import check as check_proof
+    """Check proofs, with nothing but the log's key.
 
-    keys = [VerifierKey.parse(text) for text in witness or ()]
+    Of several each is named with what it shows; the exit status is 0 where all hold. A checkpoint that many share is
+    verified once.
+    """
+    from elevate.audit.proof import Checker
+
+    checker = Checker(VerifierKey.parse(log_key), witnesses=[VerifierKey.parse(text) for text in witness or ()])
+    if len(files) == 1:
+        sys.stdout.write(_shown(checker.check(_proof_in(files[0])), json=as_json(json=json)))
+        return
+    refused = 0
+    for file in files:
+        try:
+            line = _shown(checker.check(_proof_in(file)), file, json=as_json(json=json))
+        except AuditError as exc:
+            refused += 1
+            line = (
+                json_line({"file": str(file), "error": exc.message})
+                if as_json(json=json)
+                else f"{escape(str(file))}: {exc.message}\n"
+            )
+        sys.stdout.write(line)
+    if refused:
+        raise AuditError(f"{refused} of {len(files)} proofs do not hold", hint="the lines above say which, and why")
+
+
+def _proof_in(file: Path) -> str:
+    if file != Path("-"):
+        return read_kept(file, "elevate audit prove writes a proof")
     try:
-        text = file.read(MAX_ANCHOR_BYTES)
+        return sys.stdin.read(MAX_ANCHOR_BYTES)
     except ValueError as exc:
         raise AuditError("that is not a proof", hint="elevate audit prove writes one") from exc
-    proven = check_proof(text, VerifierKey.parse(log_key), witnesses=keys)
-    if as_json(json=json):
-        sys.stdout.write(
-            json_line({"entry": asdict(proven.entry), "size": proven.checkpoint.size, "witnesses": proven.witnesses})
+
+
+def _shown(proven: "Proven", file: Path | None = None, *, json: bool) -> str:
+    if json:
+        named = {} if file is None else {"file": str(file)}
+        return json_line(
+            {**named, "entry": asdict(proven.entry), "size": proven.checkpoint.size, "witnesses": proven.witnesses}
         )
-        return
     seen = "".join(f", seen by {name}" for name, _ in proven.witnesses)
-    sys.stdout.write(f"proven: entry {proven.entry.seq} ({proven.entry.event}) of {proven.checkpoint.origin}{seen}\n")
+    begin = "" if file is None else f"{escape(str(file))}: "
+    return f"{begin}proven: entry {proven.entry.seq} ({proven.entry.event}) of {proven.checkpoint.origin}{seen}\n"
 
 
 def checkpoint(*, output: Output = None, state: State = None) -> None:
@@ -110,12 +143,12 @@ def consistency(  # noqa: PLR0913 - two files, the proof from one place or to an
     from elevate.audit.consistency import check as check_consistency
     from elevate.audit.consistency import signed, write
 
-    older, newer = note_in(read_kept(old)), note_in(read_kept(new))
+    older, newer = checkpoint_in(old), checkpoint_in(new)
     keys = [VerifierKey.parse(text) for text in log_key or ()]
     if proof is not None:
         if not keys:
             raise AuditError("a proof is checked with the log's key", hint="--key KEY, as it was kept")
-        text = read_kept(proof)
+        text = read_kept(proof, "make one: elevate audit consistency OLD NEW -o FILE")
     else:
         with source(state) as log:
             keys = keys or [VerifierKey.parse(text) for text in log.log_keys()]
@@ -145,7 +178,7 @@ def _proof_from_file(position: int, archive: Path | None, note: Path | None, sta
     from elevate.store.proving import prove as prove_entry
 
     with LedgerReader(ledger_path(state)) as reader:
-        against = note_in(read_kept(note)) if note else reader.note()
+        against = checkpoint_in(note) if note else reader.note()
         data = _archived(archive, position) if archive else None
         return prove_entry(reader.connection, position, against, data=data)
 

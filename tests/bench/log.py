@@ -20,7 +20,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from elevate.audit.notes import Note, VerifierKey
-from elevate.audit.proof import Proof, check
+from elevate.audit.proof import Checker, Proof, check
 from elevate.cli.audit_verify import run
 from elevate.ports import Draft
 from elevate.store import SqliteStore
@@ -129,7 +129,7 @@ def proof() -> Figure:
 
 
 def proof_check() -> Figure:
-    """Checking a proof, signature included, median in µs; of that the signature takes the peer's time, in the same run."""
+    """Checking one lone proof whole, signature included, median in µs; of that the signature takes the peer's time."""
     store = SqliteStore(log(), entropy=SeededEntropy())
     key, text = VerifierKey.parse(store.verifier_key), store.prove(size() // 3)
     store.close()
@@ -145,6 +145,25 @@ def proof_check() -> Figure:
         unit=f"µs, best {min(took):.0f}",
         peer="Ed25519 alone",
         peer_value=statistics.median(alone),
+    )
+
+
+def proof_check_more() -> Figure:
+    """Checking each further proof under a checkpoint that was verified, median in µs; of the peer each is checked whole."""
+    store = SqliteStore(log(), entropy=SeededEntropy())
+    key, first = VerifierKey.parse(store.verifier_key), store.prove(0)
+    texts = [store.prove(number * 7 % ENTRIES) for number in range(CALLS)]
+    store.close()
+    checker = Checker(key)
+    checker.check(first)
+    took = [_seconds(lambda text=text: checker.check(text)) * 1_000_000 for text in texts]  # type: ignore[misc]
+    whole = statistics.median(_seconds(lambda text=text: check(text, key)) * 1_000_000 for text in texts)  # type: ignore[misc]
+    return Figure(
+        name="proof_check_more",
+        value=statistics.median(took),
+        unit=f"µs, best {min(took):.0f}",
+        peer="a lone proof",
+        peer_value=whole,
     )
 
 
@@ -190,5 +209,6 @@ FIGURES = {
     "show_command": show,
     "proof": proof,
     "proof_check": proof_check,
+    "proof_check_more": proof_check_more,
     "index_bytes": index_bytes,
 }

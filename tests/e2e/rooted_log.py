@@ -63,7 +63,7 @@ def prove(position: int) -> dict[str, Any]:
     with connect() as broker:
         text, keys = broker.prove(position), broker.log_keys()
     proven = check(text, VerifierKey.parse(keys[-1]))
-    return {"event": proven.entry.event, "body": dict(proven.entry.body), "text": text}
+    return {"event": proven.entry.event, "body": dict(proven.entry.body), "text": text, "size": proven.checkpoint.size}
 
 
 def consistency(old: int, new: int) -> dict[str, Any]:

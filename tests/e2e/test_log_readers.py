@@ -144,6 +144,8 @@ def test_42_everybody_gets_proofs_of_what_is_theirs(tmp_path: Path, people: Peop
         ("root", "cli", ["html", file]),
     )
     assert told[1]["note"].startswith("elevate.log/")
+    # How long the log is, is no secret to keep from them: the proof of their own entry says it, too.
+    assert told[5]["size"] > int(told[1]["note"].split("\n")[1])
     mine = told[5]
     assert mine["body"]["task"]["display"].endswith("alices-secret")
     assert mine["body"]["actor"]["user"] == alice

@@ -128,6 +128,42 @@ def test_prove_and_check(store: SqliteStore, tmp_path: Path) -> None:
     assert isinstance(other.exception, AuditError)
 
 
+def test_several_proofs_are_checked_and_each_is_named(store: SqliteStore, tmp_path: Path) -> None:
+    """One that does not hold is said, and the others are checked all the same."""
+    store.checkpoint()
+    key = store.verifier_key
+    names = [str(tmp_path / name) for name in ("a", "b", "c")]
+    for position, name in enumerate(names):
+        Path(name).write_text(store.prove(position))
+    assert CliRunner().invoke(app, ["check", *names, "--key", key]).exit_code == 0
+    Path(names[1]).write_text(Path(names[1]).read_text().replace("\nindex 1\n", "\nindex 2\n"))
+    result = CliRunner().invoke(app, ["check", *names, str(tmp_path / "none"), "--key", key])
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line["file"], "error" in line) for line in lines[:3]] == [*zip(names, (False, True, False), strict=True)]
+    assert "no such file" in lines[3]["error"]
+    assert str(result.exception) == "2 of 4 proofs do not hold"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"junk", "not a checkpoint"), (b"", "not a checkpoint"), (b"\xff", "no text")],
+)
+def test_consistency_says_what_is_wrong_with_a_file(
+    store: SqliteStore, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    """A file that is missing and one that is no checkpoint are two things; the hint says where checkpoints are from."""
+    good, other = tmp_path / "good", tmp_path / "other"
+    good.write_text(store.checkpoint())
+    if content is not None:
+        other.write_bytes(content)
+    for order in ((good, other), (other, good)):
+        error = CliRunner().invoke(app, ["consistency", *map(str, order), "--state", str(store.path.parent)]).exception
+        assert isinstance(error, AuditError)
+        assert message in error.message
+        assert str(other) in error.message
+        assert "elevate audit checkpoint" in error.hint
+
+
 def test_bytes_that_are_no_text_are_no_proof(tmp_path: Path) -> None:
     """One clear error, as for any other file that is none."""
     (tmp_path / "proof").write_bytes(b"\xff\xfe")

@@ -106,7 +106,7 @@ def test_odd_questions_are_refused(log: Path, tmp_path: Path) -> None:
         run(log / "300.txt", log / "3.txt", "--state", log)
     with pytest.raises(AuditError, match="checked with the log's key"):
         run(log / "3.txt", log / "300.txt", "--proof", log / "proof")
-    with pytest.raises(AuditError, match="can't be read"):
+    with pytest.raises(AuditError, match="no such file"):
         run(log / "3.txt", log / "none.txt", "--state", log)
     stranger = Signer.make("elevate.log/x", b"x" * 32)
     with pytest.raises(AuditError, match="signed by none of the keys"):
