@@ -119,8 +119,9 @@ class Lending:
         shed()
         limits.set_descriptors(self._descriptors)
         if self.pid:
-            # As the machine knows it. Who watches hears that it runs only when this was told.
-            self._channel.send(wire.BORN.pack(int(os.pread(self._children, 32, 0).split()[0])))
+            number = int(os.pread(self._children, 32, 0).split()[0])  # as the machine knows it
+            with contextlib.suppress(BrokenPipeError):  # nobody waits any more: who watches sees that
+                self._channel.send(wire.BORN.pack(number))
 
     def _spawn(self) -> int:
         return os.posix_spawn(

@@ -172,6 +172,7 @@ class Ahead:
 
     def __init__(self, channel: Socket) -> None:
         self.channel = channel
+        self.orders: Socket | None = None
         self.writes: Writes | None = None
         self.pid = 0
         self.terminal = -1
@@ -179,12 +180,13 @@ class Ahead:
 
     def fork(self) -> None:
         """Fork the process, which waits, and tell its number."""
-        self.orders, theirs = sockets.pair()
+        ours, theirs = sockets.pair()
+        self.orders = ours
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 self.channel.close()
-                self.orders.close()
+                ours.close()
                 become(theirs, self.begun)
             finally:
                 os._exit(127)
@@ -201,7 +203,7 @@ class Ahead:
 
     def _fork_on(self, terminal: int, *, foreground: bool) -> None:
         """Fork, once more where it was ahead, on the terminal: only who is born in a session that has one has it, too."""
-        if self.pid:
+        if self.orders:
             self.orders.close()
             os.waitpid(self.pid, 0)
         else:
@@ -217,7 +219,7 @@ class Ahead:
         try:
             if order["terminal"]:
                 self._fork_on(_terminal(order, fds), foreground=bool(order["foreground"]))
-            elif not self.pid:
+            elif not self.orders:
                 self.fork()
             given = fds
             if order["jail"]:
@@ -225,12 +227,12 @@ class Ahead:
                 given = [*fds, *([rules] if rules >= 0 else [])]
                 self.writes = watch_writes(mountinfo.table()) if order["watch"] else None
                 identity.shed()
-            sockets.send(self.orders, wire.MAGIC, given)
+            if self.orders:
+                sockets.send(self.orders, wire.MAGIC, given)
+                self.orders.close()
         except OSError as exc:
             fail(fds[1], exc)
             return False
-        finally:
-            self.orders.close()
         return True
 
 

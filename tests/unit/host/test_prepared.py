@@ -219,6 +219,19 @@ def test_a_program_that_is_not_there_is_told_at_the_byte(launcher: Launcher) -> 
     assert not isinstance(caught.value, StartUnknownError)
 
 
+@pytest.mark.parametrize("jailed", JAILS)
+def test_a_terminal_that_is_none_is_told(capfd: pytest.CaptureFixture[str], *, jailed: bool) -> None:
+    """Nothing runs, and nobody falls over it."""
+    jail = Jail(uid=65_534, gid=65_534, home="/mnt") if jailed else None
+    with Launcher() as launcher, Path("/dev/null").open("rb") as none:
+        with pytest.raises(HostError, match="surroundings"):
+            launcher.launch(Order(argv=("/bin/true",), env=PATH, fds={0: none.fileno()}, terminal=0, jail=jail))
+        pid = os.pidfd_open(launcher._pid)
+    assert select.select([pid], [], [], LONG)[0]  # who is asked for no more ends when the others have
+    os.close(pid)
+    assert capfd.readouterr().err == ""
+
+
 def test_launchers_follow_the_load() -> None:
     """Many at once find more of them waiting the next time, and not more than a bound; one after the other, fewer."""
     with Launcher() as own:
