@@ -142,6 +142,55 @@ NEVER = (
     "ANSIBLE_CONFIG",
     "PGSERVICEFILE",
     "MYSQL_HOME",
+    *(
+        "GIO_EXTRA_MODULES",
+        "GDK_PIXBUF_MODULE_FILE",
+        "GST_PLUGIN_PATH",
+        "LIBGL_DRIVERS_PATH",
+        "SASL_PATH",
+        "LDAPCONF",
+        "GNUPGHOME",
+    ),
+    *(
+        "GCC_EXEC_PREFIX",
+        "COMPILER_PATH",
+        "CPATH",
+        "C_INCLUDE_PATH",
+        "AWKPATH",
+        "AWKLIBPATH",
+        "ASAN_OPTIONS",
+        "CMAKE_PREFIX_PATH",
+    ),
+    *(
+        "DOTNET_STARTUP_HOOKS",
+        "CORECLR_PROFILER_PATH",
+        "MAVEN_OPTS",
+        "GRADLE_OPTS",
+        "PIP_CONFIG_FILE",
+        "CONDARC",
+        "YARN_RC_FILENAME",
+    ),
+    *(
+        "ERL_FLAGS",
+        "GUILE_LOAD_PATH",
+        "JULIA_LOAD_PATH",
+        "R_PROFILE_USER",
+        "CAML_LD_LIBRARY_PATH",
+        "EMACSLOADPATH",
+        "VIMRUNTIME",
+    ),
+    *(
+        "INPUTRC",
+        "SCREENRC",
+        "TMUX_TMPDIR",
+        "MANPATH",
+        "GROFF_TMAC_PATH",
+        "TEXINPUTS",
+        "BROWSER",
+        "WGETRC",
+        "NETRC",
+        "AWS_CONFIG_FILE",
+    ),
 )
 
 
@@ -150,6 +199,12 @@ def test_05_dangerous_variables_can_not_be_asked_for(machine: Emulated, name: st
     """What a shell, an interpreter or a tool would run code by is never an addition."""
     with pytest.raises(TaskInvalidError):
         machine.host.inspect(Task.run(["true"], env={name: "x"}), machine.requester)
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "COLUMNS", "MANAGED_BY", "TEXT", "REGION", "VERBOSE", "CORES", "R_VALUE"])
+def test_05_other_variables_can_be_asked_for(machine: Emulated, name: str) -> None:
+    """Whether they are given is the policy's affair."""
+    machine.host.inspect(Task.run(["true"], env={name: "1"}), machine.requester).close()
 
 
 @pytest.mark.parametrize(
