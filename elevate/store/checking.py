@@ -17,7 +17,7 @@ from elevate.audit.ranges import AFTER, TILE, Bad, Range, check_range
 from elevate.audit.verify import Known, Signed, Stored, join, read_signed, tampered
 from elevate.errors import AuditError
 from elevate.store import strays
-from elevate.store.comparing import Rows, erased_since, first_bad_row, loose_links, read_rows
+from elevate.store.comparing import Rows, erased_since, first_bad_row, first_unnamed, loose_links, read_rows
 from elevate.store.reader import LedgerReader
 from elevate.store.tree import TileReader, tile_id
 
@@ -53,6 +53,7 @@ class Plan:
 
     def __init__(self, path: Path, *, since: int = 0, known: Sequence[Known] = (), key: VerifierKey | None = None) -> None:
         self.path = path
+        self._since, self._pinned = since, key
         self.salt = int.from_bytes(os.urandom(8), "big")
         self.known = tuple(known)
         # In one transaction: a log that grows meanwhile must not look as if its tiles and checkpoints were not its own.
@@ -80,6 +81,13 @@ class Plan:
             self.keys = [self.key, *_keys(str(body["new"]) for _, body in self.named.rotations)]
         beyond = {one.size for one in self.known}
         self.marks = frozenset({size for size, _ in self.checkpoints} | beyond)
+
+    def again(self) -> "Plan | None":
+        """Plan anew where entries were pruned since: what was to be read is not there any more. None where none were."""
+        with LedgerReader(self.path) as reader:
+            if _archived(reader) == self.archived:
+                return None
+        return Plan(self.path, since=self._since, known=self.known, key=self._pinned)
 
     def ranges(self, parts: int) -> list[tuple[int, int]]:
         """Divide the work into so many ranges that begin with a tile."""
@@ -181,11 +189,13 @@ class Plan:
             for name in ("links", "ends")
         )
         if not request and not (links and ends):
+            span = range(self.start, self.size)
             with LedgerReader(self.path) as reader:
-                at, request = first_bad_row(reader, range(self.start, self.size), whole=not self.left_out)
+                at, request = first_bad_row(reader, span, whole=not self.left_out)
+                at = at if request else first_unnamed(reader, span)
         if request:
             return _disagrees(at, f"the row of request {request[:64]} is not what the log says")
-        return None if links and ends else _disagrees(0, "the list of a request's entries is not that of the log")
+        return None if links and ends else _disagrees(at, "the list of a request's entries is not that of the log")
 
     def _last_before(self, reader: LedgerReader) -> str:
         if not self.start:

@@ -26,6 +26,7 @@ from elevate.store.rows import BLANK, COLUMNS
 _SELECT = f"SELECT {', '.join(COLUMNS)}, positions, last FROM requests WHERE n > ? AND n <= ? ORDER BY n"  # noqa: S608 - constant names
 _LOOSE = "SELECT request, seq FROM loose WHERE seq >= ? AND (seq < ? OR seq NOT IN (SELECT seq FROM entries))"
 _ENTRY = "SELECT data FROM entries WHERE seq = ?"
+_DATA = "SELECT seq, data FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq"
 _ERASED = """SELECT data FROM entries WHERE seq >= ? AND instr(data, CAST('"event":"erased"' AS BLOB))"""
 BATCH = 256
 _REQUEST, _STATE, _USER, _JTI, _POSITION = map(COLUMNS.index, ("request", "state", "user", "jti", "position"))
@@ -83,6 +84,17 @@ def first_bad_row(reader: LedgerReader, span: range, *, whole: bool) -> tuple[in
             if _within(row, span, whole=whole) and not _fits(reader, row, span):
                 return _at(row), str(row[_REQUEST])
     return 0, ""
+
+
+def first_unnamed(reader: LedgerReader, span: range) -> int:
+    """Give the first entry of a request that the ledger does not name as some request's just once; 0 where there is none."""
+    named = bytearray(len(span))
+    with reader.each(_SELECT, -MAX_INTEGER, MAX_INTEGER) as rows, reader.each(_LOOSE, span.start, span.stop) as loose:
+        for seq in chain(chain.from_iterable(_numbers(row[_WIDTH], span.start) for row in rows), (seq for _, seq in loose)):
+            if seq in span:
+                named[seq - span.start] = min(named[seq - span.start] + 1, 2)
+    with reader.each(_DATA, span.start, span.stop) as entries:
+        return next((seq for seq, data in entries if named[seq - span.start] != bool(load(as_bytes(data))["request"])), 0)
 
 
 def loose_links(reader: LedgerReader, salt: int, span: range) -> int:

@@ -18,6 +18,14 @@ _OUTSIDE = (
     ("rotations", "seq", Tampering.INDEX, "a log key hands over where no entry is"),
 )
 """Tables with the positions that they name."""
+_LOOSE = """
+SELECT l.seq, iif(r.n IS NOT NULL, ?, iif(instr(e.data, CAST('"_row":[' AS BLOB)), ?, ?)) FROM loose l
+LEFT JOIN requests r ON r.request = l.request JOIN entries e ON e.seq = l.seq
+WHERE r.n IS NOT NULL OR instr(e.data, CAST('"_row":[' AS BLOB))
+OR NOT instr(e.data, CAST('"request":"' || l.request || '"' AS BLOB)) ORDER BY l.seq LIMIT 1
+"""
+"""What stands there is noted of requests that have no row; an entry that holds a row's digest is a step of one that has."""
+_NOT_LOOSE = ("its request has a row, which must name it", "it is a step, which a row must name", "it is of another request")
 
 Rotations = Sequence[tuple[int, Mapping[str, object]]]
 
@@ -59,6 +67,9 @@ def outside(reader: LedgerReader, archived: int, size: int) -> Bad | None:
         for at in (first, last):
             if isinstance(at, int) and not begins.get(table, 0) <= at < size + (table == "checkpoints"):
                 return Bad(position=at, kind=kind, why=f"{table}: {why}")
+    # SECURITY: a row set back, as a used token to an unused one, could have the steps that it no longer names there.
+    for at, why in reader.rows(_LOOSE, *_NOT_LOOSE):
+        return Bad(position=at, kind=Tampering.INDEX, why=f"loose: {why}")
     return None
 
 

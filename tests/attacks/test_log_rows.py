@@ -173,6 +173,61 @@ def test_42_a_row_that_the_log_does_not_know_is_named(path: Path, query: str) ->
     assert tampered(path).kind is Tampering.INDEX
 
 
+def aside(path: Path, number: int, first: int) -> int:
+    """Let a request's entries, but for the first of them, stand where those of requests without a row do; give the next one."""
+    request = request_id(number)
+    rest = str(ask(path, f"SELECT positions FROM requests WHERE request = '{request}'")).split()[first:]
+    change(path, *(f"INSERT INTO loose VALUES('{request}', {seq})" for seq in rest))
+    return int(rest[0])
+
+
+@pytest.mark.parametrize("state", ["redeemed", "running"])
+def test_42_a_used_token_that_is_set_back_with_its_steps_put_aside_is_named(path: Path, state: str) -> None:
+    """As it was issued, it is as a true entry says, and every entry has one place."""
+    number = LIVES.index(state)
+    at = aside(path, number, 2)
+    kept = "substr(positions, 1, instr(positions, ' ' || position) + length(position))"
+    back = f"state = 'issued', redeem_id = '', last = position, positions = {kept}"
+    change(path, f"UPDATE requests SET {back} WHERE request = '{request_id(number)}'")
+    assert named(path) == (at, Tampering.INDEX)
+
+
+@pytest.mark.parametrize("number", range(len(LIVES)))
+def test_42_a_row_that_is_gone_with_its_steps_put_aside_is_named(path: Path, number: int) -> None:
+    """A token that may no more be known, or a request that nobody made."""
+    at = aside(path, number, 0)
+    change(path, f"DELETE FROM requests WHERE request = '{request_id(number)}'")
+    assert named(path) == (at, Tampering.INDEX)
+
+
+@pytest.mark.parametrize("number", range(len(LIVES)))
+def test_42_a_row_that_is_gone_is_named_by_its_first_entry(path: Path, number: int) -> None:
+    """No row says whose it is."""
+    at = ask(path, f"SELECT CAST(positions AS INTEGER) FROM requests WHERE n = {number + 1}")
+    change(path, f"DELETE FROM requests WHERE n = {number + 1}")
+    assert named(path) == (at, Tampering.INDEX)
+
+
+def test_42_what_is_noted_of_one_request_and_put_to_another_is_named(path: Path) -> None:
+    """Neither has a row."""
+    store = SqliteStore(path, entropy=SeededEntropy(9))
+    at = store.append(draft("second-use", "nobody"))
+    store.close()
+    assert verify(path).outcome is Outcome.INCOMPLETE
+    change(path, "UPDATE loose SET request = 'x'")
+    assert named(path) == (at, Tampering.INDEX)
+
+
+def test_no_false_alarm_while_the_log_is_pruned(tmp_path: Path) -> None:
+    """What was to be read is gone, so it is read again from where the log begins now."""
+    store = make_log(tmp_path / "ledger.sqlite", 2000)
+    plan = Plan(store.path)
+    store.prune(1000, AT)
+    verdict = run(plan)
+    store.close()
+    assert (verdict.outcome, "from 768 on" in verdict.message) == (Outcome.INCOMPLETE, True)
+
+
 @pytest.mark.parametrize(
     ("query", "at", "kind"),
     [
