@@ -171,7 +171,8 @@ class Plan:
             why = f"{blank} rows are blank, erasures account for {blanked + later_rows}"
             return tampered(_disagrees(first, why), verdict.head)
         # SECURITY: what goes on is not signed: whoever writes the file could say it.
-        message = f"{verdict.message}; of {gone - known} entries openings are gone by an erasure that had not ended"
+        lost = f"of {gone - known} entries openings are gone" if gone > known else f"{blank - blanked} rows are blank"
+        message = f"{verdict.message}; {lost} by an erasure that had not ended"
         return replace(verdict, outcome=Outcome.INCOMPLETE, message=message)
 
     def _tiles_disagree(self, checked: Sequence[Part]) -> Bad | None:

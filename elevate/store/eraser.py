@@ -29,6 +29,8 @@ MORE_ROUNDS = 2
 MIN_ROWS, MAX_ROWS, MAX_TILES = 32, 1024, 4
 SHORT_SECONDS, LONG_SECONDS = 0.002, 0.004
 """Steps that take less become larger, steps that take more smaller: an elevation may have to wait for two of them."""
+STEP_PAGES = 64
+"""And steps that change more pages become smaller, too: these are written and synced in the same commit."""
 
 T = TypeVar("T")
 Alone = Callable[[], AbstractContextManager[object]]
@@ -57,6 +59,7 @@ class Eraser:
         self._stopped = threading.Event()
         self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._pages = self._grown = 0
 
     def erase(self, subject: str, at: Instant, by: Body, alone: Alone = nullcontext) -> Erased:
         """Erase a person; the end of it inside of ``alone``, where nobody may read.
@@ -94,7 +97,8 @@ class Eraser:
             begins = self._step(lambda ledger: keeping.begin_prune(ledger, stop, at, by))
             pace = _Pace(1, MAX_TILES)
             while begins < stop:
-                begins = pace.tell(*self._step(_timed(partial(keeping.prune, tiles=pace.count, stop=stop))))
+                begins, seconds = self._step(_timed(partial(keeping.prune, tiles=pace.count, stop=stop)))
+                pace.tell(seconds, self._grown)
             with alone():
                 self.empty_wal()
         finally:
@@ -161,7 +165,8 @@ class Eraser:
             self._step(partial(erasing.forget, rows=requests, seqs=seqs))
         pace, more = _Pace(MIN_ROWS, MAX_ROWS), True
         while more:
-            more = pace.tell(*self._step(_timed(partial(erasing.renew, rows=pace.count))))
+            more, seconds = self._step(_timed(partial(erasing.renew, rows=pace.count)))
+            pace.tell(seconds, self._grown)
 
     def _written_meanwhile(self, subject: str) -> Named | None:
         """Find what came while the erasure went on, and let it reach that; None where nothing did, or it has not ended yet."""
@@ -181,6 +186,8 @@ class Eraser:
         if self._stopped.is_set():
             raise StoreUnwritableError("the ledger is closed; the erasure goes on when it is opened again")
         result, pages = self._submit(lambda ledger: (work(ledger), ledger.wal_pages)).result()
+        # What the step before has written, and whoever wrote since; the log file has begun anew where it is shorter.
+        self._grown, self._pages = pages - (self._pages if pages >= self._pages else 0), pages
         if pages > MANY_PAGES:
             self._move()
         return result
@@ -193,13 +200,12 @@ class _Pace:
         self._least, self._most = least, most
         self.count = least
 
-    def tell(self, result: T, seconds: float) -> T:
-        """Hear how long a step took, and hand its result on."""
-        if seconds < SHORT_SECONDS:
-            self.count = min(self.count * 2, self._most)
-        elif seconds > LONG_SECONDS:
+    def tell(self, seconds: float, pages: int) -> None:
+        """Hear how long a step took, and how many pages the one before it has written."""
+        if seconds > LONG_SECONDS or pages > STEP_PAGES:
             self.count = max(self.count // 2, self._least)
-        return result
+        elif seconds < SHORT_SECONDS and pages < STEP_PAGES // 2:
+            self.count = min(self.count * 2, self._most)
 
 
 def _timed(work: Callable[[Ledger], T]) -> Callable[[Ledger], tuple[T, float]]:
