@@ -106,7 +106,7 @@ def _check(value: object, depth: int) -> None:
         below: list[object] = []
         for one in level:
             kind = type(one)
-            if kind in _PLAIN:
+            if kind in _PLAIN or (kind is int and -MAX_INTEGER <= one <= MAX_INTEGER):  # type: ignore[operator]  # it is one
                 continue  # as most are
             if kind is dict or isinstance(one, dict):
                 _check_names(one)  # type: ignore[arg-type]  # it is one

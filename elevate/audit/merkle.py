@@ -180,18 +180,15 @@ def check_inclusion(digest: bytes, index: int, size: int, proof: Sequence[bytes]
     """
     if not 0 <= index < size or len(digest) != HASH_BYTES:
         raise AuditError("the proof's index is outside of the tree")
-    fn, sn, found = index, size - 1, digest
-    for part in proof:
-        if sn == 0:
-            raise AuditError("the proof is too long")
-        if fn & 1 or fn == sn:
-            found = node(part, found)
-            while fn and not fn & 1:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            found = node(found, part)
-        fn, sn = fn >> 1, sn >> 1
-    if sn != 0 or found != root:
+    # Below the level at which the paths of this leaf and of the last one meet, the index says on which side the other half
+    # lies; from there on this path is at the tree's right edge, where only what lies to the left is a hash of its own.
+    meet = (index ^ (size - 1)).bit_length()
+    if len(proof) != meet + (index >> meet).bit_count():
+        raise AuditError("the proof has too few hashes, or too many")
+    found = digest
+    for level, part in enumerate(proof):
+        found = node(part, found) if level >= meet or index >> level & 1 else node(found, part)
+    if found != root:
         raise AuditError("the proof does not lead to the root")
 
 

@@ -29,8 +29,8 @@ _SIGNATURE_BYTES = 64
 _TIME_BYTES = 8
 _DASH = "\N{EM DASH} "
 _SECRET = "PRIVATE+KEY+"  # noqa: S105 - a format's name
-_DECIMAL = frozenset("0123456789")
 MAX_SIZE = 2**63 - 1
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff\ufffd]")
 """And what is no Unicode text: it comes of bytes that are not UTF-8."""
 _MAX_DIGITS = len(str(MAX_SIZE))
@@ -175,7 +175,7 @@ class Note:
         Raises:
             AuditError: It is malformed.
         """
-        if len(note) > MAX_NOTE_BYTES or _CONTROL.search(note):
+        if len(note) > MAX_NOTE_BYTES or _has_control(note):
             raise AuditError("the note is too long or holds control characters")
         head, split, tail = note.rpartition("\n\n")
         lines = tail.removesuffix("\n").split("\n")
@@ -243,7 +243,7 @@ class Checkpoint:
 
 def decimal(text: str) -> int:
     """Read a number as C2SP writes it; -1 where it is none, or larger than any log."""
-    plain = 0 < len(text) <= _MAX_DIGITS and set(text) <= _DECIMAL and (text == "0" or text[0] != "0")
+    plain = 0 < len(text) <= _MAX_DIGITS and text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
     return int(text) if plain else -1
 
 
@@ -257,7 +257,13 @@ def _signature(line: str) -> Signature:
 
 def _is_name(name: str) -> bool:
     # What has no white space in it is its only word.
-    return name.split() == [name] and "+" not in name and not _CONTROL.search(name)
+    return name.split() == [name] and "+" not in name and not _has_control(name)
+
+
+def _has_control(text: str) -> bool:
+    # What can all be printed but for its line ends holds none; that is known sooner than a search ends.
+    plain = text.replace("\n", "").isprintable() and _UNKNOWN not in text
+    return not plain and bool(_CONTROL.search(text))
 
 
 def _decode(text: str) -> bytes:

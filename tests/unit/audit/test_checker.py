@@ -2,7 +2,7 @@
 
 import pytest
 
-from elevate.audit.notes import Note, Signer, VerifierKey
+from elevate.audit.notes import Note, Signer, VerifierKey, signature_line
 from elevate.audit.proof import MAX_KNOWN, Checker, Proof, check
 from elevate.errors import AuditError
 from elevate.store.memory import MemoryStore
@@ -58,6 +58,35 @@ def test_42_a_note_that_differs_in_anything_is_verified_anew(store: MemoryStore)
             checker.check(text.replace(note, one))
     with pytest.raises(AuditError, match="not signed"):
         Checker(Signer.make(key_of(store).name, b"y" * 32).verifier).check(text)
+
+
+def test_42_no_note_that_differs_in_one_character_is_known(store: MemoryStore, verified: list[str]) -> None:
+    """Text, line ends, dash, name, key hash and signature: each changed, left out or twice is refused."""
+    checker, text = Checker(key_of(store)), store.prove(3)
+    checker.check(text)
+    note = Proof.parse(text).note
+    head = text.removesuffix(note)
+    for at, char in enumerate(note):
+        for put in sorted({"A", "\n", "", char * 2, chr(ord(char) ^ 1)} - {char}):
+            with pytest.raises(AuditError):
+                checker.check(f"{head}{note[:at]}{put}{note[at + 1 :]}")
+    assert list(checker._known) == [note]
+    verified.clear()
+    assert checker.check(text).entry.seq == 3
+    assert verified == []
+
+
+def test_42_a_known_text_under_another_key_is_refused(store: MemoryStore) -> None:
+    """Also with our name and our key's hash before the signature, in place of the right one and beside it."""
+    checker, text, key = Checker(key_of(store)), store.prove(3), key_of(store)
+    checker.check(text)
+    note = Proof.parse(text).note
+    said, other = Note.parse(note).text, Signer.make(key.name, b"y" * 32)
+    forged = signature_line(key, other.key.sign(said.encode()))
+    for one in (other.sign(said), f"{said}\n{forged}", note + forged):
+        with pytest.raises(AuditError):
+            checker.check(text.replace(note, one))
+    assert list(checker._known) == [note]
 
 
 def test_42_a_refused_checkpoint_is_refused_again(store: MemoryStore) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,9 @@ def test_every_entry_can_be_proven_and_no_other(size: int, data: st.DataObject) 
     for bad in LEAVES[:1] if index else LEAVES[1:2]:
         with pytest.raises(AuditError):
             merkle.check_inclusion(bad, index, size, proof, root(size))
+    for other in ([*proof, LEAVES[0]], proof[1:], proof[:-1]):
+        with pytest.raises(AuditError, match="too few hashes, or too many") if proof or other else nullcontext():
+            merkle.check_inclusion(LEAVES[index], index, size, other, root(size))
     if proof:
         at = data.draw(st.integers(0, len(proof) - 1))
         broken = [*proof[:at], bytes([proof[at][0] ^ 1]) + proof[at][1:], *proof[at + 1 :]]
