@@ -1,5 +1,6 @@
 """What stands in a ledger's tables and belongs to no log: nobody reads it as part of one, so nothing else would name it."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,12 @@ OR NOT instr(e.data, CAST('"request":"' || l.request || '"' AS BLOB)) ORDER BY l
 """
 """What stands there is noted of requests that have no row; an entry that holds a row's digest is a step of one that has."""
 _NOT_LOOSE = ("its request has a row, which must name it", "it is a step, which a row must name", "it is of another request")
+_OURS = re.compile(
+    r"table (meta|entries|tiles|checkpoints|rotations|loose|openings|requests)"
+    r"|index (sqlite_autoindex_\w+|requests_(user|jti)(_\d+)?)"
+)
+_OF_AN_ERASURE = re.compile(r"table (openings|requests)_(next|old)|trigger erasing_(added|changed|gone)")
+"""It makes them, and takes them away before it ends."""
 
 Rotations = Sequence[tuple[int, Mapping[str, object]]]
 
@@ -37,10 +44,12 @@ class Named:
     Attributes:
         meta: The table ``meta``.
         rotations: The table ``rotations``.
+        schema: What the file is made of, as ``table meta``.
     """
 
     meta: Mapping[str, str]
     rotations: Rotations
+    schema: Sequence[str]
 
 
 def read(reader: LedgerReader) -> Named:
@@ -48,7 +57,8 @@ def read(reader: LedgerReader) -> Named:
     found = reader.rows("SELECT seq, old, new, signature FROM rotations ORDER BY seq")
     rotations = [(int(seq), {"old": old, "new": new, "signature": signature}) for seq, old, new, signature in found]
     meta = {str(name): str(value) for name, value in reader.rows("SELECT name, value FROM meta")}
-    return Named(meta=meta, rotations=rotations)
+    schema = [f"{kind} {name}" for kind, name in reader.rows("SELECT type, name FROM sqlite_schema ORDER BY type, name")]
+    return Named(meta=meta, rotations=rotations, schema=schema)
 
 
 def outside(reader: LedgerReader, archived: int, size: int) -> Bad | None:
@@ -91,6 +101,9 @@ def named(said: Named, handed_over: Rotations, first: VerifierKey, erased_at: in
     for name, value in _expected(handed_over, first, said, erased_at, start):
         if said.meta.get(name, "") != value:
             return Bad(position=0, kind=Tampering.INDEX, why=f"meta: {name} is not what the log says")
+    # SECURITY: a trigger would run in the broker's own writer, and set right what it did before anybody verifies.
+    if foreign := [part for part in said.schema if not _is_ours(part, erasing="erasing" in said.meta)]:
+        return Bad(position=0, kind=Tampering.INDEX, why=f"{foreign[0][:60]!r} is no part of a ledger")
     stray = sorted(said.meta.keys() - _META)
     return Bad(position=0, kind=Tampering.INDEX, why=f"meta: {stray[0][:40]!r} is no name of ours") if stray else None
 
@@ -102,3 +115,7 @@ def _expected(handed_over: Rotations, first: VerifierKey, said: Named, erased_at
     before = said.meta.get("erased", "")
     earlier = erased_at < 0 and start > 0 and before.isdecimal() and int(before) < start
     yield "erased", before if earlier else str(erased_at) if erased_at >= 0 else ""
+
+
+def _is_ours(part: str, *, erasing: bool) -> bool:
+    return bool(_OURS.fullmatch(part) or (erasing and _OF_AN_ERASURE.fullmatch(part)))

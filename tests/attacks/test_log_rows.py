@@ -253,6 +253,22 @@ def test_42_what_belongs_to_no_log_is_named(path: Path, query: str, at: int, kin
     assert named(path) == (at, kind)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "CREATE TRIGGER once_more AFTER UPDATE ON requests BEGIN UPDATE requests SET state = 'issued'; END",
+        "CREATE TRIGGER erasing_changed AFTER UPDATE ON requests BEGIN UPDATE requests SET state = 'issued'; END",
+        "CREATE VIEW seen AS SELECT * FROM requests",
+        "CREATE TABLE requests_old AS SELECT * FROM requests",
+        "CREATE INDEX more ON requests(state)",
+    ],
+)
+def test_42_what_is_no_part_of_a_ledger_is_named(path: Path, query: str) -> None:
+    """A trigger would run whenever the broker writes."""
+    change(path, query)
+    assert "is no part of a ledger" in tampered(path).message
+
+
 def test_42_a_rotation_that_the_ledger_forgets_or_tells_otherwise_is_named(path: Path) -> None:
     """Its table is a copy of what the entry says."""
     store = SqliteStore(path, entropy=SeededEntropy(9))
