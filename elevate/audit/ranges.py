@@ -164,8 +164,8 @@ def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> N
     requests, events = [one.request for one in entries], [one.event for one in entries]
     found.links += sum(map(hash, compress(zip(repeat(found.salt), requests, positions, strict=False), requests)))
     if not _ENDS.isdisjoint(events):
-        ends = [(one.seq, one.event, row) for one in entries if one.event in _ENDS and (row := private.row_of(one.body))]
-        found.ends += sum([hash((found.salt, *end)) for end in ends])
+        ends = [one for one in entries if one.event in _ENDS and private.ROW in one.body]
+        found.ends += sum([hash((found.salt, one.seq, one.event, *one.body[private.ROW])) for one in ends])
     if ERASED in events:
         _note_erasures([one for one in entries if one.event == ERASED], found)
     if PRUNED in events:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from elevate.audit.verify import Known
     from elevate.store.checking import Part, Plan
 
-SHARES = 48
+SHARES = 32
 """A long log is divided into so many, for two processes."""
 MORE_RUNS = 3
 """A log that is pruned while it is verified is verified again so often."""
