@@ -76,9 +76,8 @@ class Log:
 
     def restore(self, mark: Mark) -> None:
         """Go back to a mark, after the connection has been rolled back to it."""
-        changed = mark[0] != self.size
         self.size, self.previous, self._signed = mark
-        if changed:
+        if self._tree.size != self.size:
             self._tree = TileWriter(self._connection, self.size)
 
 

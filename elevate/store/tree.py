@@ -27,9 +27,13 @@ class TileWriter:
     Args:
         connection: The writing connection; full tiles are written inside its transaction.
         size: Number of entries.
+
+    Attributes:
+        size: So many have been added, one that could not be added to the end included.
     """
 
     def __init__(self, connection: apsw.Connection, size: int) -> None:
+        self.size = size
         self._connection = connection
         reader = TileReader(connection, size)
         self._edges: list[list[bytes]] = []
@@ -40,6 +44,7 @@ class TileWriter:
 
     def add(self, digest: bytes) -> None:
         """Add the hash of one more entry."""
+        self.size += 1
         self._push(0, digest)
 
     def root(self) -> bytes:

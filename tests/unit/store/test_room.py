@@ -18,6 +18,7 @@ from elevate.errors import StoreUnwritableError
 from elevate.lifecycle import State
 from elevate.store import SqliteStore
 from elevate.store.checking import Plan
+from elevate.store.tree import TILE
 from elevate.testing import SeededEntropy
 from tests.ledgers import draft, issue, redeem, request_id, row, step
 
@@ -144,3 +145,19 @@ def fill(path: Path) -> None:
                 other.write(b"x" * 65_536)
         except OSError:
             return
+
+
+def test_37_a_tile_that_finds_no_room_leaves_the_tree_as_it_was(store: SqliteStore) -> None:
+    """The entry that would fill it is refused; the next one, and what is signed then, are as if nobody had tried."""
+    for number in range(TILE - 1):
+        store.append(draft("note", "", text=str(number)))
+    connection = store._ledger.connection
+    pages, most = (connection.execute(f"PRAGMA {name}").get for name in ("page_count", "max_page_count"))
+    connection.execute(f"PRAGMA max_page_count = {pages + 1}").fetchall()
+    with pytest.raises(StoreUnwritableError):
+        store.append(draft("note", "", text="the last of its tile"))
+    connection.execute(f"PRAGMA max_page_count = {most}").fetchall()
+    store.append(draft("note", "", text="again"))
+    store.checkpoint()
+    verdict = run(Plan(store.path))
+    assert (verdict.outcome, verdict.size) == (Outcome.INCOMPLETE, TILE), verdict.message
