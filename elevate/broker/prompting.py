@@ -25,6 +25,7 @@ _STRONGER: Mapping[str, frozenset[str]] = {
     "hardware": frozenset({SECURITY_KEY}),
 }
 _YES = (b"y", b"yes")
+_WAY_OUT = "type your PIN, or press Ctrl-C to decline"
 _BESIDE = SENSED | {SECURITY_KEY}
 """What can be made without typing."""
 
@@ -76,7 +77,7 @@ class TerminalPrompter:
             answer = prompt.ask(f"several PINs were wrong; type {offer.pin_phrase} to go on: ", message=message, echo=True)
             return self._phrase(user, answer)
         else:
-            answer = prompt.ask("PIN: ", message=message)
+            answer = prompt.ask("PIN: ", message=message or _WAY_OUT)
         if isinstance(answer, Assertion):
             return answer, ""
         return self._pin(prompt, user, challenge, answer) if PIN in offer.gestures else (None, "")

@@ -1,7 +1,8 @@
 """How much memory inputs, sealed copies of users' programs, and who reads their packages may take up: for one, and for all.
 
 A copy lasts from the inspection to the end of the task, and it is the broker's memory; without a bound one user's requests
-would take it from everybody. A small machine has less for all.
+would take it from everybody. A small machine has less for all, and whatever one user takes, as much is left for another.
+What a package's reader may take up while it reads is counted apart, so that the largest package has room on any machine.
 """
 
 import os
@@ -14,7 +15,9 @@ from elevate.errors import BusyError
 
 EACH_BYTES = 512 * 2**20
 ALL_BYTES = 2 * 2**30
-"""For one user, and for all. What one request may take up at most, a large package of a user's, is there on any machine."""
+"""For one user, and for all."""
+LEAST_BYTES = 256 * 2**20
+"""For one user on any machine: one large copy."""
 
 
 class Budget:
@@ -33,8 +36,14 @@ class Budget:
 
     @classmethod
     def of(cls, memory: int) -> Self:
-        """Give that of a machine with so many bytes of memory: half of it for all users, at most."""
-        return cls(EACH_BYTES, min(ALL_BYTES, max(memory // 2, EACH_BYTES)))
+        """Give that of a machine with so many bytes of memory: half of it for all users, half of that for one, at most."""
+        everybody = min(ALL_BYTES, max(memory // 2, 2 * LEAST_BYTES))
+        return cls(min(EACH_BYTES, everybody // 2), everybody)
+
+    @classmethod
+    def of_readers(cls, memory: int) -> Self:
+        """Give what the readers of packages may take up at once on such a machine: half as much as what is kept."""
+        return cls.of(min(memory // 2, ALL_BYTES))
 
     def take(self, uid: int, size: int) -> Callable[[], None]:
         """Take up memory for a user; give what gives it back, once, however often it is called.
@@ -45,7 +54,7 @@ class Budget:
         with self._lock:
             if self._taken[uid] + size > self._each or self._taken.total() + size > self._everybody:
                 raise BusyError(
-                    "what was asked for before takes up too much memory already: inputs, and programs that others can change"
+                    "there is no memory left for this: inputs, packages, and programs that others can change take up too much"
                 )
             self._taken[uid] += size
         left = [size]

@@ -75,7 +75,9 @@ class LinuxHost:
         self._launcher = launcher
         self._clock = clock
         self._entropy = entropy
-        self._eyes = Eyes(launcher=launcher, packages=PackageIndex(), nowhere=nowhere, budget=Budget.of(memory_of_machine()))
+        memory = memory_of_machine()
+        budget, readers = Budget.of(memory), Budget.of_readers(memory)
+        self._eyes = Eyes(launcher=launcher, packages=PackageIndex(), nowhere=nowhere, budget=budget, readers=readers)
 
     @classmethod
     def create(cls, folder: Path, *, launcher: Launcher, clock: Clock, entropy: Entropy, homes: Path = HOMES) -> Self:

@@ -64,12 +64,13 @@ class LinuxInspection(HostInspection):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eyes:
-    """With what the host looks: the package database, how it reads a package, what copies may cost, and the steps before."""
+    """With what the host looks: the package database, how it reads a package, what both may cost, and the steps before."""
 
     launcher: Launcher
     packages: PackageIndex
     nowhere: str
     budget: Budget = field(default_factory=Budget)
+    readers: Budget = field(default_factory=Budget)
     before: tuple[InspectedTask, ...] = ()
 
 
@@ -126,7 +127,7 @@ def _install(found: LinuxInspection, task: Task, requester: Requester, eyes: Eye
         raise CommandNotFoundError("the file was not found", hint="give the path of a file that is there") from exc
     _must_reach(fd, requester)
     package = found.program = take_file(fd, requester, eyes.budget)
-    give_back = eyes.budget.take(requester.process.uid, limits.SMALL_BYTES)
+    give_back = eyes.readers.take(requester.process.uid, limits.SMALL_BYTES)
     try:
         fields = _describe(eyes, package.fd)
     finally:

@@ -86,6 +86,7 @@ def test_the_right_pin_agrees(desk: Desk) -> None:
         assert part in seen
     assert "green heron" in seen
     assert "emulated: no security boundary" in seen
+    assert seen.endswith("\r\ntype your PIN, or press Ctrl-C to decline\r\nPIN: ")
     desk.person.types(PIN + ENTER)
     assert asking.result().gesture == "pin"
     assert PIN.decode() not in desk.person.reads_on()

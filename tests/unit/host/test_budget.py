@@ -1,5 +1,6 @@
 """The memory that sealed copies take up is bounded, for one user and for all."""
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -37,10 +38,9 @@ def test_one_user_does_not_take_what_is_everybodys() -> None:
         budget.take(3, 1)
 
 
-@pytest.mark.parametrize(("gigabytes", "everybody"), [(64, 2048), (2, 1024), (1, 512), (0, 512)])
-def test_a_small_machine_has_less_to_give(gigabytes: int, everybody: int) -> None:
-    """Half of its memory for all; never less than one large package needs, nor more than a large machine gives."""
-    each = 512
+@pytest.mark.parametrize(("gigabytes", "each", "everybody"), [(64, 512, 2048), (2, 512, 1024), (1, 256, 512), (0, 256, 512)])
+def test_a_small_machine_has_less_to_give(gigabytes: int, each: int, everybody: int) -> None:
+    """Half of its memory for all; never less than two large copies need, nor more than a large machine gives."""
     budget = Budget.of(gigabytes * 2**30)
     budget.take(1, each * 2**20)()
     with pytest.raises(BusyError):
@@ -133,11 +133,26 @@ def test_49_inputs_count_until_their_task_is_over(linux: Linux, monkeypatch: pyt
     os.close(sealed)
 
 
-def test_the_largest_package_fits_on_any_machine() -> None:
-    """With the program that reads it."""
-    budget = Budget.of(0)
-    for size in (MAX_COPY_BYTES, limits.SMALL_BYTES):
-        budget.take(1, size)
+@pytest.mark.parametrize("megabytes", [0, 512, 1024, 1536, 4096, 65_536])
+def test_49_the_largest_package_fits_on_any_machine_beside_another_user(megabytes: int) -> None:
+    """With the program that reads it, whatever one user took before."""
+    budget, readers = Budget.of(megabytes * 2**20), Budget.of_readers(megabytes * 2**20)
+    for kind in (budget, readers):
+        with contextlib.suppress(BusyError):
+            for _ in range(4096):
+                kind.take(1, 2**20)
+    budget.take(2, MAX_COPY_BYTES)
+    readers.take(2, limits.SMALL_BYTES)
+
+
+@pytest.mark.parametrize(("gigabytes", "at_once"), [(64, 2), (4, 2), (2, 1), (1, 1)])
+def test_readers_of_packages_are_bounded_apart(gigabytes: int, at_once: int) -> None:
+    """One or two of a user's at a time."""
+    readers = Budget.of_readers(gigabytes * 2**30)
+    for _ in range(at_once):
+        readers.take(1, limits.SMALL_BYTES)
+    with pytest.raises(BusyError):
+        readers.take(1, limits.SMALL_BYTES)
 
 
 @pytest.mark.root
