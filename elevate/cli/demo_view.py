@@ -49,7 +49,7 @@ class Screen:
         user = requester["user"] if isinstance(requester, dict) else ""
         steps = [step for step in _list(view.get("steps")) if isinstance(step, dict)]
         what = [
-            ("undo" if step["undo"] else f"{number}.", str(step["display"])[:MAX_SHOWN]) for number, step in enumerate(steps, 1)
+            ("undo" if step["undo"] else f"{number}.", _short(str(step["display"]))) for number, step in enumerate(steps, 1)
         ]
         file = [("file", view["path"]), ("sha256", view["sha256"]), ("publisher", view["publisher"])]
         rows = (
@@ -122,6 +122,10 @@ class Screen:
             if good
             else "The demo did not go as it must."
         )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
 def _list(value: Json) -> list[Json]:

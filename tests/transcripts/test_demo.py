@@ -17,6 +17,7 @@ def test_the_demo_ends_well_and_asks_nothing() -> None:
         "installed contoso-notes 1.2.0",
         "elevate: error: the token was used before",
         "elevate: error: no rule allows this task",
+        "Contos…\n",
         "step 8 of 8: ",
         "removed again, by what it had noted",
         "the log   verified",
