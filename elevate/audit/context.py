@@ -33,10 +33,10 @@ class Context:
         known = self._of(entry)
         asker = known.get("actor")
         _merge(known, entry.body)
-        if asker is None or entry.event in _ASKS:
-            return known
+        # A copy: what later entries say is none of this one's, whenever it is written.
         shown = dict(known)
-        known["actor"] = asker
+        if asker is not None and entry.event not in _ASKS:
+            known["actor"] = asker
         return shown
 
     def before(self, entry: Entry) -> Mapping[str, Json]:

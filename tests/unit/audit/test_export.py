@@ -17,6 +17,7 @@ from elevate.audit.export import COLUMNS, WRITERS
 from elevate.audit.page import page
 from elevate.audit.report import Reporter, report
 from elevate.cli.audit import app
+from elevate.cli.audit_source import FileSource
 from elevate.cli.audit_verify import run
 from elevate.errors import AuditError
 from elevate.store import SqliteStore
@@ -136,6 +137,18 @@ def test_a_context_that_begins_in_the_middle_knows_the_beginning(path: Path) -> 
         entry = next(one for one in reader.opened(1) if one.event == "issued")
         known = context.feed(entry)
     assert "actor" in known
+
+
+@pytest.mark.parametrize("form", sorted(WRITERS))
+def test_no_line_says_what_only_later_entries_say(path: Path, form: str) -> None:
+    """Whole batches are written at once; a request's first line still has neither its outcome nor its exit status."""
+    at_once = [text for _, text in exported(path, form)]
+    with LedgerReader(path) as reader:
+        batches = list(FileSource(reader).batches(0, follow=False))
+    assert [WRITERS[form](*line) for lines, _ in batches for line in lines] == at_once
+    asked = json.loads(next(text for entry, text in exported(path, "ocsf") if entry.event == "requested"))
+    assert asked["status_detail"] == "requested"
+    assert asked["policy"]["name"] == "default"
 
 
 def test_37_the_page_runs_nothing(path: Path) -> None:
