@@ -66,7 +66,7 @@ def page(entries: Sequence[tuple[Entry, str]], found: Report, verdict: Verdict, 
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
     )
-    intro = f'<h1>The log of elevate</h1><p class="soft">{found.entries} entries. Hours are UTC.</p>'
+    intro = f'<h1>The log of elevate</h1><p class="soft">{found.entries} entries. Hours are {_show(found.zone)}.</p>'
     return f"{head}<body><main>{intro}{body}</main></body></html>\n"
 
 

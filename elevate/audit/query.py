@@ -16,7 +16,9 @@ from elevate.lifecycle import APPROVED, NOT_APPROVED, State
 
 KEYS = ("user", "event", "outcome", "rule", "kind", "code", "method")
 _TIMES = ("since", "until")
+_SCOPE = ("user:", *(f"{name}:" for name in _TIMES))
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_OWN = "own"
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 MICROSECONDS = 1_000_000
 MAX_WORDS = 32
@@ -82,9 +84,19 @@ def parse(text: str, now_us: int) -> Query:
     )
 
 
+def scope(text: str) -> str:
+    """Give those words of a search that mean whole requests, and a time: what is needed to say what became of what it finds."""
+    return " ".join(word for word in _words(text) if word.startswith(_SCOPE))
+
+
 def own_term(user: str, uid: int) -> str:
     """Name whose request an entry belongs to; no word of a search can be this term."""
-    return f"own:{uid}:{user}"
+    return f"{_OWN}:{uid}:{user}"
+
+
+def owner_in(terms: frozenset[str]) -> str:
+    """Give the user whose request an entry with these terms belongs to; empty where it is nobody's."""
+    return next((term.split(":", 2)[2] for term in terms if term.startswith(f"{_OWN}:")), "")
 
 
 def terms_of(entry: Entry, user: str, uid: int = -1) -> frozenset[str]:

@@ -16,7 +16,8 @@ from elevate.cli.audit_common import HEADER, Json, State, as_json, entry_json, j
 from elevate.cli.audit_export import export, html, publish
 from elevate.cli.audit_keep import cosign, erase, prune, rotate_key
 from elevate.cli.audit_proofs import check, checkpoint, consistency, key, prove
-from elevate.cli.audit_search import report, search
+from elevate.cli.audit_report import report
+from elevate.cli.audit_search import search
 from elevate.cli.audit_source import source
 from elevate.cli.audit_verify import verify
 

@@ -9,7 +9,7 @@ import typer
 from elevate.audit import Outcome, Verdict
 from elevate.audit.notes import decimal
 from elevate.cli.audit_common import State, ledger_path, write_own
-from elevate.cli.audit_search import A_WEEK, HEARTBEAT_US
+from elevate.cli.audit_report import A_WEEK, WORKING, ZONE, Words, Working, Zone, report_of, working
 from elevate.cli.audit_source import source
 from elevate.cli.audit_verify import run, without_index
 from elevate.errors import AuditError, StoreError, StoreUnwritableError
@@ -46,8 +46,10 @@ def export(
 
 def html(
     file: Annotated[Path, typer.Argument(help="The page to write.")],
-    words: Annotated[list[str] | None, typer.Argument(help="As for search; since:7d where nothing is given.")] = None,
+    words: Words = None,
     *,
+    hours: Working = WORKING,
+    zone: Zone = ZONE,
     state: State = None,
 ) -> None:
     """Write one page that needs nothing else.
@@ -55,11 +57,11 @@ def html(
     It has the timeline, a heat map of users by hour, the outcomes, and the state of the proof, of what you may see.
     """
     from elevate.audit.page import page
-    from elevate.audit.report import report
 
     with source(state) as log:
-        found, key = list(log.stretch(" ".join(words or [A_WEEK]))), log.log_keys()[0]
-    text = page(found, report(found, heartbeat_us=HEARTBEAT_US), _verdict(state, key), key)
+        told, found = report_of(log, " ".join(words or [A_WEEK]), working(hours, zone), keep=True)
+        key = log.log_keys()[0]
+    text = page(found, told, _verdict(state, key), key)
     try:
         write_own(file, text)
     except OSError as exc:

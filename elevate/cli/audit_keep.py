@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 10
 MAX_ANSWER = 65_536
+_OUT_OF_REACH = "out of reach are copies: exports, pages, proofs and receipts that were handed out, backups, snapshots"
 
 
 def erase(
@@ -46,6 +47,7 @@ def erase(
             gone = store.erase(subject, _now(), _me())
         entries, requests, later = gone.entries, gone.requests, gone.later
     sys.stdout.write(f"erased: {entries} entries of {requests} requests can no longer be opened\n")
+    sys.stderr.write(f"elevate: hint: {_OUT_OF_REACH}\n")
     if later:
         sys.stderr.write(f"elevate: hint: {later} entries name this person again, written meanwhile: erase once more\n")
 

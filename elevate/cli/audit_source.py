@@ -216,11 +216,11 @@ class FileSource:
 
     def stretch(self, words: str) -> Iterator[tuple[Entry, str]]:
         """Give the entries that words mean, the oldest first, each with its user."""
-        from elevate.audit.query import parse
+        from elevate.audit.query import owner_in, parse
         from elevate.store.searching import search_found
 
         for entry, terms in search_found(self._reader, parse(words, time.time_ns() // 1000)):
-            yield entry, next((term.removeprefix("user:") for term in sorted(terms) if term.startswith("user:")), "")
+            yield entry, owner_in(terms)
 
     def batches(self, start: int, *, follow: bool) -> Iterator[Batch]:
         """Give all entries from a position on, and then what comes."""

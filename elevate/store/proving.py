@@ -31,6 +31,9 @@ def prove(connection: apsw.Connection, position: int, note: str, *, data: bytes 
         AuditError: There is no such entry, or it was moved to an archive.
     """
     size = Checkpoint.parse(Note.parse(note).text).size
+    if position >= size:
+        hint = "the broker signs one every 256 entries, with each heartbeat, when it is asked for one, and when it stops"
+        raise AuditError(f"the checkpoint is over {size} entries and does not cover entry {position}", hint=hint)
     tree = TileReader(connection, size)
     hashes = merkle.inclusion(tree.subtree, position, size)
     data = data or connection.execute("SELECT data FROM entries WHERE seq = ?", (position,)).get

@@ -62,6 +62,7 @@ def lines(text: str) -> list[object]:
         ["search", "-n", "2", "kind:process.run"],
         ["search", "--before", "9", "event:issued", "since:1h"],
         ["report"],
+        ["report", "outcome:issued", "--hours", "0-1"],
         *(["export", "-F", form] for form in WRITERS),
         ["export", "--from", "7", "-F", "ocsf"],
     ],

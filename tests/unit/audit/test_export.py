@@ -15,7 +15,7 @@ from elevate.audit.body import Body
 from elevate.audit.context import Context
 from elevate.audit.export import COLUMNS, WRITERS
 from elevate.audit.page import page
-from elevate.audit.report import Reporter, report
+from elevate.audit.report import report
 from elevate.cli.audit import app
 from elevate.cli.audit_source import FileSource
 from elevate.cli.audit_verify import run
@@ -163,35 +163,6 @@ def test_37_the_page_runs_nothing(path: Path) -> None:
     assert "\x1b" not in text
     assert "default-src 'none'" in text
     assert text.count("<section") == 5
-
-
-def test_anomalies_are_named() -> None:
-    """Never redeemed, used twice, run without a token, first time, bursts, off hours, silence."""
-    reporter = Reporter(heartbeat_us=1_000_000)
-    events = ["requested", "issued", "second-use", "running", "requested", *["denied"] * 5, "expired", "broker-stopped", "late"]
-    for number, event in enumerate(events):
-        at = 1_790_000_000_000_000 + number * 1_000_000
-        request = "b" if event == "running" else "a"
-        mono = number * 1_000_000 + (10_000_000 if event == "running" else 0)
-        body: Body = {"task": {"kind": "process.run"}}
-        reporter.feed(Entry(seq=number, event=event, request=request, unix_us=at, mono_us=mono, body=body, was=""), "alice")
-    kinds = [(one.kind, one.position) for one in reporter.finish().anomalies]
-    assert kinds == [
-        ("first-time", 0),
-        ("second-use", 2),
-        ("silence", 3),
-        ("process-without-token", 3),
-        ("denial-burst", 9),
-        ("never-redeemed", 10),
-    ]
-
-
-def test_off_hours_are_nights_and_weekends() -> None:
-    """Hours are UTC."""
-    for unix, named in ((1_790_000_000, False), (1_790_000_000 + 8 * 3600, True), (1_790_000_000 + 5 * 86_400, True)):
-        entry = Entry(seq=0, event="issued", request="r", unix_us=unix * 1_000_000, mono_us=0, body={}, was="")
-        kinds = {one.kind for one in report([(entry, "alice")]).anomalies}
-        assert ("off-hours" in kinds) is named
 
 
 def test_what_is_erased_is_exported_without_it(tmp_path: Path) -> None:

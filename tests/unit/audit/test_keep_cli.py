@@ -158,8 +158,11 @@ def test_a_false_cosignature_is_not_taken(path: Path, tmp_path: Path, witness: t
 
 def test_erase_and_rotate(path: Path) -> None:
     """Both say what they did."""
-    assert "requests can no longer be opened" in run(path, "erase", "--subject", "alice")
-    assert '"user": "alice"' not in run(path, "export")
+    assert '"user":"alice"' in run(path, "export")
+    said = run(path, "erase", "--subject", "alice")
+    assert "requests can no longer be opened" in said
+    assert "out of reach are copies: exports" in said
+    assert '"user":"alice"' not in run(path, "export")
     assert run(path, "rotate-key").startswith("now: elevate.log/")
     with pytest.raises(AuditError):
         run(path, "erase", "--subject", "nobody")

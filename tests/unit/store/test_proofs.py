@@ -11,7 +11,7 @@ from elevate.audit.notes import Checkpoint, Note, VerifierKey
 from elevate.audit.proof import check
 from elevate.errors import AuditError, StoreError
 from elevate.store import SqliteStore
-from elevate.store.proving import prove_consistency
+from elevate.store.proving import prove, prove_consistency
 from elevate.store.reader import LedgerReader
 from elevate.store.sqlite_ledger import Ledger
 from elevate.store.tree import TileReader
@@ -57,9 +57,14 @@ def test_every_proof_holds_without_the_log(store: SqliteStore, size: int) -> Non
 
 
 def test_a_proof_of_nothing_is_refused(store: SqliteStore) -> None:
-    """There is no such entry."""
+    """There is no such entry, or the checkpoint is older than it; the message says which size that has."""
     with pytest.raises(AuditError):
         store.prove(1)
+    grow(store, 5)
+    early = store.checkpoint()
+    grow(store, 6)
+    with LedgerReader(store.path) as reader, pytest.raises(AuditError, match="over 5 entries and does not cover entry 5"):
+        prove(reader.connection, 5, early)
 
 
 def test_a_proof_with_any_line_changed_is_refused(store: SqliteStore) -> None:
