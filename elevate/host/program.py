@@ -28,12 +28,10 @@ from elevate.host.becoming import OWN, Fields, become, fail, receive
 from elevate.host.lending import Lending, fits
 from elevate.host.mountinfo import Mounts, Table
 from elevate.host.sockets import Socket
-from elevate.host.watch import Watch, wake_on_child
+from elevate.host.watch import QUIET_SECONDS, Watch, wake_on_child
 from elevate.host.writes import Writes, watch_writes
 
 CONTROL = 3
-QUIET_SECONDS = 0.004
-"""How long a task's end is left to those who wait for it before the program does what follows from it."""
 
 
 class Zygote:
