@@ -6,6 +6,7 @@ An interpreter that was not started with ``-I`` is replaced by one that was, so 
 Source: attacks.md rows 2 and 3.
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ Run the broker in the foreground until SIGTERM or Ctrl-C; SIGHUP loads the polic
   -h, --help      print this
 """
 SWITCH_SECONDS = 0.0005
+COLLECT_AT = (20_000, 20, 20)
+"""How often the interpreter looks for what refers to itself; seldom, because little here does."""
 _VALUES = ("--state", "--socket")
 _ISOLATED = "import sys; sys.path.append(sys.argv.pop(1)); from elevate.server.main import main; sys.exit(main(sys.argv[1:]))"
 
@@ -85,6 +88,9 @@ def _serve(options: dict[str, str]) -> int:
     state = Path(options.get("--state", default_state()))
     path = Path(options["--socket"]) if "--socket" in options else place.default()
     with Broker.open(state) as broker, Heart(broker.parts.store, broker.parts.clock):
+        # What is there now stays: to look through it again and again costs each request, with many rules most of all.
+        gc.freeze()
+        gc.set_threshold(*COLLECT_AT)
         serve(BrokerSurface(broker), path, broker.parts.clock, say=_say)
     return 0
 
