@@ -155,6 +155,7 @@ def _follow(wire: Wire, stage: _Stage) -> "dict[str, object]":
             out, err = wire.take_fds(2)
             if "terminal_fd" not in told:
                 _signal.signal(_signal.SIGTSTP, lambda *_: _on_stop(stage))
+                _signal.signal(_signal.SIGCONT, lambda number, _: _pass_on(wire, stage.request, number))
                 return Copy(wire, {out: 1, err: 2}).run()
             from elevate.interactive import converse
 
@@ -238,13 +239,12 @@ def _on_signal(stage: _Stage, number: int) -> None:
 
 
 def _on_stop(stage: _Stage) -> None:
-    """Stop the task, then ourselves; when we are continued, so is it. It has no terminal, so only SIGSTOP stops it."""
+    """Stop the task, then ourselves; SIGCONT continues both. It has no terminal, so only SIGSTOP stops it."""
     if stage.wire is not None:
         _pass_on(stage.wire, stage.request, _signal.SIGSTOP)
         kept = _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
         posix.kill(posix.getpid(), _signal.SIGTSTP)
         _signal.signal(_signal.SIGTSTP, kept)
-        _pass_on(stage.wire, stage.request, _signal.SIGCONT)
 
 
 def _pass_on(wire: Wire, request: str, number: int) -> None:

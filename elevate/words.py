@@ -63,7 +63,7 @@ _FLAGS = {
 _ROOT = ("root", "#0")
 ALONE = ("help", "list", "validate", "forget", "forget_all")
 """Options that need no command."""
-_TAKE_NONE = {"validate": "-v", "forget_all": "-K"}
+_TAKE_NONE = {"help": "-h", "validate": "-v", "forget_all": "-K"}
 
 
 def parse(words: "list[str]", environ: "dict[bytes, bytes]") -> "tuple[dict[str, object], list[str]]":

@@ -25,7 +25,7 @@ EDITORS = ("ELEVATE_EDITOR", "SUDO_EDITOR", "VISUAL", "EDITOR")
 
 
 def edit(
-    file: Annotated[Path, typer.Argument(help="The file.")],
+    file: Annotated[Path, typer.Argument(help="The file.", readable=False)],
     *,
     reason: Annotated[str, typer.Option("-r", "--reason", help="Why; shown in the prompt and kept in the log.")] = "",
 ) -> None:

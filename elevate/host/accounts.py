@@ -25,6 +25,8 @@ STATE = "accounts.json"
 _MAX_NAME = 32
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,255}")
 _USERADD = ("/usr/sbin/useradd", "--badname", "--system", "--no-create-home", "--user-group")
+_USERDEL, _IN_USE = "/usr/sbin/userdel", 8
+"""And its status where a process runs as the account. Source: userdel(8)."""
 _SCREENS = Path("/var/lib/AccountsService/users")
 _SOURCES = ("/etc/group", "/etc/passwd", "/etc/nsswitch.conf")
 _KNOWN_SECONDS = 60
@@ -96,22 +98,26 @@ class Accounts:
                 self._save((*self.pairs(), account))
             self._check_groups(account)
         if account.user_uid != uid:
-            raise HostError("the account belongs to a user of this name with another uid")
+            hint = f"as root: elevate account remove {user}; the next elevation makes a new one"
+            raise HostError("the admin account was made for a user of this name with another uid", hint=hint)
         return account
 
     def remove(self, user: str) -> None:
-        """Remove a user's account.
+        """Remove a user's account; one that the system has no more is forgotten.
 
         Raises:
-            HostError: There is none, or it could not be removed.
+            HostError: There is none, a task runs as it, it was changed since it was made, or it could not be removed.
         """
         with self._folder.locked():
-            account = self.find(user)
+            account = next((one for one in self.pairs() if one.user == user), None)
             if account is None:
-                raise HostError("this user has no admin account")
-            self._run(("/usr/sbin/userdel", account.name))
+                raise HostError("this user has no admin account", hint="see: elevate account list")
+            if _entry(account.name) is not None:
+                _check(account)
+                self._run((_USERDEL, account.name))
             (_SCREENS / account.name).unlink(missing_ok=True)
-            Path(account.home).rmdir()
+            if Path(account.home).exists():
+                Path(account.home).rmdir()
             self._save(tuple(one for one in self.pairs() if one.user != user))
 
     def _make(self, user: str, uid: int, made_at: int) -> Account:
@@ -145,13 +151,15 @@ class Accounts:
             raise HostError("an account with the admin account's name is there already", detail=name)
         self._save(self.pairs(), making=name)
         if entry is not None:
-            self._run(("/usr/sbin/userdel", name))
+            self._run((_USERDEL, name))
 
     def _run(self, argv: tuple[str, ...]) -> None:
         try:
             report = self._launcher.launch(Order(argv=argv, env=_ENV, time_limit_seconds=60)).wait()
         except ElevateError as exc:
             raise HostError("the system's accounts can't be changed", detail=str(exc)) from exc
+        if report.exit_status == _IN_USE and argv[0] == _USERDEL:
+            raise HostError("a task runs as this admin account", hint="let it end, or end it: elevate cancel REQUEST")
         if report.exit_status != 0:
             raise HostError("the system's accounts can't be changed", detail=f"{argv[0]} ended with {report.exit_status}")
 
@@ -193,7 +201,8 @@ def _check(account: Account) -> None:
     entry = _entry(account.name)
     same = entry is not None and (entry.pw_uid, entry.pw_gid, entry.pw_dir) == (account.uid, account.gid, account.home)
     if not same or entry is None or entry.pw_uid == 0 or entry.pw_shell not in SHELLS:
-        raise HostError("the admin account was changed since it was made", detail=account.name)
+        hint = f"as root: userdel {account.name}; elevate account remove {account.user}; the next elevation makes a new one"
+        raise HostError("the admin account was changed since it was made, or removed", hint=hint, detail=account.name)
 
 
 def _stamp(path: str) -> tuple[int, ...]:

@@ -75,8 +75,9 @@ def prepare(order: Fields, fds: list[int], signals: list[int]) -> int | bytes:
     if confined:
         program = confine.own_views(program, targets)
     if order["jail"]:
-        Identity(order).become()
+        # As root: a folder that only the caller can enter is one that whoever acts for the caller may stand in.
         jail.enter(order, directory)
+        Identity(order).become()
     elif directory is not None:
         os.fchdir(directory)
     else:

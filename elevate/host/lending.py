@@ -110,8 +110,8 @@ class Lending:
         """Be the task's user for the execution, and give up all further rights; what fails is told."""
         wire.BEGUN.pack_into(self.begun, 0, time.monotonic(), time.clock_gettime_ns(wire.COARSE))
         try:
+            jail.enter(self._order, self._directory)  # as `becoming.prepare` does: before it is anybody else
             self._identity.turn()
-            jail.enter(self._order, self._directory)
         except (OSError, ValueError) as exc:
             fail(self._answer, exc)
             return

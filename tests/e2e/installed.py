@@ -33,7 +33,7 @@ why = "The hidden account, with nothing more."
 [[rule]]
 id = "apt"
 effect = "allow"
-task = { kind = "process.run", path = ["/usr/bin/apt-get", "/usr/bin/tee"] }
+task = { kind = "process.run", path = ["/usr/bin/apt-get", "/usr/bin/tee", "/usr/bin/cat"] }
 then = { prompt = "credential", identity = "root" }
 why = "Uid 0, with what package managers need."
 
@@ -150,6 +150,25 @@ def below_tmp(stage: Stage) -> dict[str, Any]:
         return {"pwd": stage.run(stage.elevate, "run", "--", "pwd", cwd=deep), "deep": f"{deep}\n"}
 
 
+def edited(stage: Stage) -> dict[str, Any]:
+    """Edit a file that only root can read."""
+    secret, editor = Path("/etc/elevate-stage-secret.conf"), stage.folder / "editor"
+    secret.write_text("a = 1\n")
+    secret.chmod(0o600)
+    editor.write_text('#!/bin/sh\nid -u >> "$2"\n')
+    editor.chmod(0o755)
+    done = stage.run("/usr/bin/env", f"EDITOR={editor}", stage.elevate, "edit", str(secret))
+    return {"done": done, "text": secret.read_text(), "mode": secret.stat().st_mode & 0o777}
+
+
+def at_home(stage: Stage) -> dict[str, Any]:
+    """Start a task of the hidden account's in a folder that only its user can enter."""
+    private = Path(stage.user.pw_dir, "private")
+    private.mkdir(mode=0o700)
+    os.chown(private, stage.user.pw_uid, stage.user.pw_gid)
+    return {"pwd": stage.run(stage.elevate, "run", "--", "pwd", cwd=private), "private": f"{private}\n"}
+
+
 def reload(stage: Stage) -> dict[str, Any]:
     """SIGHUP takes new rules in, and keeps the old ones where the new ones are bad."""
     argv = (stage.elevate, "run", "--", "head", "-c0", "/dev/null")
@@ -210,7 +229,7 @@ def main() -> None:
             (evil / f"{name}.py").write_text(f"open({str(marker)!r}, 'w')\n")
         stage.start(cwd=evil, env={"PYTHONPATH": str(evil), "PYTHONSTARTUP": str(evil / "json.py"), "HOME": str(evil)})
         told: dict[str, Any] = {"whoami": stage.run(stage.elevate, "run", "--", "whoami"), "private": private(stage)}
-        for part in (package, service, files, below_tmp, reload, drain):
+        for part in (package, service, files, edited, below_tmp, at_home, reload, drain):
             told[part.__name__] = part(stage)
         told["marker"] = marker.exists()
     print(json.dumps(told, default=str))  # noqa: T201 - what a program of the tests says

@@ -56,6 +56,18 @@ def test_task_starts_in_a_folder_below_tmp(told: dict[str, Any]) -> None:
     assert told["below_tmp"]["pwd"] == [0, told["below_tmp"]["deep"], ""]
 
 
+def test_file_that_only_root_reads_is_edited(told: dict[str, Any]) -> None:
+    """A task reads it, the user's own editor changes it, and a task writes it."""
+    edited = told["edited"]
+    assert edited["done"][0] == 0, edited
+    assert (edited["text"], edited["mode"]) == (f"a = 1\n{stage.UID}\n", 0o600)
+
+
+def test_task_starts_where_only_its_user_can_go(told: dict[str, Any]) -> None:
+    """As sudo: a home that is closed to others keeps no command from running."""
+    assert told["at_home"]["pwd"] == [0, told["at_home"]["private"], ""]
+
+
 def test_sighup_loads_the_policy_again(told: dict[str, Any]) -> None:
     """A rule that was added counts; one that can't be read is named, and the rules before it stay."""
     assert told["reload"] == {"before": 0, "denied": True, "told": True, "still": 126}

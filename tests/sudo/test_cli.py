@@ -74,6 +74,13 @@ def test_closed_error_output_is_no_crash(way: Way) -> None:
     assert way.shell("$WAY --bad-option 2>&1 | true").err == ""
 
 
+def test_no_other_host(elevate: Way, sudo: Way) -> None:
+    """What follows -h is not run, and that is no success."""
+    done = elevate.run("-h", "localhost", "true")
+    assert (done.status, "the option -h takes no command" in done.err) == (125, True)
+    assert sudo.run("-h", "localhost", "true").status == 1
+
+
 def test_help_is_printed(way: Way) -> None:
     """On standard output, with status 0."""
     done = way.run("--help")

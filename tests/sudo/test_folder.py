@@ -47,6 +47,15 @@ def test_folder_that_only_the_caller_enters(way: Way) -> None:
     assert way.out("pwd", cwd=f"/srv/own-{name}") == f"/srv/own-{name}"
 
 
+def test_folder_that_only_the_caller_enters_as_another_user(way: Way) -> None:
+    """Stands there as well, and can look for nothing in it."""
+    people = way.place.people
+    folder = f"/srv/private-{people.free.pw_name}"
+    way.place.as_root(f"mkdir -p {folder}; touch {folder}/file; chown {people.free.pw_name} {folder}; chmod 700 {folder}")
+    assert way.out("-u", people.target.pw_name, "pwd", cwd=folder) == folder
+    assert way.run("-u", people.target.pw_name, "cat", "file", cwd=folder).status == 1
+
+
 def test_folder_can_not_be_chosen_by_an_option(elevate: Way, sudo: Way) -> None:
     """-D wants a rule with sudo, and is not there here: change the folder first."""
     assert elevate.run("-D", "/usr", "pwd").status == 125

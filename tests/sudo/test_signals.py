@@ -121,6 +121,17 @@ def test_stop_stops_the_command(way: Way) -> None:
         os.kill(number, signal.SIGTERM)
 
 
+def test_command_that_stopped_itself_goes_on(way: Way) -> None:
+    """When the one who runs it is told to."""
+    watch = "while kill -0 $$ && ! grep -q '^State:.T' /proc/$$/status; do :; done; echo stopped"
+    with started(way, f"({watch}) & echo go; kill -STOP $$; wait; exit 3") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stopped\n"
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=SECONDS)
+        assert process.returncode == 3
+
+
 def stands(way: Way) -> bool:
     """Say whether the command has not written for a while."""
     return (

@@ -307,6 +307,46 @@ def test_account_that_was_changed_is_refused(linux: Linux) -> None:
         subprocess.run(["/usr/sbin/usermod", "--shell", "/usr/sbin/nologin", account.name], check=True)
 
 
+def test_account_that_the_system_has_no_more_is_made_again(linux: Linux) -> None:
+    """Whoever took it away by hand is told how to go on."""
+    user, accounts = f"gone{os.getpid()}", linux.host.accounts
+    account = accounts.make(user, 65_000, made_at=0)
+    subprocess.run(["/usr/sbin/userdel", account.name], check=True)
+    with pytest.raises(HostError, match="or removed") as error:
+        accounts.make(user, 65_000, made_at=0)
+    assert f"elevate account remove {user};" in error.value.hint
+    accounts.remove(user)
+    accounts.make(user, 65_000, made_at=0)
+    accounts.remove(user)
+
+
+def test_account_of_a_user_who_was_made_again_is_made_again(linux: Linux) -> None:
+    """A name is not who has it."""
+    user, accounts = f"again{os.getpid()}", linux.host.accounts
+    accounts.make(user, 65_000, made_at=0)
+    try:
+        with pytest.raises(HostError, match="another uid") as error:
+            accounts.make(user, 65_001, made_at=0)
+        assert f"elevate account remove {user};" in error.value.hint
+    finally:
+        accounts.remove(user)
+
+
+def test_account_that_a_task_runs_as_stays(linux: Linux) -> None:
+    """And whoever wants it away is told why."""
+    user, accounts = f"busy{os.getpid()}", linux.host.accounts
+    account = accounts.make(user, 65_000, made_at=0)
+    with subprocess.Popen(["/usr/bin/sleep", "100"], user=account.uid) as process:
+        try:
+            with pytest.raises(HostError, match="a task runs as this admin account"):
+                accounts.remove(user)
+        finally:
+            process.kill()
+    accounts.remove(user)
+    with pytest.raises(HostError, match="has no admin account"):
+        accounts.remove(user)
+
+
 def test_account_that_is_in_further_groups_is_used_no_more(linux: Linux) -> None:
     """Whoever put it there wanted its tasks to have them."""
     user = f"joined{os.getpid()}"
