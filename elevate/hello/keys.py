@@ -4,6 +4,8 @@ ECDSA is deterministic (RFC 6979), so that a broken source of randomness can't l
 byte for byte. Source: RFC 9053, RFC 8812 (COSE algorithms), W3C WebAuthn Level 3 section 5.8.5.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature
@@ -17,6 +19,8 @@ from elevate.hello import cbor
 ES256, EDDSA, ED25519, ES384, ES512, ED448, RS256 = -7, -8, -19, -35, -36, -53, -257
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+Verifier: TypeAlias = Callable[[bytes, bytes], None]
+"""Checks a signature of some data, or raises."""
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 _KTY, _ALG, _CRV, _X, _Y, _N, _E = 1, 3, -1, -2, -3, -1, -2
@@ -73,32 +77,34 @@ def verify(public: bytes, signature: bytes, data: bytes, *, algorithms: tuple[in
         GestureError: Another algorithm, a malformed key, or the signature is wrong.
     """
     try:
-        members = cbor.decode(public)
-        algorithm = members.get(_ALG) if isinstance(members, dict) else None
-        if not isinstance(members, dict) or not isinstance(algorithm, int) or algorithm not in algorithms:
-            raise GestureError("the gesture does not verify", detail=f"algorithm {algorithm!r} is not allowed")
-        _verify(members, algorithm, signature, data)
+        _verifier(public, algorithms)(signature, data)
     except (ValueError, TypeError, InvalidSignature) as exc:
         raise GestureError("the gesture does not verify", detail=f"signature or key: {exc!r}") from exc
 
 
-def _verify(members: "dict[int | str, cbor.Cbor]", algorithm: int, signature: bytes, data: bytes) -> None:
+@lru_cache(maxsize=256)
+def _verifier(public: bytes, algorithms: tuple[int, ...]) -> Verifier:
+    """Read a key once: whether its point lies on the curve costs half as much as a signature."""
+    members = cbor.decode(public)
+    algorithm = members.get(_ALG) if isinstance(members, dict) else None
+    if not isinstance(members, dict) or not isinstance(algorithm, int) or algorithm not in algorithms:
+        raise GestureError("the gesture does not verify", detail=f"algorithm {algorithm!r} is not allowed")
     if algorithm in _CURVES:
         # kty 2 is EC2, 1 is OKP; the curve must be the one that the algorithm is fixed to
         number, curve, digest = _CURVES[algorithm]
         point = b"\x04" + _bytes(members, _X) + _bytes(members, _Y)
         _expect(members, kty=2, crv=number)
-        ec.EllipticCurvePublicKey.from_encoded_point(curve, point).verify(signature, data, ec.ECDSA(digest))
-    elif algorithm in (EDDSA, ED25519):
+        on_curve = ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
+        return lambda signature, data: on_curve.verify(signature, data, ec.ECDSA(digest))
+    if algorithm in (EDDSA, ED25519):
         _expect(members, kty=1, crv=6)
-        ed25519.Ed25519PublicKey.from_public_bytes(_bytes(members, _X)).verify(signature, data)
-    elif algorithm == ED448:
+        return ed25519.Ed25519PublicKey.from_public_bytes(_bytes(members, _X)).verify
+    if algorithm == ED448:
         _expect(members, kty=1, crv=7)
-        ed448.Ed448PublicKey.from_public_bytes(_bytes(members, _X)).verify(signature, data)
-    else:
-        modulus, exponent = (int.from_bytes(_bytes(members, name), "big") for name in (_N, _E))
-        public = rsa.RSAPublicNumbers(exponent, modulus).public_key()
-        public.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
+        return ed448.Ed448PublicKey.from_public_bytes(_bytes(members, _X)).verify
+    modulus, exponent = (int.from_bytes(_bytes(members, name), "big") for name in (_N, _E))
+    key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    return lambda signature, data: key.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
 
 
 def _expect(members: "dict[int | str, cbor.Cbor]", *, kty: int, crv: int) -> None:

@@ -127,7 +127,7 @@ class SlotFile:
                 raise HelloDamagedError(f"the counter {self._path.name} is missing") from exc
             fcntl.flock(file, fcntl.LOCK_EX)
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file), self._path.lstat()):
+                if os.path.samestat(os.fstat(file), os.lstat(self._path)):
                     return file
             os.close(file)
 

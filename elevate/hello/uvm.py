@@ -5,7 +5,7 @@ key and matcher protection); RFC 8176 (``amr`` values).
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from elevate.errors import GestureError
 from elevate.hello import cbor
@@ -39,6 +39,7 @@ def encode(gestures: tuple[str, ...], *, hardware: bool = False) -> bytes:
     return cbor.encode({"uvm": [[_METHODS[gesture], protection, _SOFTWARE] for gesture in gestures]})
 
 
+@lru_cache(maxsize=64)
 def decode(extensions: bytes) -> tuple[str, ...]:
     """Give the gestures that were signed, the first one first.
 

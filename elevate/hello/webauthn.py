@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from elevate import canonical
@@ -158,9 +159,14 @@ def signed_bytes(authenticator_data: bytes, client: bytes) -> bytes:
 
 def _check_extensions(rest: bytes, *, present: bool) -> None:
     try:
-        if present and isinstance(cbor.decode(rest), dict):
+        if present and _is_map(rest):
             return
     except ValueError as exc:
         raise GestureError("the gesture does not verify", detail=f"authenticator data: {exc}") from exc
     if present or rest:
         raise GestureError("the gesture does not verify", detail="authenticator data: extensions")
+
+
+@lru_cache(maxsize=64)
+def _is_map(data: bytes) -> bool:
+    return isinstance(cbor.decode(data), dict)

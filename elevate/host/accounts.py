@@ -171,7 +171,11 @@ class Accounts:
             self._apart[account] = stamp, now + _KNOWN_SECONDS
 
     def _state(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._folder.read(STATE)) if self._folder.exists(STATE) else {}
+        try:
+            data = self._folder.read(STATE)
+        except FileNotFoundError:
+            return {}
+        found: dict[str, Any] = json.loads(data)
         return found
 
     def _save(self, accounts: tuple[Account, ...], *, making: str = "") -> None:

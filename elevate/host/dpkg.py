@@ -4,6 +4,7 @@ The index holds the files in the folders where commands are, is built once and a
 of the system's nothing is known here; files outside of the system's folders belong to no package.
 """
 
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ class PackageIndex:
 
     def __init__(self, root: Path = _ROOT) -> None:
         self._root = root
+        self._status = str(root / "status")
         self._lock = threading.Lock()
         self._built_from: tuple[int, int] | None = None
         self._owners: dict[str, str] = {}
@@ -60,7 +62,7 @@ class PackageIndex:
     def _refresh(self) -> bool:
         """Read the database where it has changed; False where that can't be done, as while dpkg is at work on it."""
         try:
-            found = (self._root / "status").stat()
+            found = os.stat(self._status)
             now = (found.st_mtime_ns, found.st_size)
             if now != self._built_from:
                 self._versions = _versions(self._root / "status")

@@ -113,7 +113,8 @@ class LinuxHost:
         self, task: Task, requester: Requester, payload: int | None = None, *, before: Sequence[InspectedTask] = ()
     ) -> LinuxInspection:
         """Look at a task: open, resolve, hash. See `elevate.ports.Host.inspect`."""
-        return inspect(replace(self._eyes, before=tuple(before)), task, requester, payload)
+        eyes = replace(self._eyes, before=tuple(before)) if before else self._eyes
+        return inspect(eyes, task, requester, payload)
 
     def provision(self, requester: Requester) -> AdminIdentity:
         """Give the requester's hidden admin account; make it at the first elevation.

@@ -85,11 +85,12 @@ def inspect(eyes: Eyes, task: Task, requester: Requester, payload: int | None) -
         TaskError: It can't be run.
     """
     cwd, cwd_path = open_directory(str(dict(task.params).get("cwd", "/")))
-    if not may_reach(f"{cwd_path}/.", requester):
+    if not may_reach(cwd_path, requester):
         os.close(cwd)
         # SECURITY: the very answer to a folder that is not there (attacks.md row 18).
         raise TaskInvalidError("the working directory can't be entered")
-    empty = InspectedTask(task=replace(task, payload=None), argv=(), cwd=cwd_path)
+    bare = task if task.payload is None else replace(task, payload=None)
+    empty = InspectedTask(task=bare, argv=(), cwd=cwd_path)
     found = LinuxInspection(task=empty, user=requester.user, cwd=cwd)
     try:
         take_payload(found, task, payload, partial(eyes.budget.take, requester.process.uid))

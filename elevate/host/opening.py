@@ -14,7 +14,6 @@ import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from elevate.errors import CommandNotExecutableError, CommandNotFoundError, TaskInvalidError
 from elevate.host.budget import Budget, give_back_nothing
@@ -194,7 +193,7 @@ def may_change(path: str, requester: Requester) -> bool:
 
     A doubt counts as yes: an access list that lets anybody further write is one.
     """
-    places = (path, *map(str, Path(path).parents))
+    places = (path, *_folders_above(path))
     try:
         levels = [os.stat(place, follow_symlinks=False) for place in places]
     except OSError:
@@ -228,10 +227,18 @@ def may_reach(path: str, requester: Requester) -> bool:
     A broker that is root must not tell a user what lies in folders that the user can't enter.
     """
     try:
-        levels = [os.stat(str(level)) for level in Path(path).parents]
+        levels = list(map(os.stat, _folders_above(path)))
     except OSError:
         return False
     return all(_searches(level, requester) for level in levels)
+
+
+def _folders_above(path: str) -> list[str]:
+    """Give the folders that an absolute path leads through, the nearest first."""
+    found = []
+    while path := path.rpartition("/")[0]:
+        found.append(path)
+    return [*found, "/"]
 
 
 def _searches(found: os.stat_result, requester: Requester) -> bool:

@@ -8,11 +8,12 @@ Source: proc(5); attacks.md rows 22, 23 and 39.
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
 from elevate.errors import HostError
-from elevate.host.reading import read
+from elevate.host.reading import read_record
 from elevate.host.sessions import Step, is_remote
 from elevate.model import ProcessIdentity
 from elevate.text import escape
@@ -73,12 +74,13 @@ def read_process(pid: int) -> ProcessFacts:
         executable = _executable(pid)
     except (OSError, ValueError, IndexError) as exc:
         raise _unseen(pid, exc) from exc
-    names, over_network = _parents(stat)
+    seen = {pid: stat}
+    names, over_network = _parents(stat, seen)
     return ProcessFacts(
         process=process,
         executable=executable,
         chain=(_shown(stat.name, pid), *names),
-        remote=over_network or is_remote(pid, process.uid, partial(_descent, pid, process.uid)),
+        remote=over_network or is_remote(pid, process.uid, partial(_descent, pid, process.uid, seen)),
         audit_uid=_audit_uid(pid),
         executable_sha256=_executable_sha256(pid),
     )
@@ -106,7 +108,7 @@ def _unseen(pid: int, exc: Exception) -> HostError:
 
 def _audit_uid(pid: int) -> int:
     try:
-        uid = int(read(f"/proc/{pid}/loginuid"))
+        uid = int(read_record(f"/proc/{pid}/loginuid"))
     except (OSError, ValueError):
         return -1
     return -1 if uid == _NO_SESSION else uid
@@ -156,11 +158,11 @@ def start_time(pid: int) -> int:
 @cache
 def boot_id() -> str:
     """Give the kernel's random id of this boot; it lasts as long as any process does."""
-    return read("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
+    return read_record("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
 
 
 def _stat(pid: int) -> _Stat:
-    text = read(f"/proc/{pid}/stat").decode("utf-8", "surrogateescape")
+    text = read_record(f"/proc/{pid}/stat").decode("utf-8", "surrogateescape")
     # The name may hold brackets and blanks; the last bracket ends it.
     head, _, tail = text.rpartition(")")
     fields = tail.split()
@@ -168,14 +170,15 @@ def _stat(pid: int) -> _Stat:
 
 
 def _effective_uid(pid: int) -> int:
-    for line in read(f"/proc/{pid}/status").splitlines():
+    for line in read_record(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"Uid:"):
             return int(line.split()[2])
     message = "no uid"
     raise ValueError(message)
 
 
-def _parents(stat: _Stat) -> tuple[tuple[str, ...], bool]:
+def _parents(stat: _Stat, seen: dict[int, _Stat]) -> tuple[tuple[str, ...], bool]:
+    """Give how the parents are shown, and whether one serves a network; keep what was read of them in ``seen``."""
     names: list[str] = []
     over_network = False
     # SECURITY: all of them are looked at, and few shown; else a chain that is long enough hides where it began.
@@ -190,18 +193,24 @@ def _parents(stat: _Stat) -> tuple[tuple[str, ...], bool]:
         if above.start_time > stat.start_time:
             names.append(f"unknown ({pid})")
             break
-        stat = above
+        stat = seen[pid] = above
         names.append(_shown(stat.name, pid))
         over_network = over_network or stat.name.startswith("sshd")
     return tuple(names[:MAX_CHAIN]), over_network or len(names) == MAX_LOOKED
 
 
-def _descent(pid: int, uid: int) -> list[Step]:
-    """Give a process and its ancestors up to the first of another user; where they are lost, one of no origin ends the line."""
+def _descent(pid: int, uid: int, seen: Mapping[int, _Stat]) -> list[Step]:
+    """Give a process and its ancestors up to the first of another user; where they are lost, one of no origin ends the line.
+
+    Args:
+        pid: The process.
+        uid: Its user, as was just read.
+        seen: What was just read of it, and of those above.
+    """
     line: list[Step] = []
     while pid > 0:
         try:
-            stat, owner = _stat(pid), _effective_uid(pid)
+            stat, owner = seen.get(pid) or _stat(pid), _effective_uid(pid) if line else uid
         except (OSError, ValueError, IndexError):
             return [*line, Step(pid=pid, uid=uid, parent=-1, terminal=0)]
         line.append(Step(pid=pid, uid=owner, parent=stat.parent, terminal=stat.terminal))

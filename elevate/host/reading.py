@@ -5,6 +5,15 @@ import os
 _PART = 8192
 
 
+def read_record(path: str) -> bytes:
+    """Read what fits into one part of a file that the kernel makes as one record: ``stat``, ``status`` and a single number."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _PART)
+    finally:
+        os.close(fd)
+
+
 def read(path: str) -> bytes:
     """Read a small file of the kernel's whole."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from elevate.host.reading import read
+from elevate.host.reading import read, read_record
 
 _NO_SESSION = 2**32 - 1
 _SCOPE = re.compile(r":/user\.slice/user-[0-9]+\.slice/session-([A-Za-z0-9]+)\.scope(?:/|$)", re.MULTILINE)
@@ -51,7 +51,7 @@ class Step:
     terminal: int
 
 
-def remote_by_login(sessions: list[str], uid: int, login: Path = Path("/run/systemd")) -> bool | None:
+def remote_by_login(sessions: list[str], uid: int, login: Path | str = "/run/systemd") -> bool | None:
     """Ask what the login manager wrote of a process's session; of one that has none, of all the user's sessions.
 
     SECURITY: what a session over a network has started elsewhere (the user's service manager, cron) has no session of its own;
@@ -65,10 +65,10 @@ def remote_by_login(sessions: list[str], uid: int, login: Path = Path("/run/syst
     Returns:
         None where it knows none of them.
     """
-    known = [facts for name in sessions if "CLASS=user" in (facts := _login_facts(login / "sessions" / name))]
+    known = [facts for name in sessions if "CLASS=user" in (facts := _login_facts(f"{login}/sessions/{name}"))]
     if not known:
-        listed = next((line for line in _login_facts(login / "users" / str(uid)) if line.startswith("SESSIONS=")), "")
-        known = [_login_facts(login / "sessions" / name) for name in listed.partition("=")[2].split() if name.isalnum()]
+        listed = next((line for line in _login_facts(f"{login}/users/{uid}") if line.startswith("SESSIONS=")), "")
+        known = [_login_facts(f"{login}/sessions/{name}") for name in listed.partition("=")[2].split() if name.isalnum()]
     return any("REMOTE=1" in facts for facts in known) if any(known) else None
 
 
@@ -127,7 +127,9 @@ def is_remote(pid: int, uid: int, descent: Callable[[], list[Step]]) -> bool:
     if told is not None:
         return told
     # A broker that is not root guards nothing, and may lie in a container whose init starts users' programs.
-    return remote_by_records(_name_of(uid), _records()) or (os.geteuid() == 0 and origin_lost(descent(), groups))
+    records = _records()
+    listed = bool(records) and remote_by_records(_name_of(uid), records)
+    return listed or (os.geteuid() == 0 and origin_lost(descent(), groups))
 
 
 def _records() -> bytes:
@@ -147,7 +149,7 @@ def _name_of(uid: int) -> str:
 
 def _number(path: str) -> int:
     try:
-        return int(read(path))
+        return int(read_record(path))
     except (OSError, ValueError):
         return _NO_SESSION
 
@@ -159,5 +161,5 @@ def _text(path: str) -> str:
         return ""
 
 
-def _login_facts(place: Path) -> list[str]:
-    return _text(str(place)).splitlines()
+def _login_facts(place: str) -> list[str]:
+    return _text(place).splitlines()

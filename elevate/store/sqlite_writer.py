@@ -1,15 +1,16 @@
 """One writes at a time: whoever has the turn takes what waits, writes it as one group, syncs once, and only then answers.
 
 The turn goes to a caller who waits anyway, so that one alone pays for no change of threads; a thread of its own takes it for
-what was handed in by callers who go on meanwhile. Each operation has a savepoint of its own, so that one bad entry can't fail
-its neighbours. A sync that failed leaves it open what is on the disk: from then on every write is refused until the ledger is
-opened anew.
+what was handed in by callers who go on meanwhile. Each operation of several has a savepoint of its own, so that one bad entry
+can't fail its neighbours. A sync that failed leaves it open what is on the disk: from then on every write is refused until the
+ledger is opened anew.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
@@ -198,17 +199,25 @@ class Writer:
             raise self._broken
         self._file.check()
         self._ledger.begin()
+        # One alone is the whole transaction: it needs no savepoint to be there whole or not at all.
+        apart = self._ledger.operation if len(group) > 1 else nullcontext
         for operation in group:
-            try:
-                with self._ledger.operation():
-                    operation.result = operation.work(self._ledger)
-            except apsw.Error:
-                raise
-            except Exception as exc:  # noqa: BLE001 - answered; what one caller brings must not end the writer
-                operation.error = exc if isinstance(exc, ElevateError) else _not_stored(exc)
-        self._ledger.commit()
+            self._do(operation, apart())
+        if apart is nullcontext and any(operation.error for operation in group):
+            self._ledger.rollback()
+        else:
+            self._ledger.commit()
         if any(operation.settles for operation in group):
             self._settle(group)
+
+    def _do(self, operation: _Any, apart: AbstractContextManager[None]) -> None:
+        try:
+            with apart:
+                operation.result = operation.work(self._ledger)
+        except apsw.Error:
+            raise
+        except Exception as exc:  # noqa: BLE001 - answered; what one caller brings must not end the writer
+            operation.error = exc if isinstance(exc, ElevateError) else _not_stored(exc)
 
     def _settle(self, group: list[_Any]) -> None:
         try:

@@ -12,6 +12,7 @@ Source: RFC 7515, RFC 8725, RFC 9864 (the name Ed25519).
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jwt
 import orjson
@@ -115,6 +116,7 @@ def _key_of(header: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Ed25519Publi
     raise ValueError("header: not the one that this broker writes for a key of its own")
 
 
+@lru_cache(maxsize=8)
 def _header(kid: str) -> bytes:
     return base64url(f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{TYPE}"}}'.encode()).encode()
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import PurePosixPath, PureWindowsPath
 
 WORDS = ("install", "setup", "update", "upgrade", "patch")
@@ -88,6 +89,7 @@ def judge(name: str, traits: Traits) -> Judged:
     return Judged(installer=bool(reason), reason=reason, maker=maker, guessed=guessed)
 
 
+@lru_cache(maxsize=256)
 def named_like_installer(name: str) -> bool:
     """Say whether a file's name alone has one of the words."""
     return bool(_WORD.search(last_part(name)))

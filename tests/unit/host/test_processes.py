@@ -147,12 +147,12 @@ time.sleep(60)
 
 def test_39_line_that_is_too_long_or_broken_off_has_no_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks for ever, and what can't be looked at is a doubt."""
-    own = _descent(os.getpid(), os.geteuid())
+    own = _descent(os.getpid(), os.geteuid(), {})
     assert own[0].pid == os.getpid()
     assert -1 not in {step.parent for step in own}
     monkeypatch.setattr("elevate.host.processes.MAX_DESCENT", 1)
-    assert _descent(os.getpid(), os.geteuid())[-1].parent == -1
-    assert [step.parent for step in _descent(2**22 + 1, os.geteuid())] == [-1]
+    assert _descent(os.getpid(), os.geteuid(), {})[-1].parent == -1
+    assert [step.parent for step in _descent(2**22 + 1, os.geteuid(), {})] == [-1]
 
 
 @pytest.mark.root

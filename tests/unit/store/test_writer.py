@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from elevate.errors import StoreUnwritableError
+from elevate.errors import StoreError, StoreUnwritableError
+from elevate.ports import Draft, Instant
 from elevate.store import SqliteStore
 from elevate.store.sqlite_ledger import Ledger
 from elevate.store.sqlite_writer import MAX_GROUP, Writer
@@ -144,6 +145,31 @@ def test_what_waits_is_one_group_in_its_order(writer: Writer, callers: ThreadPoo
     for one in waiting:
         one.result(SECONDS)
     assert (order, len(commits)) == ([0, 1, 2, 3], 2)
+
+
+def _broken_in_the_middle(ledger: Ledger) -> None:
+    ledger.append(Draft(event="half", request="", at=Instant(unix_us=1, mono_ns=1)))
+    raise StoreError("half of it is there")
+
+
+@pytest.mark.parametrize("beside", [0, 2])
+def test_what_fails_in_the_middle_leaves_nothing_alone_and_in_a_group(
+    writer: Writer, callers: ThreadPoolExecutor, beside: int
+) -> None:
+    """One alone has no savepoint: its transaction is taken back, and the next begins where that began."""
+    held = Held(writer)
+    broken = callers.submit(writer.run, _broken_in_the_middle)
+    good = [writer.submit(_noted) for _ in range(beside)]
+    until(lambda: len(writer._queue) == beside + 1)
+    held.let_go()
+    with pytest.raises(StoreError, match="half"):
+        broken.result(SECONDS)
+    assert [one.result(SECONDS) for one in good] == list(range(beside))
+    assert writer.submit(_noted).result(SECONDS) == beside
+
+
+def _noted(ledger: Ledger) -> int:
+    return ledger.append(Draft(event="whole", request="", at=Instant(unix_us=1, mono_ns=1)))
 
 
 def test_one_that_waits_behind_more_than_a_group_is_served(writer: Writer, callers: ThreadPoolExecutor) -> None:
