@@ -218,8 +218,13 @@ class Grant:
         Twice, or in two threads, is the same as once.
         """
         ended = self._wait(running)
+        try:
+            receipt = self._ending.ended(running, ended)
+        except Exception:
+            self._gone()
+            raise
+        # Not where a signal broke it off: then the broker still knows of it, and writes its end when it closes.
         self._gone()
-        receipt = self._ending.ended(running, ended)
         return Outcome(
             exit_status=ended.exit_status,
             signal=ended.signal,

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from elevate.store.sqlite_ledger import Ledger
 
@@ -34,9 +34,10 @@ class Operation(Generic[T]):
 
     Attributes:
         leads: Its caller may be given the turn.
+        taken: Whoever has the turn is about to write it, and will answer.
     """
 
-    __slots__ = ("done", "error", "future", "leads", "result", "settles", "wake", "work")
+    __slots__ = ("done", "error", "future", "leads", "result", "settles", "taken", "wake", "work")
 
     def __init__(
         self, work: Callable[[Ledger], T], *, settles: bool = False, awaited: bool = False, leads: bool = False
@@ -44,13 +45,18 @@ class Operation(Generic[T]):
         self.work = work
         self.settles = settles
         self.leads = leads
-        self.done = False
+        self.taken = self.done = False
         self.result: T | None = None
         self.error: BaseException | None = None
         self.future: Future[T] | None = None if awaited else _Answer()
         self.wake = threading.Lock()
         if awaited:
             self.wake.acquire()
+
+    def take(self) -> Self:
+        """Note that it is taken from the queue."""
+        self.taken = True
+        return self
 
     def begin(self) -> bool:
         """Say whether it is still wanted."""

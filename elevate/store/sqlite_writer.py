@@ -86,8 +86,12 @@ class Writer:
         # A signal may break off the main thread anywhere, and then nobody would have the turn and all would wait for it.
         leads = threading.current_thread() is not threading.main_thread()
         operation = Operation(work, awaited=True, leads=leads)
-        if not self._join(operation):
-            operation.wake.acquire()  # until it is answered, or has the turn
+        try:
+            if not self._join(operation):
+                operation.wake.acquire()  # until it is answered, or has the turn
+        except BaseException:
+            self._withdraw(operation)
+            raise
         if not operation.done:
             self._lead(operation)
         return operation.outcome()
@@ -116,6 +120,15 @@ class Writer:
                 return True
             self._call()
         return False
+
+    def _withdraw(self, operation: _Any) -> None:
+        """Take back what a signal broke off; where it is being written already, wait until that is done."""
+        with self._gate:
+            if operation in self._queue:
+                self._queue.remove(operation)
+                self._idle.notify_all()
+        if operation.taken and not operation.done:
+            operation.wake.acquire()
 
     def _call(self) -> None:
         """Call the thread where something is queued and nobody has the turn; the caller holds the gate."""
@@ -154,7 +167,7 @@ class Writer:
     def _serve(self) -> None:
         """Write one group; whoever calls has the turn."""
         with self._gate:
-            group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
+            group = [self._queue.popleft().take() for _ in range(min(len(self._queue), MAX_GROUP))]
         try:
             self._commit([operation for operation in group if operation.begin()])
         except BaseException as exc:  # noqa: BLE001 - nobody may wait for ever; nothing is written any more
