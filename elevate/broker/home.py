@@ -20,6 +20,8 @@ host = "emulated"
 allow_simulated_gestures = {simulated}
 # Members of these groups may read the whole log; everybody else sees the entries of own requests.
 log_readers = []
+# How many processes one task of host linux, and all of one account, may have; 0: an eighth of the machine's, 1,024 to 16,384.
+processes = 0
 
 [windows]
 TypeOfAdminApprovalMode = 2              # 1 legacy Admin Approval Mode, 2 Administrator protection

@@ -47,7 +47,7 @@ def open_parts(
     policy = Policies(home.policy, kept=home.kept_policy, protected=settings.protected)
     store = SqliteStore(home.ledger, entropy=entropy)
     stack.callback(store.close)
-    launcher = Launcher()
+    launcher = Launcher(processes=settings.processes)
     stack.callback(launcher.close)
     host = _open_host(home, settings, launcher, clock, entropy)
     stack.callback(host.close)

@@ -13,6 +13,7 @@ from elevate.broker.pinned import Helper, read_helpers
 from elevate.errors import DeniedError, HelloError, PolicyError
 from elevate.hello import HelloSettings
 from elevate.hello.windows import from_windows
+from elevate.host.limits import LEAST_PROCESSES
 from elevate.model import Fact, InspectedTask, Requester
 from elevate.store.files import check_file
 
@@ -20,8 +21,20 @@ MAX_BYTES = 65_536
 _CONSENT = 2
 HOSTS = ("emulated", "linux")
 _KEYS = frozenset(
-    {"windows", "allow_simulated_gestures", "remote", "remote_listed", "host", "hello", "tpm", "helpers", "log_readers"}
+    {
+        "windows",
+        "allow_simulated_gestures",
+        "remote",
+        "remote_listed",
+        "host",
+        "hello",
+        "tpm",
+        "helpers",
+        "log_readers",
+        "processes",
+    }
 )
+MAX_PROCESSES = 4_194_304
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +51,7 @@ class Settings:
         tpm: Where keys are made, as tpm2-tss names it (``device:/dev/tpmrm0``); empty for software.
         host: ``emulated``, or ``linux``: this machine itself, for a broker that is root.
         helpers: Programs of others that rules may hand tasks to.
+        processes: How many one task on host linux, and all of one account, may have; 0 for what suits the machine.
     """
 
     windows: dict[str, int] = field(default_factory=lambda: dict(windows.DEFAULTS))
@@ -49,6 +63,7 @@ class Settings:
     tpm: str = ""
     helpers: tuple[Helper, ...] = ()
     log_readers: tuple[str, ...] = ()
+    processes: int = 0
 
     @property
     def protected(self) -> bool:
@@ -118,6 +133,7 @@ class Settings:
             host=_host(members.get("host", HOSTS[0])),
             helpers=read_helpers(members.get("helpers", {})),
             log_readers=_names(members, "log_readers"),
+            processes=_processes(members.get("processes", 0)),
         )
 
 
@@ -134,6 +150,12 @@ def _host(value: object) -> str:
     if value not in HOSTS:
         raise ValueError(f"host can be {' or '.join(HOSTS)}")
     return str(value)
+
+
+def _processes(value: object) -> int:
+    if type(value) is not int or not (value == 0 or LEAST_PROCESSES <= value <= MAX_PROCESSES):
+        raise ValueError(f"processes is a number from {LEAST_PROCESSES} to {MAX_PROCESSES}, or 0 for what suits the machine")
+    return value
 
 
 def _hello(members: dict[str, object]) -> HelloSettings:

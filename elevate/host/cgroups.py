@@ -1,7 +1,8 @@
 """The second net: one cgroup for each task, in which whatever left the task's PID namespace is still found.
 
-Version 2 wherever it is mounted, else a version 1 hierarchy that only counts (pids, freezer), else none. Nothing is limited by
-it. Standard library only: the launcher program imports this.
+Version 2 wherever it is mounted, else a version 1 hierarchy that only counts (pids, freezer), else none. Processes alone are
+limited by it, where the kernel does not do that for each PID namespace (`elevate.host.limits`). Standard library only: the
+launcher program imports this.
 """
 
 import _signal as signal  # type: ignore[import-not-found]  # the other one loads much, and its numbers are slow
@@ -9,6 +10,7 @@ import contextlib
 import os
 import time
 
+from elevate.host import limits
 from elevate.host.reading import read
 
 _FIRST_CHOICE = ("pids", "freezer")
@@ -53,6 +55,31 @@ def make(folder: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder.rpartition("/")[0], 0o755)
     os.mkdir(folder, 0o755)
+    limits.bound_cgroup(folder)
+
+
+def divide(parent: str) -> None:
+    """Let the kernel count processes in each folder below this one, where it does not count them otherwise.
+
+    It can't be where this process's own cgroup is not its to divide; then nothing is counted.
+    """
+    if limits.trees_are_bounded():
+        return
+    with contextlib.suppress(OSError):
+        os.makedirs(parent, 0o755, exist_ok=True)
+        for folder in (parent.rpartition("/")[0], parent):
+            if b"pids" in read(f"{folder}/cgroup.controllers").split():
+                with open(f"{folder}/cgroup.subtree_control", "w", encoding="ascii") as file:
+                    file.write("+pids")
+
+
+def counts(parent: str) -> bool:
+    """Say whether folders below this one can be bounded."""
+    above = parent.rpartition("/")[0]
+    try:
+        return b"pids" in read(f"{above}/cgroup.controllers").split()
+    except FileNotFoundError:
+        return "pids" in above.split("/")  # version 1: the hierarchy that counts
 
 
 def join(folder: str) -> None:

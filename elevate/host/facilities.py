@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from elevate.host import cgroups, confine, forking, kernel, paths, services
+from elevate.host import cgroups, confine, forking, kernel, limits, paths, services
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ def examine() -> tuple[Facility, ...]:
         _wanted("openat2", _openat2, "folders above a file are opened one by one instead"),
         _wanted("cgroup", _cgroup, "no second net: the PID namespace alone ends a task's tree"),
         _wanted("start in a cgroup", _clone3, "a launcher is moved there, which holds up the machine for some milliseconds"),
+        _wanted("bound on processes", _bound, "what uid 0 may start in a task is bounded by the service as a whole alone"),
         _wanted("user namespaces", _user_namespaces, "nobody but root makes namespaces; elevate needs none of these"),
         _wanted("fanotify", _fanotify, "receipts of programs do not list what was written"),
         _needed("memory files that can be executed", _memory, "programs that others could change run from sealed copies"),
@@ -81,6 +82,12 @@ def _cgroup() -> str:
 
 def _clone3() -> str:
     return "launchers are born in theirs" if _version(cgroups.base()) == 2 and forking.offered() else ""  # noqa: PLR2004
+
+
+def _bound() -> str:
+    if limits.trees_are_bounded():
+        return "each task's own, kept by its PID namespace"
+    return "each task's own, kept by its cgroup" if cgroups.counts(cgroups.base()) else ""
 
 
 def _version(folder: str) -> int:

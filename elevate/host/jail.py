@@ -43,6 +43,7 @@ def settle(cgroup: str, table: Table, *, apart: bool = False) -> None:
     if cgroup and not apart:
         cgroups.join(cgroup)
     kernel.mount("proc", "/proc", "proc", _QUIET)
+    limits.bound_tree()
     limits.lose_protection()
     for place in table.control:
         kernel.mount("", place, "", kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _QUIET)

@@ -73,9 +73,11 @@ class Launcher:
 
     Args:
         warm: Launchers that wait ready.
+        processes: How many one task, and one account, may have; 0 for what suits the machine.
     """
 
-    def __init__(self, *, warm: int = 2) -> None:
+    def __init__(self, *, warm: int = 2, processes: int = 0) -> None:
+        self._processes = processes
         self._warm = max(1, warm)
         self._lock = threading.Lock()
         self._pools = {jailed: _Pool(self._warm) for jailed in (False, True)}
@@ -200,12 +202,13 @@ class Launcher:
     def _spawn(self) -> socket.socket:
         if self._base:
             cgroups.sweep(self._base)
+            cgroups.divide(self._base)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             python = os.path.realpath(sys.executable)
             self._pid = os.posix_spawn(
                 python,
-                [python, "-I", "-S", str(_PROGRAM)],
+                [python, "-I", "-S", str(_PROGRAM), str(self._processes)],
                 {"LD_BIND_NOW": "1"},  # what is looked up once, every child has
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -4,12 +4,17 @@ What is bounded is bounded for good; a limit that the broker's own surroundings 
 as low as it is. Standard library only: the launcher program imports this.
 """
 
+import contextlib
 import os
 import resource
 
 from elevate.host.reading import read
 
+LEAST_PROCESSES = 512
+"""The kernel takes no bound of a namespace's below 301."""
 _NONE = resource.RLIM_INFINITY
+_COUNTED_APART = (6, 14)
+_NUMBERS_OF_TREE = "/proc/sys/kernel/pid_max"
 _PROCESSES, _FEW_PROCESSES = 16_384, 1_024
 _NUMBERS = ("/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max")
 
@@ -47,6 +52,48 @@ SMALL: dict[int, tuple[int, int]] = {
     resource.RLIMIT_FSIZE: (8 * 2**20,) * 2,
 }
 """Of a program that reads what a stranger wrote, who may have written what takes up a machine when it is unpacked."""
+
+
+def choose_processes(most: int) -> None:
+    """Let one account, and one tree, have so many processes; 0 keeps what is the machine's."""
+    if most:
+        LIMITS[resource.RLIMIT_NPROC] = (most, most)
+
+
+def trees_are_bounded(release: str = "") -> bool:
+    """Say whether the kernel keeps a bound on process numbers for each PID namespace.
+
+    Source: pid_namespaces(7); Linux 6.14.
+    """
+    parts = (release or os.uname().release).split(".")
+    with contextlib.suppress(ValueError, IndexError):
+        return (int(parts[0]), int(parts[1].partition("-")[0])) >= _COUNTED_APART
+    return False
+
+
+def bound_tree(path: str = _NUMBERS_OF_TREE) -> None:
+    """Bound the processes and threads of this PID namespace, whose /proc is mounted: uid 0 has no other bound of its own.
+
+    SECURITY: before Linux 6.14 the file is the machine's, and must not be written. It bounds what goes wrong: a task as uid 0
+    that is not confined can write it, too, as all settings of the kernel.
+    """
+    if trees_are_bounded():
+        _write(path)
+
+
+def bound_cgroup(folder: str) -> None:
+    """Do the same for a task's cgroup, where the kernel counts there and not in the namespace."""
+    if not trees_are_bounded():
+        with contextlib.suppress(FileNotFoundError):  # no such controller here
+            _write(f"{folder}/pids.max")
+
+
+def _write(path: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, b"%d" % LIMITS[resource.RLIMIT_NPROC][1])
+    finally:
+        os.close(fd)
 
 
 def set_all(*, small: bool = False) -> None:

@@ -1,7 +1,7 @@
 """The launcher program: starts one task, ends its whole tree, and reports. Standard library only.
 
-The broker starts it once (``python -I -S program.py``, control socket as descriptor 3). It stays small and has one thread, so
-it may fork. For each socket that it is sent it forks a launcher, which waits, warm, for its only order:
+The broker starts it once (``python -I -S program.py PROCESSES``, control socket as descriptor 3). It stays small and has
+one thread, so it may fork. For each socket that it is sent it forks a launcher, which waits, warm, for its only order:
 
 - it becomes the reaper of all its descendants and is not dumpable;
 - the task gets a session of its own, exactly the given descriptors and environment, and is executed by descriptor;
@@ -23,7 +23,7 @@ import time
 if __name__ == "__main__":
     sys.path.append(__file__.rsplit("/elevate/", 1)[0])
 
-from elevate.host import cgroups, forking, identity, jail, kernel, mountinfo, sharing, sockets, wire
+from elevate.host import cgroups, forking, identity, jail, kernel, limits, mountinfo, sharing, sockets, wire
 from elevate.host.becoming import OWN, Fields, become, fail, receive
 from elevate.host.lending import Lending, fits
 from elevate.host.mountinfo import Mounts, Table
@@ -247,6 +247,7 @@ def main() -> None:
     gc.disable()  # what it would look through, every child would copy
     gc.freeze()
     kernel.last_capability()  # once for all
+    limits.choose_processes(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a launcher: see `serve`
     os.umask(0o022)  # the broker's is its own: what is made here for a task must be open to it
     Zygote(Socket(fileno=CONTROL)).run()

@@ -27,6 +27,11 @@ def test_windows_names_are_read(tmp_path: Path) -> None:
     assert not _read(tmp_path, "[windows]\nTypeOfAdminApprovalMode = 1\n").protected
 
 
+def test_bound_on_processes_is_read(tmp_path: Path) -> None:
+    """0 leaves it to the machine."""
+    assert [_read(tmp_path, f"processes = {number}\n").processes for number in (0, 512, 4_194_304)] == [0, 512, 4_194_304]
+
+
 def test_enable_lua_0_makes_it_inert(tmp_path: Path) -> None:
     """`EnableLUA` 0 makes the rest inert."""
     assert not _read(tmp_path, "[windows]\nEnableLUA = 0\n").protected
@@ -42,6 +47,8 @@ def test_enable_lua_0_makes_it_inert(tmp_path: Path) -> None:
         ("[windows]\nEnableLUA = true\n", "can be 0 or 1"),
         ("windows = 1\n", "is a table"),
         ('remote = "yes"\n', "remote is true or false"),
+        ("processes = 100\n", "processes is a number from 512"),
+        ("processes = true\n", "processes is a number from 512"),
         ("allow_simulated_gestures = 1\n", "allow_simulated_gestures is true or false"),
     ],
 )
