@@ -21,6 +21,8 @@ from elevate.host.order import Order
 from elevate.host.report import Report, read_report, receive
 
 START_SECONDS = 30.0
+GONE_SECONDS = 5.0
+"""For a start that was given up to be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +112,11 @@ class Signals:
         return ends is not None
 
 
-def _let_go(go: int, answer: int) -> bytes:
+def _let_go(go: int, answer: int, give_up: Callable[[], None]) -> bytes:
     """Send the byte; give what is said last, empty where nothing is.
 
     Raises:
-        StartUnknownError: That did not come in time.
+        StartUnknownError: That did not come in time, and the execution may have begun. ``give_up`` was called then.
     """
     try:
         # Where nobody reads it any more, the answer says why.
@@ -123,9 +125,13 @@ def _let_go(go: int, answer: int) -> bytes:
         poll = select.poll()
         poll.register(answer, 0)  # only the end counts: what is written before comes with it
         # SECURITY: entering a folder or reading a program can hang for as long as its file system likes.
-        if not poll.poll(START_SECONDS * 1000):
+        if poll.poll(START_SECONDS * 1000):
+            return os.read(answer, wire.MAX_ANSWER)
+        give_up()
+        said = os.read(answer, wire.MAX_ANSWER) if poll.poll(GONE_SECONDS * 1000) else wire.EXECUTES
+        if said == wire.EXECUTES:
             raise StartUnknownError("the launcher did not answer in time when it was to start the task")
-        return os.read(answer, wire.MAX_ANSWER)
+        return said  # all who could still have begun are gone, and none had
     finally:
         os.close(go)
         os.close(answer)
@@ -162,11 +168,9 @@ class Prepared:
         if ends is None:
             raise HostError("the start was given up, or is under way")
         try:
-            self._check(_let_go(*ends))
+            self._check(_let_go(*ends, self._end))
         except BaseException:
-            self._waiting.channel.close()  # whoever was about to start sees that nobody waits, and ends
-            if self._waiting.cgroup:
-                cgroups.kill(self._waiting.cgroup)  # or sees nothing, because it hangs in the start itself
+            self._end()
             self._on_end()
             raise
         pid = 0
@@ -188,6 +192,11 @@ class Prepared:
         if given_up:
             self._waiting.channel.close()
         return given_up
+
+    def _end(self) -> None:
+        self._waiting.channel.close()  # whoever was about to start sees that nobody waits, and ends
+        if self._waiting.cgroup:
+            cgroups.kill(self._waiting.cgroup)  # or sees nothing, because it hangs in the start itself
 
     def _check(self, said: bytes) -> None:
         if not said:

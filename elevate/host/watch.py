@@ -143,18 +143,22 @@ class Watch:
         """Collect all who have ended; False where no child is left."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG | (os.WUNTRACED if self.jobs >= 0 else 0))
+                stops = self.jobs >= 0 or not self._began()
+                pid, status = os.waitpid(-1, os.WNOHANG | (os.WUNTRACED if stops else 0))
             except ChildProcessError:
                 return False
             if pid == 0:
                 return True
             if os.WIFSTOPPED(status):
-                self._tell_stop(pid, os.WSTOPSIG(status))
+                self._stopped(pid, os.WSTOPSIG(status))
             elif pid == self.pid:
                 self.status = status
 
-    def _tell_stop(self, pid: int, number: int) -> None:
-        if pid == self.pid and not self.ending:
+    def _stopped(self, pid: int, number: int) -> None:
+        if not self._began():
+            # SECURITY: whoever has the task's user can stop it while it waits for the byte. Nothing of it ran; nothing will.
+            os.kill(pid, signal.SIGKILL)
+        elif pid == self.pid and not self.ending:
             with contextlib.suppress(OSError):  # nobody hears it any more
                 os.write(self.jobs, bytes([number]))
 

@@ -108,6 +108,7 @@ def _children(pid: int) -> list[int]:
 def test_36_a_start_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A program or a folder on a file system that hangs: whoever waits for the start is told, and the others go on."""
     monkeypatch.setattr(launched, "START_SECONDS", 0.3)
+    monkeypatch.setattr(launched, "GONE_SECONDS", 0.3)
     marker = tmp_path / "marker"
     with Launcher() as launcher:
         order = Order(argv=("/bin/sh", "-c", f": > {marker}"), env={})
