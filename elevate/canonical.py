@@ -8,6 +8,7 @@ ourselves, only the very bytes that we would write.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import NoReturn, TypeAlias
 
 import orjson
@@ -30,6 +31,17 @@ def encode(value: object) -> bytes:
     """
     _check(value, MAX_DEPTH)
     return _write(value)
+
+
+def encode_each(values: Iterable[object]) -> list[bytes]:
+    """Give the canonical bytes of each value; together they are checked in less time than one by one.
+
+    Raises:
+        ValueError: As `encode`, for any of them.
+    """
+    held = list(values)
+    _check(held, MAX_DEPTH + 1)
+    return list(map(_write, held))
 
 
 def digest(value: object) -> str:

@@ -41,17 +41,17 @@ def split(body: Mapping[str, Json], draw: Draw) -> tuple[dict[str, Json], bytes]
         ValueError: A value is not canonical JSON.
     """
     public: dict[str, Json] = {}
-    openings: list[bytes] = []
+    named: list[tuple[str, Json]] = []
     for part, value in body.items():
         shown, hidden = _divide(part, value)
         if shown is not None:
             public[part] = shown
         if hidden is not None:
-            name = part if shown is None else part + _PRIVATE
-            openings.append(canonical.encode([b64encode(draw(SALT_BYTES)).decode(), name, hidden]))
+            named.append((part if shown is None else part + _PRIVATE, hidden))
+    openings = canonical.encode_each([b64encode(draw(SALT_BYTES)).decode(), name, hidden] for name, hidden in named)
     if openings:
         # Sorted: the order of the digests says nothing of what they stand for.
-        public[DIGESTS] = sorted(commitment(opening) for opening in openings)  # type: ignore[assignment]  # a list of text
+        public[DIGESTS] = sorted(map(commitment, openings))  # type: ignore[assignment]  # a list of text
     return public, b"\n".join(openings)
 
 

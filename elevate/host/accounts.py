@@ -11,7 +11,9 @@ import os
 import pwd
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -170,19 +172,25 @@ class Accounts:
             _check_groups(account)
             self._apart[account] = stamp, now + _KNOWN_SECONDS
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> Mapping[str, Any]:
         try:
             data = self._folder.read(STATE)
         except FileNotFoundError:
             return {}
-        found: dict[str, Any] = json.loads(data)
-        return found
+        return _parsed(data)
 
     def _save(self, accounts: tuple[Account, ...], *, making: str = "") -> None:
         records = {one.user: {name: getattr(one, name) for name in Account.__slots__} for one in accounts}
         state = {"version": 1, "accounts": records} | ({"making": making} if making else {})
         text = json.dumps(state, indent=1, sort_keys=True)
         self._folder.replace(STATE, text.encode() + b"\n")
+
+
+@lru_cache(maxsize=4)
+def _parsed(data: bytes) -> Mapping[str, Any]:
+    """Read the same bytes once; nobody changes what comes out."""
+    found: Mapping[str, Any] = json.loads(data)
+    return found
 
 
 def account_name(user: str) -> str:

@@ -8,6 +8,7 @@ Source: user_namespaces(7), ioctl_nsfs(2); attacks.md row 49.
 import fcntl
 import os
 import struct
+from functools import cache
 
 from elevate.errors import HostError
 
@@ -33,12 +34,17 @@ def answerable(pid: int, uid: int) -> int:
             return uid
         raise HostError("the requesting process can't be looked at", detail=f"process {pid}: {exc}") from exc
     try:
-        ours = os.stat("/proc/self/ns/user")
+        ours = _ours()
         return uid if os.path.samestat(os.fstat(namespace), ours) else _owner(namespace, ours) or uid
     except OSError as exc:
         raise HostError("the requesting process can't be looked at", detail=f"its user namespace: {exc}") from exc
     finally:
         os.close(namespace)
+
+
+@cache
+def _ours() -> os.stat_result:
+    return os.stat("/proc/self/ns/user")
 
 
 def _owner(namespace: int, ours: os.stat_result) -> int:

@@ -10,6 +10,7 @@ from elevate.host import cgroups, wire
 
 MAX_WRITTEN_BYTES = 32 * 2**20
 _FD = struct.Struct("=i")
+_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
 _CHANGES = {b"cr": "created", b"ch": "changed", b"re": "removed"}
 ALL = "/"
 _MISSING = {b"~": "what is on other machines", b"?": "what was removed, moved or given to others"}
@@ -45,7 +46,7 @@ def receive(channel: socket.socket, size: int, flags: int = 0) -> tuple[bytes, i
     """
     space = socket.CMSG_SPACE(wire.CREDENTIALS.size) + socket.CMSG_SPACE(_FD.size)
     try:
-        data, ancillary, _, _ = _once_more(channel, size, space, flags | socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = _once_more(channel, size, space, flags | _CLOEXEC)
     except OSError:
         return b"", 0, -1
     parts = {kind: part for _, kind, part in ancillary}
@@ -89,7 +90,9 @@ def _written(listed: int) -> tuple[tuple[tuple[str, str], ...], str]:
     if listed < 0:
         return (), ""
     try:
-        *parts, last = os.pread(listed, MAX_WRITTEN_BYTES, 0).split(b"\0")
+        # Room for the longest list that may come is not taken for each short one.
+        size = min(os.fstat(listed).st_size, MAX_WRITTEN_BYTES)
+        *parts, last = os.pread(listed, size, 0).split(b"\0")
     finally:
         os.close(listed)
     return tuple((os.fsdecode(part[2:]), _CHANGES[part[:2]]) for part in parts), _reach(last)

@@ -134,10 +134,11 @@ def is_remote(pid: int, uid: int, descent: Callable[[], list[Step]]) -> bool:
 
 def _records() -> bytes:
     try:
-        with open("/run/utmp", "rb") as file:
-            return file.read(_RECORD.size * _MAX_RECORDS)
+        fd = os.open("/run/utmp", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
+    with open(fd, "rb") as file:
+        return file.read(_RECORD.size * _MAX_RECORDS)
 
 
 def _name_of(uid: int) -> str:

@@ -189,7 +189,7 @@ def given(asked: Question) -> dict[str, Json]:
     """Give the record of a question, which `question` reads again to the same decision."""
     requester = asked.requester
     people: dict[str, Json] = {name: value for name in _PEOPLE[:-1] if (value := getattr(requester, name))}
-    moment = datetime.fromtimestamp(asked.now.unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = datetime.fromtimestamp(asked.now.unix, UTC).replace(tzinfo=None).isoformat() + "Z"
     record: dict[str, Json] = {**people, "groups": list(requester.groups), "task": given_task(asked.task), "at": moment}
     if requester.remote:
         record["remote"] = True

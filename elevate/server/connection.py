@@ -24,6 +24,7 @@ MAX_QUEUED = 8
 MAX_GRANTS = 8
 SEND_SECONDS = 10
 _CHUNK = 16_384
+_RECEIVE = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
 _ANCILLARY = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * MAX_FDS)
 
 
@@ -65,7 +66,7 @@ class Connection:
         Raises:
             ElevateError: What came is refused, and the connection must be closed.
         """
-        data, ancillary, flags, _ = self.socket.recvmsg(_CHUNK, _ANCILLARY, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, flags, _ = self.socket.recvmsg(_CHUNK, _ANCILLARY, _RECEIVE)
         sender = self._take(ancillary)
         if not data:
             return None

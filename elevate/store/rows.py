@@ -15,6 +15,7 @@ from elevate.ports import Record, Step
 
 _FIXED = frozenset({"request", "state", "position"})
 COLUMNS = tuple(field.name for field in fields(Record))
+_STATE, _RESULT = COLUMNS.index("state"), COLUMNS.index("result")
 BLANK: Mapping[str, str | int] = {
     "user": "",
     "uid": -1,
@@ -84,8 +85,8 @@ def advanced(row: Record, position: int, *steps: Step) -> Record:
 def values_of(row: Record) -> list[str | int]:
     """Give a row as it is kept, in the order of `COLUMNS`."""
     values = [getattr(row, name) for name in COLUMNS]
-    values[COLUMNS.index("state")] = row.state.value
-    values[COLUMNS.index("result")] = canonical.encode(row.result).decode()
+    values[_STATE] = str(row.state)
+    values[_RESULT] = canonical.encode(row.result).decode() if row.result else "{}"
     return values
 
 

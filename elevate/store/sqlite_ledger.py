@@ -229,7 +229,7 @@ class Ledger:
     def _claim(self, claim: Claim) -> None:
         """Make sure of the room, or refuse before anything is written."""
         ends = min(self._out + 1, LONE_ENDS) * END_BYTES + self._out * GROUPED_END_BYTES
-        kept = {Claim.GIVES: GENERAL_BYTES + ends, Claim.SPEAKS: ends, Claim.ENDS: 0}[claim]
+        kept = 0 if claim is Claim.ENDS else ends + GENERAL_BYTES * (claim is Claim.GIVES)
         used = 32 + self.wal_pages * FRAME_BYTES + self._uncommitted()
         wanted = used + OPERATION_BYTES + kept
         if wanted <= self._allocated:

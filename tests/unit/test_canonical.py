@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from elevate.canonical import MAX_DEPTH, MAX_INTEGER, decode, decode_exact, digest, encode
+from elevate.canonical import MAX_DEPTH, MAX_INTEGER, decode, decode_exact, digest, encode, encode_each
 from tests.vectors import vectors
 
 FITTING = ("arrays",)
@@ -96,6 +96,8 @@ def test_encode_refuses(value: object, message: str) -> None:
     for hidden in (value, [value], {"a": {"b": [value]}}):
         with pytest.raises(ValueError, match=message):
             encode(hidden)
+        with pytest.raises(ValueError, match=message):
+            encode_each([1, hidden, {}])
 
 
 def test_encode_depth() -> None:
@@ -106,9 +108,12 @@ def test_encode_depth() -> None:
         value, members = [value], {"a": members}
     assert encode(value) == b"[" * MAX_DEPTH + b"1" + b"]" * MAX_DEPTH
     assert encode(members) == b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH
+    assert encode_each([value, members]) == [encode(value), encode(members)]
     for deeper in ([value], {"a": value}, [members], {"a": members}):
         with pytest.raises(ValueError, match="nested too deeply"):
             encode(deeper)
+        with pytest.raises(ValueError, match="nested too deeply"):
+            encode_each([1, deeper])
 
 
 def test_encode_enumerations_as_their_values() -> None:
