@@ -3,7 +3,7 @@
 Rooms implement these; the broker is given them. Tests give simulators of their own (`elevate.testing`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -299,6 +299,13 @@ class Host(Protocol):
 
         Raises:
             DeniedError: This uid is no user here.
+        """
+
+    def hold(self, uid: int, size: int) -> Callable[[], None]:
+        """Count memory that is about to be taken up for a user, before `inspect`; give what gives it back.
+
+        Raises:
+            BusyError: That user, or all, take up too much already.
         """
 
     def inspect(

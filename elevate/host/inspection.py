@@ -89,8 +89,8 @@ def take_payload(found: HostInspection, task: Task, payload: int | None, take: T
     if payload is None and task.payload is None:
         return
     given = task.payload or b""
-    # What came as bytes is held twice: as these, and sealed.
-    found.give_back = take(memory_of(payload) if payload is not None else 2 * len(given))
+    # What came as bytes is held twice: whoever read them counts these (`elevate.ports.Host.hold`).
+    found.give_back = take(memory_of(payload) if payload is not None else len(given))
     found.payload = os.dup(payload) if payload is not None else seal(given)
     found.task = replace(found.task, payload=check_sealed(found.payload))
 

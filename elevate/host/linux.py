@@ -12,7 +12,7 @@ import grp
 import hashlib
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -105,6 +105,10 @@ class LinuxHost:
         entry = _user(uid)
         names = sorted(filter(None, map(_group, os.getgrouplist(entry.pw_name, entry.pw_gid))))
         return entry.pw_name, self._sid(uid), tuple(names)
+
+    def hold(self, uid: int, size: int) -> Callable[[], None]:
+        """Count memory against what inputs and copies may take up. See `elevate.ports.Host.hold`."""
+        return self._eyes.budget.take(uid, size)
 
     def _sid(self, uid: int) -> str:
         return f"{uid}@{self.name}"

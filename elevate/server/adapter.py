@@ -129,6 +129,10 @@ class BrokerSurface:
         found = self._broker.explain(task, requester, payload=payload)
         return found.json() | {"text": found.text()}
 
+    def hold(self, uid: int, size: int) -> Callable[[], None]:
+        """Count memory that a call of this user's is about to take up; give what gives it back."""
+        return self._broker.parts.host.hold(uid, size)
+
     def kinds(self) -> Mapping[str, KindSpec]:
         """Give the kinds of task that this machine has."""
         return self._broker.kinds()

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from elevate import rows
 from elevate.errors import TaskInvalidError
@@ -13,12 +15,19 @@ from elevate.tasks import MAX_PAYLOAD_BYTES, MAX_STEPS_INPUT_BYTES, Task
 _F_GET_SEALS = 1034
 _SEALED = 0x2 | 0x4 | 0x8
 """Nobody can shrink, grow or write it any more."""
+_COPIES = 2
+"""Of the input of several steps: the memory file, and what each step has of it."""
 
 
-def task_of(call: Call) -> tuple[Task, int | None]:
+@contextmanager
+def task_of(call: Call) -> Iterator[tuple[Task, int | None]]:
     """Read the task, and the descriptor of its input; of several, each step holds its own, and none is left.
 
+    SECURITY: what is read so is the broker's memory, and counts as the caller's from before it is read until the call has no
+    further use of it (attacks.md row 49).
+
     Raises:
+        BusyError: The caller takes up too much already.
         TaskError: It is not a task.
     """
     given = call.parameters.members("task")
@@ -29,9 +38,15 @@ def task_of(call: Call) -> tuple[Task, int | None]:
         raise ServiceError("InvalidParameter", "parameter", "task")
     if payload is not None:
         _check_payload(payload)
-    if several:
-        return rows.parse(given, b"" if payload is None else _read(payload), kinds), None
-    return Task.parse(given["kind"], given["params"], kinds=kinds), payload
+    if not several:
+        yield Task.parse(given["kind"], given["params"], kinds=kinds), payload
+        return
+    size = 0 if payload is None else _size(payload)
+    give_back = call.broker.hold(call.connection.peer.uid, _COPIES * size)
+    try:
+        yield rows.parse(given, b"" if payload is None else os.pread(payload, size, 0), kinds), None
+    finally:
+        give_back()
 
 
 def _check_payload(fd: int) -> None:
@@ -46,10 +61,10 @@ def _check_payload(fd: int) -> None:
         raise TaskInvalidError(f"the input is over {MAX_PAYLOAD_BYTES} bytes", hint="put it into a file and name that")
 
 
-def _read(fd: int) -> bytes:
+def _size(fd: int) -> int:
     size = os.fstat(fd).st_size
     if size > MAX_STEPS_INPUT_BYTES:
         raise TaskInvalidError(
             f"the steps' input is over {MAX_STEPS_INPUT_BYTES} bytes", hint="put it into files and name them"
         )
-    return os.pread(fd, size, 0)
+    return size

@@ -114,15 +114,15 @@ def _redeem(call: Call) -> None:
 
 
 def _ask(call: Call, audience: str = "", *, at_once: AtOnce | None = None) -> Grant:
-    task, payload = task_of(call)
-    reason = call.parameters.text("reason", max_chars=MAX_REASON, default="")
-    terminal = call.terminal = call.descriptor("terminal_fd")
-    call.parameters.end()
-    if terminal is not None:
-        _check_terminal(terminal)
-        call.mode = mode_of(terminal)
-    ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload, audience=audience, at_once=at_once)
-    return call.broker.elevate(ask, terminal=terminal, cancel=call.connection.hangup, on_state=call.state)
+    with task_of(call) as (task, payload):
+        reason = call.parameters.text("reason", max_chars=MAX_REASON, default="")
+        terminal = call.terminal = call.descriptor("terminal_fd")
+        call.parameters.end()
+        if terminal is not None:
+            _check_terminal(terminal)
+            call.mode = mode_of(terminal)
+        ask = Ask(task=task, requester=call.requester(), reason=reason, payload=payload, audience=audience, at_once=at_once)
+        return call.broker.elevate(ask, terminal=terminal, cancel=call.connection.hangup, on_state=call.state)
 
 
 def _how(call: Call) -> _How:
@@ -176,9 +176,9 @@ def _check_terminal(fd: int) -> None:
 
 
 def _explain(call: Call) -> None:
-    task, payload = task_of(call)
-    call.parameters.end()
-    call.answer({"explanation": dict(call.broker.explain(task, call.requester(), payload=payload))})
+    with task_of(call) as (task, payload):
+        call.parameters.end()
+        call.answer({"explanation": dict(call.broker.explain(task, call.requester(), payload=payload))})
 
 
 def _kinds(call: Call) -> None:

@@ -161,6 +161,9 @@ class Surface(Protocol):
     def elevate(self, ask: Ask, *, terminal: int | None, cancel: Cancellation, on_state: Callable[[str, State], None]) -> Grant:
         """Inspect, decide, prompt, issue; tell the request's id with every state."""
 
+    def hold(self, uid: int, size: int) -> Callable[[], None]:
+        """Count memory that a call of this user's is about to take up; give what gives it back."""
+
     def explain(self, task: Task, requester: Requester, *, payload: int | None = None) -> Mapping[str, Json]:
         """Say what policy makes of a task; ``payload`` is a descriptor of its input."""
 

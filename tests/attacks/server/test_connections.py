@@ -15,6 +15,8 @@ from elevate import canonical
 from elevate.broker import Ask
 from elevate.canonical import Json
 from elevate.errors import BusyError, StoreUnwritableError
+from elevate.host.budget import Budget
+from elevate.host.sealed import seal
 from elevate.server import closing
 from elevate.server import ear as ears
 from elevate.server.connection import MAX_QUEUED
@@ -198,3 +200,32 @@ def test_36_who_sends_what_does_not_close_is_heard_no_more(bench: Bench, monkeyp
         assert ended(bench.client())
         assert sum(thread.name == "closing" for thread in threading.enumerate()) == 1
         release.set()
+
+
+def steps(size: int) -> bytes:
+    """Give a call for a task of one step with so many bytes of input beside it."""
+    step: Json = {"kind": "process.run", "params": {"argv": ["cat"], "cwd": "/"}, "input_bytes": size}
+    task: Json = {"kind": "steps", "params": {}, "steps": [step], "undo": 0}
+    return call("Elevate", {"task": task, "payload_fd": 0}, more=True)
+
+
+def test_49_the_input_of_several_steps_counts_before_it_is_read(bench: Bench) -> None:
+    """And until nobody is asked any more: many calls that wait take no more memory than one user may."""
+    bench.broker.budget = Budget(each=2_500)
+    release = threading.Event()
+    bench.broker.prompt = lambda _ask, _cancel: release.wait(20)  # type: ignore[assignment]
+    first, second = bench.client(), bench.client()
+    sealed = seal(b"x" * 1_000)
+    with bench.turning():
+        buffer = bytearray()
+        send_with(first, steps(1_000), [sealed])
+        assert hear(first, buffer)
+        send_with(second, steps(1_000), [sealed])
+        assert hear(second)["parameters"]["code"] == "busy"  # type: ignore[call-overload, index]
+        assert len(bench.broker.asks) == 1
+        release.set()
+        while hear(first, buffer).get("continues"):
+            pass
+        send_with(second, steps(1_000), [sealed])
+        assert hear(second)["parameters"]["state"] == "requested"  # type: ignore[call-overload, index]
+    os.close(sealed)

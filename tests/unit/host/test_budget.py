@@ -115,9 +115,9 @@ def test_file_that_grows_while_it_is_copied_is_refused(linux: Linux, monkeypatch
 @pytest.mark.root
 @pytest.mark.parametrize("beside", [True, False])
 def test_49_inputs_count_until_their_task_is_over(linux: Linux, monkeypatch: pytest.MonkeyPatch, *, beside: bool) -> None:
-    """One that came by a descriptor as long as it is; one that came with the others of its row is held as bytes, too."""
+    """One that came by a descriptor as long as it is; one of several once more: whoever read it counts the bytes."""
     data = b"x" * 10_000
-    monkeypatch.setattr(linux.host, "_eyes", replace(linux.host._eyes, budget=Budget(each=12_288 if beside else 20_000)))
+    monkeypatch.setattr(linux.host, "_eyes", replace(linux.host._eyes, budget=Budget(each=12_288)))
     sealed = seal(data)
 
     def look() -> HostInspection:

@@ -10,6 +10,7 @@ from elevate.broker import Ask, Cancellation
 from elevate.broker.asking import Asked
 from elevate.canonical import Json
 from elevate.errors import CancelledError, TaskInvalidError, TokenSpentError
+from elevate.host.budget import Budget
 from elevate.host.processes import ProcessFacts
 from elevate.kinds import KINDS, KindSpec
 from elevate.lifecycle import State
@@ -232,6 +233,10 @@ class SimulatedBroker:
     redeemed: list[SimulatedRedeemed] = field(default_factory=list)
     logbook: SimulatedLog = field(default_factory=SimulatedLog)
     care: SimulatedCare = field(default_factory=SimulatedCare)
+    budget: Budget = field(default_factory=Budget)
+
+    def hold(self, uid: int, size: int) -> Callable[[], None]:
+        return self.budget.take(uid, size)
 
     def requester(self, facts: ProcessFacts) -> Requester:
         return Requester(
