@@ -52,9 +52,12 @@ def _below(place: str, root: str, path: str) -> str:
 
 def make(folder: str) -> None:
     """Make a task's folder."""
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(folder.rpartition("/")[0], 0o755)
-    os.mkdir(folder, 0o755)
+    try:
+        os.mkdir(folder, 0o755)
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder.rpartition("/")[0], 0o755)
+        os.mkdir(folder, 0o755)
     limits.bound_cgroup(folder)
 
 
@@ -109,10 +112,9 @@ def _folders(folder: str) -> list[str]:
 def end(folder: str) -> int:
     """Kill all that is in a task's folder and remove it; give the number of those that would not go."""
     until = time.monotonic() + _KILL_SECONDS
-    while os.path.isdir(folder):
+    # The kernel removes no folder that somebody is in; mostly nobody is.
+    while not _remove(folder):
         left = kill(folder)
-        if not left and _remove(folder):
-            return 0
         if time.monotonic() > until:
             return max(1, len(left))
         time.sleep(_PAUSE_SECONDS)

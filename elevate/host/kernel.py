@@ -38,7 +38,9 @@ _FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_MARK_ADD = 1, 2, 1
 _AT_FDCWD, _AT_EMPTY_PATH, _STATX_BTIME = -100, 0x1000, 0x800
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
-_VERSION_3 = 0x20080522
+_CAPSET_HEADER, _CAPSET_DATA = struct.pack("=Ii", 0x20080522, 0), struct.Struct("=6I")
+"""Version 3, this process; then effective, permitted and inheritable, the lower halves of all three first."""
+_HALF = 0xFFFFFFFF
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fanotify_mark.argtypes = (ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p)
 _libc.syscall.restype = ctypes.c_long
@@ -46,14 +48,6 @@ _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 _libc.mount.argtypes = (*[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p)
 # Looked up here, and not by every launcher anew.
 _BOUND = (_libc.capset, _libc.unshare, _libc.fanotify_init, _libc.open_by_handle_at, _libc.statx)
-
-
-class _Header(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _Data(ctypes.Structure):
-    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
 def _checked(result: int) -> None:
@@ -111,12 +105,11 @@ class Capabilities:
         self, permitted: tuple[int, ...], *, effective: tuple[int, ...] | None = None, inheritable: tuple[int, ...] = ()
     ) -> None:
         sets = [mask(permitted if effective is None else effective), mask(permitted), mask(inheritable)]
-        self._data = (_Data * 2)(*(_Data(*(one >> shift & 0xFFFFFFFF for one in sets)) for shift in (0, 32)))
-        self._header = _Header(_VERSION_3, 0)
+        self._data = _CAPSET_DATA.pack(*[one & _HALF for one in sets], *[one >> 32 for one in sets])
 
     def take(self) -> None:
         """Have exactly these."""
-        _checked(_libc.capset(ctypes.byref(self._header), self._data))
+        _checked(_libc.capset(_CAPSET_HEADER, self._data))
 
 
 def mask(numbers: tuple[int, ...]) -> int:

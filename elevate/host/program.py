@@ -139,8 +139,8 @@ def serve(channel: Socket, cgroup: str | None, table: Table, *, apart: bool = Fa
     lending = _lending(channel, table) if cgroup else None
     if cgroup is not None:
         jail.settle(cgroup, table, apart=apart)
-    ahead = Ahead(channel)
-    if lending is None:
+    ahead = None if lending else Ahead(channel)
+    if ahead:
         ahead.fork()
     wake = wake_on_child()
     received = receive(channel)
@@ -148,7 +148,7 @@ def serve(channel: Socket, cgroup: str | None, table: Table, *, apart: bool = Fa
         return
     order, fds = received
     jobs = fds.pop() if order["jobs_fd"] else -1
-    how = lending if lending and fits(order) else ahead
+    how = lending if lending and fits(order) else ahead or Ahead(channel)
     begins = how.start(order, fds)
     for fd in fds:
         os.close(fd)
