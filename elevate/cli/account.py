@@ -1,5 +1,6 @@
 """``elevate account``: the hidden admin accounts of host linux, each with the user to whom it belongs. For root."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from elevate.broker.home import Home
 from elevate.cli.show import AsJson, print_json
-from elevate.cli.whose import broker_home
+from elevate.cli.whose import MACHINE, broker_home
 from elevate.errors import HostError, NoBrokerError
 from elevate.host.accounts import Accounts
 from elevate.host.folders import Folder
@@ -67,6 +68,8 @@ def _folder(state: Path | None) -> Folder:
         NoBrokerError: No broker for host linux was made there.
         HostError: It is another user's.
     """
+    if state is None and os.geteuid() != 0 and MACHINE.exists():
+        raise HostError("the hidden accounts of this machine are for root to see", hint="as root: elevate account list")
     path = (Home(state) if state else broker_home()).accounts
     try:
         return Folder.open(path)

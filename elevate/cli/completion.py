@@ -9,28 +9,37 @@ from elevate.errors import TaskInvalidError
 _BASH = """\
 # source this: . <(elevate completion bash)
 _elevate() {
-    local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} i
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} i
     if ((COMP_CWORD == 1)); then
         COMPREPLY=($(compgen -W "%(commands)s" -- "$word"))
         return
     fi
+    # bash takes = for a word of its own
+    if [[ $word == = ]]; then word=; elif [[ $before == = ]]; then before=${COMP_WORDS[COMP_CWORD - 2]}; fi
     case $command in
     run | explain)
         for ((i = 2; i < COMP_CWORD; i++)); do
             case ${COMP_WORDS[i]} in
-            -r | --reason | -u | --user | -g | --group) ((i++)) ;;
             --) ((i + 1 < COMP_CWORD)) && { COMPREPLY=($(compgen -f -- "$word")); return; } ;;
-            -*) ;;
-            *) COMPREPLY=($(compgen -f -- "$word")); return ;;
+            -[!-]*[rug] | --reason | --user | --group | -r | -u | -g | --preserve-env | --kind)
+                [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
+                ((i++))
+                ;;
+            -* | *=*) ;;
+            *) [[ ${COMP_WORDS[i + 1]} == = ]] || { COMPREPLY=($(compgen -f -- "$word")); return; }
+                ((i += 2))
+                ;;
             esac
         done
-        case ${COMP_WORDS[COMP_CWORD - 1]} in
-        -u | --user) COMPREPLY=($(compgen -u -- "$word")); return ;;
-        -g | --group) COMPREPLY=($(compgen -g -- "$word")); return ;;
-        -r | --reason) return ;;
+        case $before in
+        -[!-]*u | -u | --user) COMPREPLY=($(compgen -u -- "$word")); return ;;
+        -[!-]*g | -g | --group) COMPREPLY=($(compgen -g -- "$word")); return ;;
+        --preserve-env) COMPREPLY=($(compgen -v -- "$word")); return ;;
+        -[!-]*r | -r | --reason) return ;;
         esac
-        case $word in
-        -*) COMPREPLY=($(compgen -W "%(options)s" -- "$word")) ;;
+        case $command$word in
+        run-*) COMPREPLY=($(compgen -W "%(options)s" -- "$word")) ;;
+        explain-*) COMPREPLY=($(compgen -W "--kind --json -h --help" -- "$word")) ;;
         *) COMPREPLY=($(compgen -c -- "$word")) ;;
         esac
         ;;
@@ -48,9 +57,19 @@ _elevate() {
         return
     fi
     case $words[2] in
-    run | explain)
-        words=("${(@)words[3,-1]}") CURRENT=$((CURRENT - 2))
-        _arguments -S %(zsh)s '*::command:_normal'
+    run)
+        shift words
+        ((CURRENT--))
+        while ((CURRENT > 2)) && [[ $words[2] == [[:alpha:]_]*=* ]]; do
+            words[2]=()
+            ((CURRENT--))
+        done
+        _arguments -s -S %(zsh)s '(-)1:command:_command_names -e' '*::arguments:_normal'
+        ;;
+    explain)
+        shift words
+        ((CURRENT--))
+        _arguments -S --kind: --json '(-)1:command:_command_names -e' '*::arguments:_normal'
         ;;
 %(cases)s    *) _files ;;
     esac
@@ -61,12 +80,25 @@ _ZSH_CASE = "    %s) ((CURRENT == 3)) && compadd %s ;;\n"
 _FISH = """\
 complete -c elevate -f -n __fish_use_subcommand -a '%(commands)s'
 %(cases)s%(fish)s\
-complete -c elevate -n '__fish_seen_subcommand_from run explain' -xa '(__fish_complete_subcommand --fcs-skip=2)'
+complete -c elevate -n '__fish_seen_subcommand_from explain' -l kind -x
+complete -c elevate -n '__fish_seen_subcommand_from explain' -l json
+complete -c elevate -n '__fish_seen_subcommand_from run explain' -xa \
+'(__fish_complete_subcommand --fcs-skip=2 -r --reason -u --user -g --group --kind)'
 """
 _FISH_CASE = "complete -c elevate -f -n '__fish_seen_subcommand_from %s' -a '%s'\n"
 _VALUES = {"reason": "", "user": "_users", "group": "_groups", "preserve-env": "_parameters"}
-_SHORT = {"reason": "r", "user": "u", "group": "g", "non-interactive": "n", "list": "l", "validate": "v", "help": "h"}
-_LONG = ("reason", "non-interactive", "no-stdin", "preserve-env", "list", "validate", "user", "group", "help")
+_SHORT = {
+    "reason": "r",
+    "user": "u",
+    "group": "g",
+    "non-interactive": "n",
+    "askpass": "A",
+    "list": "l",
+    "validate": "v",
+    "reset-timestamp": "k",
+    "help": "h",
+}
+_LONG = ("reason", "no-stdin", "preserve-env", *(name for name in _SHORT if name != "reason"))
 _FISH_VALUES = {"user": "(__fish_complete_users)", "group": "(__fish_complete_groups)", "preserve-env": "(set -n)"}
 _SHELLS = {"bash": (_BASH, _BASH_CASE), "zsh": (_ZSH, _ZSH_CASE), "fish": (_FISH, _FISH_CASE)}
 OPTIONS = (
@@ -74,10 +106,14 @@ OPTIONS = (
     "--reason",
     "-n",
     "--non-interactive",
+    "-A",
+    "--askpass",
     "--no-stdin",
     "--preserve-env=",
     "-l",
+    "--list",
     "-v",
+    "--validate",
     "-k",
     "-u",
     "--user=",
@@ -107,7 +143,7 @@ def _zsh() -> str:
         words.append(f"'--{name}{'=' if value else ''}{value}'")
         if name in _SHORT:
             words.append(f"'-{_SHORT[name]}{'+' if value else ''}{value}'")
-    return " ".join([*words, "-k", "-K"])
+    return " ".join(words)
 
 
 def _fish() -> str:
@@ -116,7 +152,7 @@ def _fish() -> str:
     for name in _LONG:
         short = f" -s {_SHORT[name]}" if name in _SHORT else ""
         value = f" -xa '{_FISH_VALUES.get(name, '')}'" if name in _VALUES else ""
-        lines.append(f"complete -c elevate -n '__fish_seen_subcommand_from run explain' -l {name}{short}{value}\n")
+        lines.append(f"complete -c elevate -n '__fish_seen_subcommand_from run' -l {name}{short}{value}\n")
     return "".join(lines)
 
 

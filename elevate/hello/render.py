@@ -114,6 +114,7 @@ def _task_parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     for name, member in (("program", "path"), ("command", "command"), ("publisher", "publisher"), ("sha256", "sha256")):
         yield name, str(view.get(member, ""))
     yield "runs as", str(view.get("run_as", ""))
+    yield "rights", str(view.get("rights", ""))
     yield "directory", str(view.get("cwd", ""))
     yield "with", str(view.get("environment", ""))
     yield "brought", f"by {step}; it is not there yet" if (step := view.get("brought")) else ""

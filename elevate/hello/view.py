@@ -11,8 +11,10 @@ from collections.abc import Mapping
 
 from elevate.canonical import Json
 from elevate.errors import TaskInvalidError
+from elevate.hello.rights import rights_of
 from elevate.model import (
     Agreement,
+    Allow,
     Fact,
     FactValue,
     InspectedTask,
@@ -54,7 +56,8 @@ def prompt_view(
     decision = agreement.decision
     return {
         **_task(agreement.task),
-        **_steps(agreement.task),
+        "rights": "" if emulated or agreement.task.steps else _rights(decision),
+        **_steps(agreement.task, () if emulated else decision.steps),
         "v": 1,
         "class": _class(agreement.task),
         "mode": "consent" if decision.outcome is Outcome.CONSENT else "credential",
@@ -131,11 +134,18 @@ def _class(task: InspectedTask) -> str:
     return max((prompt_class(dict(step.facts)) for step in task.steps or (task,)), key=_CLASSES.index)
 
 
-def _steps(task: InspectedTask) -> dict[str, Json]:
+def _rights(decision: Allow) -> str:
+    return _cut(rights_of(decision.obligations))
+
+
+def _steps(task: InspectedTask, decisions: tuple[Allow, ...]) -> dict[str, Json]:
     if not task.steps:
         return {}
     first_undo = len(task.steps) - task.task.undo
-    steps: list[Json] = [{**_task(step), "undo": number >= first_undo} for number, step in enumerate(task.steps)]
+    rights = [_rights(one) for one in decisions] or [""] * len(task.steps)
+    steps: list[Json] = [
+        {**_task(step), "rights": rights[number], "undo": number >= first_undo} for number, step in enumerate(task.steps)
+    ]
     return {"title": "Several steps", "display": f"{first_undo} under one agreement, in this order", "steps": steps}
 
 

@@ -11,6 +11,7 @@ import pytest
 from elevate.cli import edit as editing
 from elevate.errors import TaskInvalidError
 from tests.e2e.daemon import Daemon, command
+from tests.transcripts.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
@@ -126,19 +127,56 @@ def test_bash_completes(tmp_path: Path) -> None:
         (("elevate", "run", "-u", "roo"), "root"),
         (("elevate", "run", "-u", "root", "-g", "roo"), "root"),
         (("elevate", "run", "-u", "root", "printen"), "printenv"),
+        (("elevate", "run", "-nu", "roo"), "root"),
+        (("elevate", "run", "--user", "=", "roo"), "root"),
+        (("elevate", "run", "--user", "=", "root", "printen"), "printenv"),
+        (("elevate", "run", "--preserve-env", "=", "HOM"), "HOME"),
+        (("elevate", "run", "LANG", "=", "C", "printen"), "printenv"),
+        (("elevate", "run", "LANG", "=", "C", "cat", str(script)), str(script)),
+        (("elevate", "run", "cat", str(script)), str(script)),
+        (("elevate", "explain", "--ki"), "--kind"),
+        (("elevate", "explain", "printen"), "printenv"),
     ]:
         done = subprocess.run([bash, "-c", ask, str(script), *words], capture_output=True, text=True, check=True)
         assert expected in done.stdout.split(), words
 
 
+_COMMANDS = [
+    (f"{before} printen", "printenv")
+    for before in ("run", "run --", "run -n", "run -u root", "run -r why", "run --user=root", "run LANG=C", "explain")
+]
+
+
+def test_zsh_completes(tmp_path: Path) -> None:
+    """The same, typed at its own prompt."""
+    zsh = shutil.which("zsh")
+    if zsh is None:
+        pytest.skip("zsh is not here")
+    script = tmp_path / "script"
+    script.write_text(command(["completion", "zsh"])[1])
+    (tmp_path / ".zshrc").write_text(f"autoload -Uz compinit; compinit -u -d {tmp_path}/dump; source {script}; PS1='ready> '")
+    with Terminal([zsh, "-d", "-i"], env={"PATH": "/usr/bin:/bin", "TERM": "dumb", "ZDOTDIR": str(tmp_path)}) as person:
+        person.read_until("ready> ")
+        for line, expected in [("pol", "policy"), ("run --pres", "--preserve-env="), ("run -nu roo", "root"), *_COMMANDS]:
+            person.type(f"elevate {line}\t")
+            person.read_until(f"{line[: line.rfind(' ') + 1]}{expected}")
+            person.type("\x15")
+
+
 def test_fish_completes(tmp_path: Path) -> None:
-    """Options of run, users and groups."""
+    """Options of run, users and groups; then what the shell itself would complete, whatever stands before."""
     fish = shutil.which("fish")
     if fish is None:
         pytest.skip("fish is not here")
     script = tmp_path / "script"
     script.write_text(command(["completion", "fish"])[1])
-    for line, expected in [("run --pres", "--preserve-env"), ("run -u roo", "root"), ("run -g roo", "root"), ("pol", "policy")]:
+    for line, expected in [
+        ("run --pres", "--preserve-env"),
+        ("run -u roo", "root"),
+        ("run -g roo", "root"),
+        ("pol", "policy"),
+        *_COMMANDS,
+    ]:
         ask = f"source {script}; complete -C 'elevate {line}'"
         env = {**os.environ, "HOME": str(tmp_path)}
         done = subprocess.run([fish, "--no-config", "-c", ask], env=env, capture_output=True, text=True, check=True)

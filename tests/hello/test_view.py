@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevate.hello import prompt_view, refusal_view
+from elevate.hello.render import lines
 from elevate.hello.view import prompt_class
-from elevate.model import Fact, FactValue, Outcome, request_digest
+from elevate.model import Allow, Fact, FactValue, Obligations, Outcome, request_digest
 from tests.hello.parts import OFFER, agreement
 
 
@@ -70,6 +71,43 @@ def test_37_the_mode_is_consent_only_where_policy_says_so(outcome: Outcome, mode
     """An approval asks for a credential too."""
     assert prompt_view(agreement(outcome=outcome), OFFER, emulated=True)["mode"] == mode
     assert prompt_view(agreement(outcome=Outcome.APPROVAL), OFFER, emulated=True)["mode"] == "credential"
+
+
+Extra = dict[str, str | int | bool | tuple[str, ...]]
+
+
+def given_by(extra: Extra) -> Allow:
+    return Allow(outcome=Outcome.CREDENTIAL, rules=("r",), obligations=Obligations(extra=tuple(sorted(extra.items()))))
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({}, ""),
+        ({"interactive": True, "alone": True}, ""),
+        ({"identity": "root"}, "root"),
+        ({"identity": "root", "capabilities": ("CAP_CHOWN", "CAP_FOWNER")}, "root, with CAP_CHOWN, CAP_FOWNER only"),
+        ({"capabilities": ("CAP_CHOWN",)}, "with CAP_CHOWN"),
+        ({"identity": "root", "network": False, "writable": ("/srv", "/etc")}, "root; no network; writes /srv, /etc only"),
+        ({"writable": ("-",), "read_only": ("/etc",)}, "writes nothing; does not write /etc"),
+    ],
+)
+def test_37_the_prompt_says_what_the_rule_gives_the_task(extra: Extra, said: str) -> None:
+    """On a real machine: root or the hidden account, what that may, and what it is kept from; for each of several steps."""
+    asked = replace(agreement(), decision=given_by(extra))
+    view = prompt_view(asked, OFFER, emulated=False)
+    assert view["rights"] == said
+    assert (f"  rights     {said}" in lines(view, phrase="")) is bool(said)
+    assert prompt_view(asked, OFFER, emulated=True)["rights"] == ""
+    one, task = asked.task, asked.task.task
+    several = replace(one, task=replace(task, kind="steps", params=(), steps=(task, task)), steps=(one, one))
+    whole = prompt_view(
+        replace(asked, task=several, decision=replace(given_by({}), steps=(given_by({}), given_by(extra)))),
+        OFFER,
+        emulated=False,
+    )
+    assert [step["rights"] for step in whole["steps"]] == ["", said]  # type: ignore[call-overload, index, union-attr]
+    assert (f"    rights     {said}" in lines(whole, phrase="")) is bool(said)
 
 
 HOSTILE = st.text(alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from("\x1b\n\r\x07\u202e\u2066\u200b\u2028")))

@@ -193,7 +193,10 @@ def test_script_as_another_user(way: Way) -> None:
 
 
 def test_prompt_says_as_whom(elevate: Way) -> None:
-    """With number and groups."""
+    """With number and groups; or that it is root."""
     who = target(elevate)
     _, shown = elevate.answered(f"$WAY -u {who.pw_name} true")
     assert f"runs as    {who.pw_name} (uid {who.pw_uid}; groups {who.pw_name}, {who.pw_name}-club)" in shown
+    assert "rights  " not in shown
+    _, shown = elevate.answered("$WAY true")
+    assert "\n  rights     root\n" in shown

@@ -41,6 +41,17 @@ def test_list_and_remove(tmp_path: Path, launcher: Launcher) -> None:
         pwd.getpwnam(account.name)
 
 
+@pytest.mark.root
+def test_accounts_of_the_machine_are_roots_to_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody else is told so, and not that there is no broker in the own home."""
+    # Both are what the command sees of the machine; the test's own user is root.
+    monkeypatch.setattr("elevate.cli.account.MACHINE", tmp_path)
+    monkeypatch.setattr("elevate.cli.account.os.geteuid", lambda: 65_534)
+    result = CliRunner().invoke(app, ["list"])
+    assert isinstance(result.exception, HostError)
+    assert result.exception.hint == "as root: elevate account list"
+
+
 def test_no_host_there(tmp_path: Path) -> None:
     """A folder without one, and a user without an account, are one error each."""
     result = CliRunner().invoke(app, ["list", "--state", str(tmp_path)])
