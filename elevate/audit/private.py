@@ -50,8 +50,9 @@ def split(body: Mapping[str, Json], draw: Draw) -> tuple[dict[str, Json], bytes]
             named.append((part if shown is None else part + _PRIVATE, hidden))
     openings = canonical.encode_each([b64encode(draw(SALT_BYTES)).decode(), name, hidden] for name, hidden in named)
     if openings:
-        # Sorted: the order of the digests says nothing of what they stand for.
-        public[DIGESTS] = sorted(map(commitment, openings))  # type: ignore[assignment]  # a list of text
+        # Sorted: the order of the digests says nothing of what they stand for. The openings stand in the same order.
+        made = sorted(zip(map(commitment, openings), openings, strict=True))
+        public[DIGESTS], openings = [digest for digest, _ in made], [opening for _, opening in made]
     return public, b"\n".join(openings)
 
 

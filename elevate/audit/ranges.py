@@ -4,12 +4,13 @@ Many entries are read at once. What the quick way (`elevate.audit.bulk`) does no
 what is called good here is what `load` reads. Only where that fails, too, is the first bad entry looked for and named.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice, repeat
-from operator import contains
 from typing import Any
+
+from msgspec import UNSET
 
 from elevate.audit import bulk, merkle, private
 from elevate.audit.bulk import Read
@@ -24,10 +25,12 @@ BATCH = 64
 AFTER = 2
 """So many entries behind the first bad one tell what happened to it."""
 ROTATED, ERASED, PRUNED = "log-key-rotated", "erased", "log-pruned"
-_ENDS = frozenset(state.value for state in State if is_final(state))
+_RARE = frozenset({ROTATED, ERASED, PRUNED})
+_ends = frozenset(state.value for state in State if is_final(state)).__contains__
+_HASH_CHARS = 64
 
-Row = tuple[Any, Any, Any]
-"""As stored: position, an entry's bytes, and those of its openings, None where there are none."""
+Row = tuple[Any, Any]
+"""As stored: an entry's bytes, and those of its openings, None where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ class Range:
         last: Hash of the last entry, in hexadecimal digits.
         before: Hash of the one before it.
         tiles: Roots of the full tiles.
-        leaves: SHA-256 over the hashes of each full tile, to be compared with what is stored.
+        loose: Beginning of the first full tile whose stored hashes are not those of its entries; -1 where all are.
         edge: Hashes of the entries after the last full tile.
         marks: For each asked size inside, the roots of the perfect subtrees over its entries since the tile's beginning.
         rotations: Positions and bodies of entries that hand over to a new log key.
@@ -67,7 +70,7 @@ class Range:
     last: str = ""
     before: str = ""
     tiles: list[bytes] = field(default_factory=list)
-    leaves: list[bytes] = field(default_factory=list)
+    loose: int = -1
     edge: list[bytes] = field(default_factory=list)
     marks: dict[int, list[bytes]] = field(default_factory=dict)
     rotations: list[tuple[int, Mapping[str, object]]] = field(default_factory=list)
@@ -83,20 +86,32 @@ class Range:
     bad: Bad | None = None
 
 
-def check_range(
-    rows: Iterable[Row], start: int, stop: int, *, marks: frozenset[int], progress: Callable[[int], None], salt: int = 0
-) -> Range:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is asked of a range, and what is stored beside it.
+
+    Attributes:
+        marks: Sizes for which a root will be asked, in order.
+        tiles: The hashes of its full tiles, as stored.
+        salt: Random, the same for all ranges of one verification.
+    """
+
+    marks: Sequence[int]
+    tiles: Iterator[bytes]
+    salt: int
+
+
+def check_range(rows: Iterable[Row], start: int, stop: int, asked: Asked, progress: Callable[[int], None]) -> Range:
     """Check the entries of a range, each for itself and against the one before it.
 
     Args:
         rows: In order, beginning with the one at ``start``; `AFTER` more than the range has, where they are there.
         start: First position; the beginning of a tile.
         stop: Position after the last.
-        marks: Sizes for which a root will be asked.
+        asked: What is asked of it.
         progress: Told how many more have been checked, from time to time.
-        salt: Random, the same for all ranges of one verification.
     """
-    found = Range(start=start, stop=stop, salt=salt)
+    found = Range(start=start, stop=stop, salt=asked.salt)
     stream = iter(rows)
     position = start
     while position < stop:
@@ -106,7 +121,7 @@ def check_range(
             return found
         position += len(rows_read)
         if len(rows_read) < BATCH or position % TILE == 0:
-            _mark(found, marks, position)
+            _mark(found, asked, position)
             progress(len(found.edge) or TILE)
         if len(rows_read) < BATCH:
             break
@@ -117,27 +132,33 @@ def check_range(
 
 def _take(rows: Sequence[Row], position: int, found: Range) -> bool:
     """Take in some entries where all of them are good."""
-    _, data, openings = zip(*rows, strict=True) if rows else ((), (), ())
+    data, openings = zip(*rows, strict=True) if rows else ((), ())
     entries = _read(data)
     if not entries:
         return not rows
     digests = merkle.leaves(data)
-    hashes = [found.last or entries[0].was, *(digest.hex() for digest in digests)]
+    was = [one.was for one in entries]
     positions = range(position, position + len(rows))
-    chained = [one.was for one in entries] == hashes[:-1] and [one.seq for one in entries] == list(positions)
-    if not chained:
+    if not _follow(was, digests, found.last) or [one.seq for one in entries] != list(positions):
         return False
-    known = [one.body.get(private.DIGESTS, ()) for one in entries]
-    opened = _opened(openings, known)
-    if opened is None:
+    known = [one.body.digests for one in entries]
+    if not _all_opened(openings, known) and not _note_gone(openings, known, positions, found):
         return False
-    if opened != sum(map(len, known)):
-        _note_gone(openings, known, positions, found)
-    found.was = found.was or hashes[0]
-    found.before, found.last = hashes[-2:]
+    found.was = found.was or was[0]
+    found.before, found.last = digests[-2].hex() if len(digests) > 1 else was[0], digests[-1].hex()
     found.edge += digests
-    _note_requests(entries, positions, found)
+    events = [one.event for one in entries]
+    _note_requests(entries, events, positions, found)
+    if not _RARE.isdisjoint(events):
+        _note_care([one for one in map(load, data) if one["event"] in _RARE], found)
     return True
+
+
+def _follow(was: Sequence[str], digests: Sequence[bytes], last: str) -> bool:
+    """Say whether each entry names the one before it; where that is not known, the first may name any."""
+    # As one text, and of one length each, so that none can take from its neighbour.
+    told = "".join(was[1:]) == b"".join(digests[:-1]).hex() and {*map(len, was[1:])} <= {_HASH_CHARS}
+    return told and was[0] == (last or was[0])
 
 
 def _read(data: Sequence[Any]) -> Sequence[Read]:
@@ -145,43 +166,63 @@ def _read(data: Sequence[Any]) -> Sequence[Read]:
     entries = bulk.read(data)
     if entries is None:
         try:
-            entries = [Read(**load(one)) for one in data if isinstance(one, bytes)]
+            entries = [bulk.read_one(one) for one in data if isinstance(one, bytes)]
         except AuditError:
             return ()
     return entries if len(entries) == len(data) else ()
 
 
-def _note_gone(openings: Sequence[Any], known: Sequence[Any], positions: range, found: Range) -> None:
-    """Count the entries that have lost openings: erasures must account for as many."""
-    pairs = zip(openings, known, positions, strict=True)
-    gone = [position for kept, digests, position in pairs if (_opened([kept], [digests]) or 0) < len(digests)]
+def _all_opened(openings: Sequence[Any], known: Sequence[Any]) -> bool:
+    """Say whether openings are all that their entries commit to, in the order in which they are written."""
+    try:
+        counts = [found.count(b"\n") + 1 for found in openings]
+        digests = bulk.commitments(b"\n".join(openings).split(b"\n"))
+        return counts == list(map(len, known)) and digests == bulk.BETWEEN.join(chain.from_iterable(known))
+    except (TypeError, AttributeError):
+        return False  # something is missing, or of another type
+
+
+def _note_gone(openings: Sequence[Any], known: Sequence[Any], positions: range, found: Range) -> bool:
+    """Count the entries that have lost openings: erasures must account for as many. False where one has another's."""
+    kept = [one is not None for one in openings]
+    gone = [at for at, there, digests in zip(positions, kept, known, strict=True) if digests and not there]
+    some = [list(compress(part, kept)) for part in (openings, known, positions)]
+    if not _all_opened(some[0], some[1]):
+        for opening, digests, at in zip(*some, strict=True):
+            if (opened := _opened(opening, digests)) < 0:
+                return False
+            gone += [at] if opened < len(digests) else []
     found.gone += len(gone)
-    found.first_gone = gone[0] if gone and found.first_gone < 0 else found.first_gone
+    found.first_gone = min(gone) if gone and found.first_gone < 0 else found.first_gone
+    return True
 
 
-def _note_requests(entries: Sequence[Read], positions: range, found: Range) -> None:
-    """Add up what the ledger's rows must say, too, and keep what hands over to another key."""
-    requests, events = [one.request for one in entries], [one.event for one in entries]
+def _note_requests(entries: Sequence[Read], events: Sequence[str], positions: range, found: Range) -> None:
+    """Add up what the ledger's rows must say, too."""
+    requests = [one.request for one in entries]
     found.links += sum(map(hash, compress(zip(repeat(found.salt), requests, positions, strict=False), requests)))
-    if not _ENDS.isdisjoint(events):
-        ends = [one for one in entries if one.event in _ENDS and private.ROW in one.body]
-        found.ends += sum([hash((found.salt, one.seq, one.event, *one.body[private.ROW])) for one in ends])
-    if ERASED in events:
-        _note_erasures([one for one in entries if one.event == ERASED], found)
-    if PRUNED in events:
-        stops = (_part(one.body, "pruning").get("before") for one in entries if one.event == PRUNED)
-        found.pruned = max([found.pruned, *(stop for stop in stops if isinstance(stop, int))])
-    if ROTATED in events:
-        said = zip(entries, positions, strict=True)
-        found.rotations += [(at, _part(one.body, "log_key")) for one, at in said if one.event == ROTATED]
+    ends = [one for one in compress(entries, map(_ends, events)) if one.body.row is not UNSET]
+    found.ends += sum([hash((found.salt, one.seq, one.event, *one.body.row)) for one in ends])
 
 
-def _note_erasures(entries: Sequence[Read], found: Range) -> None:
-    told = [_part(one.body, "erasure") for one in entries]
-    entries_gone, rows_gone = ([one.get(name) for one in told] for name in ("entries", "requests"))
-    found.erased += sum(count for count in entries_gone if isinstance(count, int))
-    found.blanked += sum(count for count in rows_gone if isinstance(count, int))
-    found.erased_at = entries[-1].seq
+def _note_care(entries: Sequence[Mapping[str, Any]], found: Range) -> None:
+    """Keep what hands over to another key, and what was erased and pruned."""
+    for one in entries:
+        if one["event"] == ROTATED:
+            found.rotations.append((one["seq"], _part(one["body"], "log_key")))
+            continue
+        erasure, pruned = (_part(one["body"], name) for name in ("erasure", "pruning"))
+        if one["event"] == ERASED:
+            found.erased += _count(erasure, "entries")
+            found.blanked += _count(erasure, "requests")
+            found.erased_at = one["seq"]
+        else:
+            found.pruned = max(found.pruned, _count(pruned, "before"))
+
+
+def _count(part: Mapping[str, object], name: str) -> int:
+    count = part.get(name)
+    return count if isinstance(count, int) else 0
 
 
 def _part(body: Mapping[str, Any], name: str) -> Mapping[str, object]:
@@ -189,43 +230,37 @@ def _part(body: Mapping[str, Any], name: str) -> Mapping[str, object]:
     return part if isinstance(part, dict) else {}
 
 
-def _opened(openings: Sequence[Any], known: Sequence[Any]) -> int | None:
-    """Say how many commitments are opened; None where an opening is not among what its entry commits to.
+def _opened(openings: object, known: object) -> int:
+    """Say how many of an entry's commitments are opened; -1 where an opening is not among what it commits to.
 
     Args:
-        openings: As stored, of some entries.
-        known: What each of them commits to.
+        openings: As stored; not None.
+        known: What the entry commits to; `UNSET` where that is nothing.
     """
-    if None in openings:
-        kept = [found is not None for found in openings]
-        openings, known = list(compress(openings, kept)), list(compress(known, kept))
-    if not openings:
-        return 0
-    if set(map(type, known)) != {list} or set(map(type, openings)) != {bytes}:
-        return None
-    parts = [found.split(b"\n") for found in openings]
-    owners = chain.from_iterable(map(repeat, known, map(len, parts)))
-    digests = bulk.commitments(list(chain.from_iterable(parts)))
+    if not isinstance(openings, bytes) or not isinstance(known, list):
+        return -1
+    digests = set(map(private.commitment, openings.split(b"\n")))
     # One that stands there twice opens nothing twice.
-    return len(set(digests)) if all(map(contains, owners, digests)) else None
+    return len(digests) if digests.issubset(known) else -1
 
 
-def _mark(found: Range, marks: frozenset[int], position: int) -> None:
+def _mark(found: Range, asked: Asked, position: int) -> None:
     """Keep what roots will be asked for, and close the tile where it is full."""
     begun = position - len(found.edge)
     levels = merkle.levels(found.edge)
-    for size in marks.intersection(range(begun + 1, position + 1)):
+    for size in asked.marks[bisect_right(asked.marks, begun) : bisect_right(asked.marks, position)]:
         found.marks[size] = merkle.parts(levels, size - begun)
     if len(found.edge) == TILE:
         found.tiles.append(levels[-1][0])
-        found.leaves.append(hashlib.sha256(b"".join(found.edge)).digest())
+        if next(asked.tiles, b"") != b"".join(found.edge) and found.loose < 0:
+            found.loose = begun
         found.edge.clear()
 
 
 def _name(tile: Sequence[Row], rest: Iterable[Row], position: int, found: Range) -> Bad:
     """Name the first bad entry of a tile, and what happened to it."""
     before, previous = found.before, found.last
-    for number, (_, data, openings) in enumerate(tile):
+    for number, (data, openings) in enumerate(tile):
         raw = as_bytes(data)
         try:
             members = load(raw)
@@ -233,10 +268,10 @@ def _name(tile: Sequence[Row], rest: Iterable[Row], position: int, found: Range)
             return Bad(position=position + number, kind=Tampering.TORN)
         previous = previous or (members["was"] if position else EMPTY)
         if members["seq"] != position + number or members["was"] != previous:
-            window = [as_bytes(row[1]) for row in islice(chain(tile[number:], rest), 1 + AFTER)]
+            window = [as_bytes(row[0]) for row in islice(chain(tile[number:], rest), 1 + AFTER)]
             at, kind = name_first_bad(window, position + number, previous, before)
             return Bad(position=at, kind=kind)
-        if _opened([openings], [members["body"].get(private.DIGESTS, ())]) is None:
+        if openings is not None and _opened(openings, bulk.digests_of(members["body"])) < 0:
             return Bad(position=position + number, kind=Tampering.OPENING)
         before, previous = previous, leaf_hash(raw)
     return Bad(position=position, kind=Tampering.TORN, why="an entry is stored as another type")

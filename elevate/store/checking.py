@@ -1,19 +1,18 @@
 """Reading a ledger for its verification: rows by ranges, what stands beside them, and whether rows and log agree."""
 
 import gc
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise, zip_longest
+from itertools import pairwise
 from pathlib import Path
 
 from elevate.audit import merkle
 from elevate.audit.chain import Outcome, Tampering, Verdict
 from elevate.audit.entry import as_bytes
 from elevate.audit.notes import VerifierKey, decimal
-from elevate.audit.ranges import AFTER, TILE, Bad, Range, check_range
+from elevate.audit.ranges import AFTER, TILE, Asked, Bad, Range, check_range
 from elevate.audit.verify import Known, Signed, Stored, join, read_signed, tampered
 from elevate.errors import AuditError
 from elevate.store import strays
@@ -22,22 +21,16 @@ from elevate.store.reader import LedgerReader
 from elevate.store.tree import TileReader, tile_id
 
 _ROWS = (
-    "SELECT e.seq, e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq"
-    " WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq"
+    "SELECT e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one share of the work has found: of entries, of the ledger's rows, and of the checkpoints among them.
-
-    Attributes:
-        leaves: SHA-256 over the hashes of each stored tile.
-    """
+    """What one share of the work has found: of entries, of the ledger's rows, and of the checkpoints among them."""
 
     entries: Range
     rows: Rows
-    leaves: Sequence[bytes]
     signed: Mapping[int, Signed]
 
 
@@ -80,7 +73,7 @@ class Plan:
             self.rotations = [rotation for rotation in self.named.rotations if 0 <= rotation[0] < self.start]
             self.keys = [self.key, *_keys(str(body["new"]) for _, body in self.named.rotations)]
         beyond = {one.size for one in self.known}
-        self.marks = frozenset({size for size, _ in self.checkpoints} | beyond)
+        self.marks = sorted({size for size, _ in self.checkpoints} | beyond)
 
     def again(self) -> "Plan | None":
         """Plan anew where entries were pruned since: what was to be read is not there any more. None where none were."""
@@ -99,17 +92,17 @@ class Plan:
         """Check one range of `ranges`, and the same share of the ledger's rows."""
         start, stop = parts[part]
         with LedgerReader(self.path) as reader, _without_collector():
+            tiles = _hashes(reader, 0, start // TILE, stop // TILE)
             with reader.each(_ROWS, start, stop + AFTER) as entries:
-                found = check_range(entries, start, stop, marks=self.marks, progress=progress, salt=self.salt)
+                asked = Asked(marks=self.marks, tiles=tiles, salt=self.salt)
+                found = check_range(entries, start, stop, asked, progress)
             span = range(self.start, self.size)
             cuts = [self.rows.start + len(self.rows) * one // len(parts) for one in (part, part + 1)]
             rows = read_rows(reader, range(*cuts), self.salt, span, whole=not self.left_out)
-            tiles = _hashes(reader, 0, start // TILE, stop // TILE)
-            leaves = [hashlib.sha256(hashes).digest() for hashes in tiles]
             if part == 0:
                 rows.links += loose_links(reader, self.salt, span)
         mine = (one for one in self.checkpoints if start < one[0] <= stop)
-        return Part(entries=found, rows=rows, leaves=leaves, signed=read_signed(mine, self.keys))
+        return Part(entries=found, rows=rows, signed=read_signed(mine, self.keys))
 
     def verdict(self, checked: Sequence[Part]) -> Verdict:
         """Put the parts together, and compare the ledger with them where the log itself is good."""
@@ -176,11 +169,9 @@ class Plan:
         return replace(verdict, outcome=Outcome.INCOMPLETE, message=message)
 
     def _tiles_disagree(self, checked: Sequence[Part]) -> Bad | None:
-        pairs = [(part.entries.leaves, part.leaves) for part in checked]
-        both = chain.from_iterable(zip_longest(ours, theirs) for ours, theirs in pairs)
-        for number, (ours, theirs) in enumerate(both, self.start // TILE):
-            if ours != theirs:
-                return _disagrees(number * TILE, "the hashes of its tile are not theirs")
+        loose = [part.entries.loose for part in checked if part.entries.loose >= 0]
+        if loose:
+            return _disagrees(loose[0], "the hashes of its tile are not theirs")
         return _disagrees(0, f"the tiles of level {self.loose} are not made of those below") if self.loose else None
 
     def _rows_disagree(self, checked: Sequence[Part]) -> Bad | None:

@@ -105,8 +105,7 @@ def loose_links(reader: LedgerReader, salt: int, span: range) -> int:
 
 def _take(reader: LedgerReader, rows: Sequence[tuple[Any, ...]], found: Rows, how: tuple[int, range, bool]) -> None:
     salt, span, whole = how
-    linked = [_numbers(row[_WIDTH], span.start) for row in rows]
-    stop = span.stop
+    linked, stop = _linked(rows, span.start), span.stop
     inside = [numbers if not numbers or numbers[-1] < stop else [one for one in numbers if one < stop] for numbers in linked]
     owners = chain.from_iterable(map(repeat, [row[_REQUEST] for row in rows], map(len, inside)))
     found.links += sum(map(hash, zip(repeat(salt), owners, chain.from_iterable(inside), strict=False)))
@@ -219,6 +218,15 @@ def _read(text: str) -> object:
 def _sum(told: Iterable[object], name: str) -> int:
     counts: Iterator[object] = (one.get(name) for one in told if isinstance(one, dict))
     return sum(count for count in counts if isinstance(count, int))
+
+
+def _linked(rows: Sequence[tuple[Any, ...]], start: int) -> list[list[int]]:
+    """Give the entries that each row names."""
+    try:
+        found = [list(map(int, row[_WIDTH].split())) for row in rows]
+    except (ValueError, AttributeError):
+        return [_numbers(row[_WIDTH], start) for row in rows]
+    return [[number for number in numbers if number >= start] for numbers in found] if start else found
 
 
 def _numbers(text: object, start: int) -> list[int]:
