@@ -6,9 +6,9 @@ import threading
 from typing import Protocol
 
 from elevate.errors import ElevateError
+from elevate.hello.proof import Stop
 from elevate.hello.settings import HelloSettings
 from elevate.hello.signals import TrustedSignal
-from elevate.hello.vault import Stop
 from elevate.ports import Assertion, Hello
 
 

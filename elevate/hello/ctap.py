@@ -19,10 +19,10 @@ from elevate.errors import DeviceAbsentError, ElevateError, GestureError, Locked
 from elevate.hello import cbor, keys, webauthn
 from elevate.hello.cbor import Cbor
 from elevate.hello.container import PIN, SecurityKeyCredential
+from elevate.hello.proof import Proof, Stop
 from elevate.hello.security_key import KeyAssertion
 from elevate.hello.settings import PartyRules
 from elevate.hello.software import SoftwareHello
-from elevate.hello.vault import Proof, Stop
 from elevate.hello.webauthn import AT, UP, UV, Attested, AuthenticatorData, b64, unb64
 
 AAGUID = bytes.fromhex("656c6576617465000000736f66740001")

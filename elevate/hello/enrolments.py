@@ -15,12 +15,13 @@ from elevate.hello import history
 from elevate.hello.container import FINGERPRINT, IV_BYTES, KEY_BYTES, PIN, SECURITY_KEY, SENSED, Container
 from elevate.hello.keystore import KeyStore
 from elevate.hello.pins import check_new_pin, wipe
+from elevate.hello.proof import Proof
 from elevate.hello.secrets import DeviceSecrets, FileSecrets
 from elevate.hello.security_key import SecurityKey
 from elevate.hello.sensors import Sensor, Sight
 from elevate.hello.settings import AntiSpoofing, HelloSettings
 from elevate.hello.signals import TrustedSignal
-from elevate.hello.vault import Proof, Vault
+from elevate.hello.vault import Vault
 from elevate.hello.webauthn import b64
 from elevate.ports import Clock, Entropy
 

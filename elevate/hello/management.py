@@ -11,7 +11,7 @@ from elevate.errors import NotEnrolledError, PinExpiredError
 from elevate.hello.container import PIN, SECURITY_KEY, Container
 from elevate.hello.enrolments import Enrolments, plain
 from elevate.hello.pins import check_new_pin, wipe
-from elevate.hello.vault import Proof
+from elevate.hello.proof import Proof
 
 DAY_SECONDS = 86_400
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from elevate.errors import GestureError
 from elevate.hello.container import SecurityKeyCredential
+from elevate.hello.proof import Stop
 from elevate.hello.settings import PartyRules
-from elevate.hello.vault import Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,9 @@ from elevate.hello.enrolments import Parts
 from elevate.hello.management import Management
 from elevate.hello.party import Challenges, Credential
 from elevate.hello.pins import wipe
+from elevate.hello.proof import Proof, Stop
 from elevate.hello.settings import TRUSTED_SIGNAL
 from elevate.hello.tries import locked_out
-from elevate.hello.vault import Proof, Stop
 from elevate.hello.webauthn import AuthenticatorData, b64
 from elevate.model import VerifiedGesture
 from elevate.ports import Assertion, Offer

@@ -19,14 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicNumbers
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from tpm2_pytss import ESAPI, TCTILdr, TSS2_Exception
 from tpm2_pytss import constants as tc
 from tpm2_pytss import types as tt
 
 from elevate.errors import GestureError, HelloError, LockedOutError
 from elevate.hello import keys
+from elevate.hello import tpm_forms as forms
 from elevate.hello.keystore import MadeKey
 from elevate.hello.pins import wipe
 from elevate.hello.secrets import DeviceSecrets
@@ -39,10 +38,6 @@ AUTH_BYTES = 32
 LOCKOUT_RECOVERY_SECONDS = 86_400
 RC_AUTH_FAIL, RC_BAD_AUTH, RC_LOCKOUT, RC_INTEGRITY = 0x98E, 0x9A2, 0x921, 0x1DF
 _LOCKOUT_AUTH_SET = 0x4
-_ATTRIBUTES = tc.TPMA_OBJECT
-_OWN = _ATTRIBUTES.FIXEDTPM | _ATTRIBUTES.FIXEDPARENT | _ATTRIBUTES.USERWITHAUTH
-_INSIDE = _OWN | _ATTRIBUTES.SENSITIVEDATAORIGIN | _ATTRIBUTES.NODA
-_SIGN = _INSIDE | _ATTRIBUTES.SIGN_ENCRYPT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,18 +130,19 @@ class TpmStore:
         secret = bytearray(self._entropy.token_bytes(AUTH_BYTES))
         with self._root() as (root, session), _refused("the TPM made no key"):
             sensitive = tt.TPM2B_SENSITIVE_CREATE(tt.TPMS_SENSITIVE_CREATE(userAuth=bytes(secret)))
-            private, public, *_ = self._esys.create(root, sensitive, _template("ecc256:ecdsa-sha256", _SIGN), session1=session)
-        return MadeKey(secret=secret, public_key=_cose(public), blob=_pack(private, public))
+            signing = forms.template("ecc256:ecdsa-sha256", forms.SIGN)
+            private, public, *_ = self._esys.create(root, sensitive, signing, session1=session)
+        return MadeKey(secret=secret, public_key=forms.cose(public), blob=forms.pack(private, public))
 
     def sign(self, algorithm: int, blob: bytes, secret: bytearray, data: bytes) -> bytes:
         """Sign inside the TPM."""
         del algorithm
         try:
             with self._root() as (root, session), self._loaded(root, session, blob, bytes(secret)) as key:
-                made = self._esys.sign(key, hashlib.sha256(data).digest(), _NO_SCHEME, _NO_TICKET, session1=session)
+                made = self._esys.sign(key, hashlib.sha256(data).digest(), forms.NO_SCHEME, forms.NO_TICKET, session1=session)
         except TSS2_Exception as exc:
             raise _error(exc) from exc
-        return _der(made)
+        return forms.der(made)
 
     def seal_pin(self, auth: bytes, secret: bytearray, context: bytes) -> bytes:
         """Seal a key's secret under what a PIN became; wrong ones count in the TPM."""
@@ -154,8 +150,8 @@ class TpmStore:
         try:
             with self._root() as (root, session), _refused("the TPM sealed nothing"):
                 sensitive = tt.TPM2B_SENSITIVE_CREATE(tt.TPMS_SENSITIVE_CREATE(userAuth=auth, data=bytes(bound)))
-                private, public, *_ = self._esys.create(root, sensitive, _SEALED, session1=session)
-            return _pack(private, public)
+                private, public, *_ = self._esys.create(root, sensitive, forms.SEALED, session1=session)
+            return forms.pack(private, public)
         finally:
             wipe(bound)
 
@@ -175,26 +171,26 @@ class TpmStore:
     def certify(self, blob: bytes, secret: bytearray, challenge: bytes) -> Certified:
         """Let the TPM certify that a key is inside it, with a restricted key of its own that signs only what it made."""
         with self._root() as (root, session), _refused("the TPM certified nothing"):
-            restricted = _template("ecc256:ecdsa-sha256:null", _SIGN | _ATTRIBUTES.RESTRICTED)
+            restricted = forms.template("ecc256:ecdsa-sha256:null", forms.SIGN | forms.ATTRIBUTES.RESTRICTED)
             nothing = tt.TPM2B_SENSITIVE_CREATE()
             signer, public, *_ = self._esys.create_primary(nothing, restricted, tc.ESYS_TR.ENDORSEMENT)
             try:
                 with self._loaded(root, session, blob, bytes(secret)) as key:
-                    attest, made = self._esys.certify(key, signer, challenge, _NO_SCHEME)
+                    attest, made = self._esys.certify(key, signer, challenge, forms.NO_SCHEME)
             finally:
                 self._esys.flush_context(signer)
-        _, certified = _unpack(blob)
+        _, certified = forms.unpack(blob)
         area = certified.publicArea.marshal()
-        return Certified(attest=bytes(attest), signature=_der(made), attestation_key=_cose(public), public=area)
+        return Certified(attest=bytes(attest), signature=forms.der(made), attestation_key=forms.cose(public), public=area)
 
     @contextmanager
     def _root(self) -> Iterator[tuple[Any, Any]]:
         """Give the storage root key and a salted, encrypted session; one at a time, for a TPM has few places."""
         with self._lock:
-            root, *_ = self._esys.create_primary(tt.TPM2B_SENSITIVE_CREATE(), _ROOT, tc.ESYS_TR.OWNER)
+            root, *_ = self._esys.create_primary(tt.TPM2B_SENSITIVE_CREATE(), forms.ROOT, tc.ESYS_TR.OWNER)
             session = None
             try:
-                session = self._esys.start_auth_session(root, tc.ESYS_TR.NONE, tc.TPM2_SE.HMAC, _AES, tc.TPM2_ALG.SHA256)
+                session = self._esys.start_auth_session(root, tc.ESYS_TR.NONE, tc.TPM2_SE.HMAC, forms.AES, tc.TPM2_ALG.SHA256)
                 both = tc.TPMA_SESSION.DECRYPT | tc.TPMA_SESSION.ENCRYPT | tc.TPMA_SESSION.CONTINUESESSION
                 self._esys.trsess_set_attributes(session, both)
                 yield root, session
@@ -205,7 +201,7 @@ class TpmStore:
 
     @contextmanager
     def _loaded(self, root: Any, session: Any, blob: bytes, auth: bytes) -> Iterator[Any]:  # noqa: ANN401 - handles of the C library
-        private, public = _unpack(blob)
+        private, public = forms.unpack(blob)
         handle = self._esys.load(root, private, public, session1=session)
         try:
             self._esys.tr_set_auth(handle, auth)
@@ -253,49 +249,3 @@ def _refused(message: str) -> Iterator[None]:
         yield
     except TSS2_Exception as exc:
         raise HelloError(message, detail=f"TPM {exc.rc:#x}: {exc}") from exc
-
-
-def _template(kind: str, attributes: Any) -> Any:  # noqa: ANN401 - types of the C library
-    return tt.TPM2B_PUBLIC.parse(kind, nameAlg=tc.TPM2_ALG.SHA256, objectAttributes=attributes)
-
-
-def _pack(private: Any, public: Any) -> bytes:  # noqa: ANN401 - types of the C library
-    return bytes(private.marshal()) + bytes(public.marshal())
-
-
-def _unpack(blob: bytes) -> tuple[Any, Any]:
-    private, size = tt.TPM2B_PRIVATE.unmarshal(blob)
-    public, _ = tt.TPM2B_PUBLIC.unmarshal(blob[size:])
-    return private, public
-
-
-def _cose(public: Any) -> bytes:  # noqa: ANN401 - a type of the C library
-    point = public.publicArea.unique.ecc
-    x, y = (int.from_bytes(bytes(part), "big") for part in (point.x, point.y))
-    return keys.cose(EllipticCurvePublicNumbers(x, y, SECP256R1()).public_key(), keys.ES256)
-
-
-def _der(made: Any) -> bytes:  # noqa: ANN401 - a type of the C library
-    pair = made.signature.ecdsa
-    r, s = (int.from_bytes(bytes(part), "big") for part in (pair.signatureR, pair.signatureS))
-    return encode_dss_signature(r, s)
-
-
-_ROOT = _template("ecc256:aes128cfb", _INSIDE | _ATTRIBUTES.RESTRICTED | _ATTRIBUTES.DECRYPT)
-_SEALED = tt.TPM2B_PUBLIC(
-    tt.TPMT_PUBLIC(
-        type=tc.TPM2_ALG.KEYEDHASH,
-        nameAlg=tc.TPM2_ALG.SHA256,
-        objectAttributes=_OWN,
-        parameters=tt.TPMU_PUBLIC_PARMS(
-            keyedHashDetail=tt.TPMS_KEYEDHASH_PARMS(scheme=tt.TPMT_KEYEDHASH_SCHEME(scheme=tc.TPM2_ALG.NULL))
-        ),
-    )
-)
-_AES = tt.TPMT_SYM_DEF(
-    algorithm=tc.TPM2_ALG.AES,
-    keyBits=tt.TPMU_SYM_KEY_BITS(aes=128),
-    mode=tt.TPMU_SYM_MODE(aes=tc.TPM2_ALG.CFB),
-)
-_NO_SCHEME = tt.TPMT_SIG_SCHEME(scheme=tc.TPM2_ALG.NULL)
-_NO_TICKET = tt.TPMT_TK_HASHCHECK(tag=tc.TPM2_ST.HASHCHECK, hierarchy=tc.TPM2_RH.OWNER)

@@ -22,6 +22,7 @@ from elevate.hello.keystore import KeyStore, SoftwareStore
 from elevate.hello.lockout import Standing
 from elevate.hello.pace import Pace
 from elevate.hello.pins import wipe
+from elevate.hello.proof import Proof, Stop
 from elevate.hello.secrets import DeviceSecrets
 from elevate.hello.sensors import Sensor, open_reply
 from elevate.hello.settings import HelloSettings
@@ -29,20 +30,8 @@ from elevate.hello.tries import Charged, Counter, wrong_gesture
 from elevate.hello.webauthn import b64
 from elevate.ports import Clock, Entropy
 
-Stop: TypeAlias = Callable[[], bool]
-"""Says whether a sensor should give up."""
-
 Protect: TypeAlias = Callable[[Container, bytearray], Container]
 """Puts a new container's key behind a first gesture."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """A gesture that the person makes: a PIN's ``secret`` is wiped by whoever uses the proof."""
-
-    gesture: str = PIN
-    secret: bytearray | None = field(default=None, repr=False)
-    stop: Stop = bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,20 +5,20 @@ Equal ``who``, ``then`` and condition tables become one value that the rules sha
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from elevate.kinds import KindSpec, is_own
 from elevate.policy.as_whom import as_whom, misplaced
 from elevate.policy.brought import take_brought
-from elevate.policy.conditions import ArgumentsAre, EnvWithin, NotWritable
+from elevate.policy.conditions import ArgumentsAre, NotWritable
 from elevate.policy.parts import SELECTORS, condition_of, has_selector, names_in, plain_value, spelled, unknown_fix
 from elevate.policy.problems import Path, RefusedValue, similar
 from elevate.policy.rule import By, Condition, Effect, Rule, ServiceIdentity, Settings, Value, Who
 from elevate.policy.schema import ALL_KINDS, RULE, SERVICE, TABLES, TASK, THEN, Key
+from elevate.policy.shared import Shared
 from elevate.policy.windows import read_when
 
 Say: TypeAlias = Callable[[Path, str, str], None]
-T = TypeVar("T")
 
 _RANKS = {By.SHA256: 7, By.SIGNER: 5, By.PACKAGE: 4, By.SERVICE: 4, By.SETTING: 4, By.PATH: 3, By.DIRECTORY: 2, By.ANY: 1}
 _RELEASE_RANK = 6
@@ -51,9 +51,7 @@ class Reader:
     say: Say
     settings: Settings
     kinds: Mapping[str, KindSpec] = field(default_factory=dict)
-    _shared: dict[str, object] = field(default_factory=dict)
-    _joins: dict[tuple[int, ...], tuple[object, tuple[Condition, ...]]] = field(default_factory=dict)
-    _envs: dict[int, tuple[object, tuple[Condition, ...]]] = field(default_factory=dict)
+    _shared: Shared = field(default_factory=Shared)
     _wrong: int = 0
 
     def rule(self, table: object, path: Path, file: str, line: int) -> Rule | None:
@@ -134,13 +132,13 @@ class Reader:
         if name == "task" and has_selector(table):  # no two of these are the same
             return self._fresh(name, table, effect, path)
         known = f"{name}{effect}{table!r}"
-        found = self._shared.get(known)
+        found = self._shared.kept.get(known)
         if found is not None:
             return found
         before = self._wrong
         value = self._fresh(name, table, effect, path)
         if self._wrong == before:
-            self._shared[known] = value
+            self._shared.kept[known] = value
         return value
 
     def _fresh(self, name: str, table: Mapping[str, object], effect: Effect | None, path: Path) -> object:
@@ -195,18 +193,18 @@ class Reader:
             selected = spelled(selected)
         conditions = self._conditions(values)
         if effect is Effect.ALLOW and by in _BY_PLACE:
-            conditions = self._joined(conditions, _NOT_WRITABLE)
+            conditions = self._shared.joined(conditions, _NOT_WRITABLE)
         if effect is Effect.ALLOW and "process.run" in kinds:
-            conditions = self._joined(conditions, as_whom(values))
+            conditions = self._shared.joined(conditions, as_whom(values))
         if there:
-            conditions = self._joined(conditions, there)
+            conditions = self._shared.joined(conditions, there)
         return _Task(kinds, by, selected, conditions, rank)
 
     def _kinds(self, values: Mapping[str, object], path: Path) -> tuple[str, ...]:
         """Give the kinds that have all of the keys; none is an error."""
         kind = values.get("kind")
         known = f"kinds of {kind} {list(values)}"
-        found = self._shared.get(known)
+        found = self._shared.kept.get(known)
         if isinstance(found, tuple):
             return found
         kinds = (str(kind),) if kind is not None else (*ALL_KINDS, *sorted(self.kinds))
@@ -223,18 +221,14 @@ class Reader:
                 return ()
             first = name if len(left) < len(kinds) else first
             kinds = left
-        self._shared[known] = kinds = self._one(f"kinds{kinds}", kinds)
+        self._shared.kept[known] = kinds = self._shared.one(f"kinds{kinds}", kinds)
         return kinds
-
-    def _one(self, known: str, value: T) -> T:
-        found = self._shared.setdefault(known, value)
-        return value if type(found) is not type(value) else found
 
     def _conditions(self, values: Mapping[str, object]) -> tuple[Condition, ...]:
         if len(values) == ("kind" in values):
             return ()
         found = tuple(condition_of(name, value) for name, value in sorted(values.items()) if name != "kind")
-        return self._one(f"conditions{found!r}", found)
+        return self._shared.one(f"conditions{found!r}", found)
 
     def _then(self, values: dict[str, object], effect: Effect | None, path: Path) -> tuple[tuple[str, Value], ...]:
         if effect is Effect.REQUIRE and values.get("prompt") == "service":
@@ -255,7 +249,7 @@ class Reader:
             or not isinstance(when, tuple)
         ):
             raise TypeError("a part that was not read")  # pragma: no cover - what was refused does not come here
-        more = self._env_of(then) if effect is Effect.ALLOW and "process.run" in task.kinds else ()
+        more = self._shared.env_of(then) if effect is Effect.ALLOW and "process.run" in task.kinds else ()
         return Rule(
             id=str(head["id"]),
             effect=effect,
@@ -263,7 +257,7 @@ class Reader:
             kinds=task.kinds,
             by=task.by,
             values=task.values,
-            conditions=self._joined(task.conditions, when, more),
+            conditions=self._shared.joined(task.conditions, when, more),
             then=then,
             rank=task.rank * 4 + who.rank,
             why=str(head.get("why", "")),
@@ -271,23 +265,6 @@ class Reader:
             file=place[0],
             line=place[1],
         )
-
-    def _joined(self, *parts: tuple[Condition, ...]) -> tuple[Condition, ...]:
-        """Join tuples; the same ones give the same one. They are kept, so that their ids stay theirs."""
-        known = tuple([id(part) for part in parts])
-        found = self._joins.get(known)
-        if found is None:
-            joined = tuple(condition for part in parts for condition in part)
-            found = self._joins[known] = (parts, self._one(f"all{[id(one) for one in joined]}", joined) if joined else ())
-        return found[1]
-
-    def _env_of(self, then: tuple[tuple[str, Value], ...]) -> tuple[Condition, ...]:
-        """Give the condition that follows from the environment names that a rule permits."""
-        found = self._envs.get(id(then))
-        if found is None:
-            names = frozenset(names_in(dict(then).get("env")))
-            found = self._envs[id(then)] = (then, self._one(f"env{sorted(names)}", (EnvWithin(names),)))
-        return found[1]
 
     def _check_service(self, rule: Rule, path: Path) -> None:
         """Refuse a rule that elevates with no person, but for a pinned service identity and a pinned task."""

@@ -120,7 +120,8 @@ TASK = _table(
     service=Key(
         Many(Name("a service")),
         "The service. A deny or a require is for its name with and without `.service`, "
-        "and for the socket, timer and path of that name.",
+        "and for the socket, timer and path of that name; what other units and targets start is not followed, "
+        "so allow those by name.",
         _SERVICE,
     ),
     brought=Key(
