@@ -29,7 +29,8 @@ def receive(channel: Socket) -> tuple[Fields, list[int]] | None:
         return None
     if data != wire.MAGIC or not fds or not whole:
         raise ValueError("not an order")
-    return wire.unpack(os.pread(fds[0], wire.MAX_ORDER_BYTES + 1, 0)), fds
+    size = min(os.fstat(fds[0]).st_size, wire.MAX_ORDER_BYTES)  # a buffer for the largest would cost more than all the rest
+    return wire.unpack(os.pread(fds[0], size, 0)), fds
 
 
 def become(orders: Socket, begun: mmap.mmap) -> None:

@@ -35,13 +35,12 @@ CONTROL = 3
 
 
 class Zygote:
-    """Forks launchers, and buries those that had a cgroup; both when those who wait for a task's end have heard of it."""
+    """Forks launchers when those who wait for the end of a task have heard of it, and buries those that had a cgroup."""
 
     def __init__(self, control: Socket) -> None:
         self.control = control
         self.cgroups: dict[int, str] = {}
         self.asked: dict[int, str | None] = {}
-        self.ended = False
         self.due = 0.0
         self.wake = wake_on_child()
         self.mounts = Mounts()
@@ -61,22 +60,18 @@ class Zygote:
 
     def _turn(self) -> bool:
         """Wait for the next thing to do; False where the broker is gone."""
-        busy = self.ended or bool(self.asked)
-        ready = [fd for fd, _ in self.poll.poll(max(0.0, self.due - time.monotonic()) * 1000 if busy else None)]
-        if ready and not busy:
-            self.due = time.monotonic() + QUIET_SECONDS
+        ready = [fd for fd, _ in self.poll.poll(max(0.0, self.due - time.monotonic()) * 1000 if self.asked else None)]
         for fd in ready:
             if fd in self.asked:  # its order is there already
                 self._fork(fd)
         if self.wake in ready:
             os.read(self.wake, 512)
-            self.ended = True
+            self._bury()
         if self.control.fileno() in ready and not self._hear():
             return False
-        if time.monotonic() >= self.due:
+        if self.asked and time.monotonic() >= self.due:
             for fd in list(self.asked):
                 self._fork(fd)
-            self._bury()
         return True
 
     def _hear(self) -> bool:
@@ -84,6 +79,8 @@ class Zygote:
         message, fds, _ = sockets.receive(self.control, wire.MAX_NAME, 1)
         if not fds:
             return False
+        if not self.asked:
+            self.due = time.monotonic() + QUIET_SECONDS
         self.asked[fds[0]] = os.fsdecode(message.removeprefix(wire.JAIL)) if message.startswith(wire.JAIL) else None
         self.poll.register(fds[0], select.POLLIN)
         return True
@@ -118,7 +115,6 @@ class Zygote:
         return pid, False
 
     def _bury(self) -> None:
-        self.ended = False
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG | os.WUNTRACED))[0] > 0:
                 pid, status = ended
