@@ -7,7 +7,7 @@ import warnings
 from typing import Self
 
 from elevate.errors import BrokerError, ProtocolError
-from elevate.wire import MAX_FDS, MAX_REPLY, ancillary_of, check_listener, fds_in, frame_of, no_broker, reply_of
+from elevate.wire import GONE, MAX_FDS, MAX_REPLY, ancillary_of, check_listener, fds_in, frame_of, no_broker, reply_of
 
 _CHUNK = 65_536
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.1
@@ -91,7 +91,7 @@ class AsyncWire:
             if sent < len(frame):
                 await loop.sock_sendall(self._socket, frame[sent:])
         except OSError as exc:
-            raise BrokerError("the broker has closed the connection") from exc
+            raise BrokerError("the broker has closed the connection", hint=GONE) from exc
 
     async def receive(self) -> tuple[dict[str, object], bool]:
         """Wait for one reply; as `elevate.wire.Wire.receive`.
@@ -115,7 +115,7 @@ class AsyncWire:
             await self._readable()
             return
         except OSError as exc:
-            raise BrokerError("the broker has closed the connection") from exc
+            raise BrokerError("the broker has closed the connection", hint=GONE) from exc
         self._fds += fds_in(ancillary)
         if not data:
             raise BrokerError("the broker has gone", hint="see: elevate status")

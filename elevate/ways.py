@@ -29,7 +29,10 @@ def rules(wire: Wire) -> "tuple[int, str]":
     wire.send("ListRules", {})
     told = wire.receive()[0].get("rules")
     found = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
-    return 0, "".join(f"{one.get('effect', ''):8}{one.get('id', '')}: {one.get('why', '')}\n" for one in found)
+    lines = (
+        f"{one.get('effect', ''):8}{one.get('id', '')}: {one.get('why', '')}\n{'':8}{one.get('task', '')}\n" for one in found
+    )
+    return 0, "".join(lines)
 
 
 def validate(wire: Wire, terminal: "int | None") -> "tuple[int, str]":

@@ -26,6 +26,7 @@ MAX_REPLY = 2**22
 _MACHINE = "/run/elevate"
 _CHUNK = 65_536
 MAX_FDS = 4
+GONE = "it may be starting again: ask again; or see: elevate doctor"
 
 
 class _Strict:
@@ -147,7 +148,7 @@ class Wire:
         try:
             self._send(message, fds)
         except OSError as exc:
-            raise errors.BrokerError("the broker has closed the connection") from exc
+            raise errors.BrokerError("the broker has closed the connection", hint=GONE) from exc
 
     def _send(self, frame: bytes, fds: "tuple[int, ...]") -> None:
         sent = self.socket.sendmsg([frame], ancillary_of(fds), _socket.MSG_NOSIGNAL)
@@ -179,7 +180,7 @@ class Wire:
         try:
             data, ancillary, _, _ = self.socket.recvmsg(_CHUNK, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
         except OSError as exc:
-            raise errors.BrokerError("the broker has closed the connection") from exc
+            raise errors.BrokerError("the broker has closed the connection", hint=GONE) from exc
         self._fds += fds_in(ancillary)
         if not data:
             raise errors.BrokerError("the broker has gone", hint="see: elevate status")

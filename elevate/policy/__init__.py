@@ -6,7 +6,7 @@ tests that stand beside the rules. The files come from `elevate.store.files.read
 
 from elevate.policy.cases import given, question
 from elevate.policy.engine import Policy, decide_by_scan, load
-from elevate.policy.explain import Explanation, NearMiss, obligations_json
+from elevate.policy.explain import Explanation, NearMiss, obligations_json, purpose
 from elevate.policy.obligations import missing_tickets, unkept
 from elevate.policy.problems import Problem
 from elevate.policy.replay import record_of
@@ -51,6 +51,7 @@ __all__ = [
     "narrowest",
     "obligations_json",
     "parse_sources",
+    "purpose",
     "question",
     "questions_of",
     "record_of",

@@ -9,13 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from elevate.canonical import Json
+from elevate.kinds import KINDS
 from elevate.model import Allow, Decision, Deny
-from elevate.policy.conditions import selector_of
+from elevate.policy.conditions import ArgumentsAre, Below, IsFlag, OneOf, VersionIn, selector_of
 from elevate.policy.obligations import merge, sources
 from elevate.policy.rule import Condition, Effect, Facts, Question, Rule
 from elevate.text import escape
 
 MAX_NEAR_MISSES = 10
+_WRITTEN = (OneOf, Below, IsFlag, ArgumentsAre, VersionIn)
+"""Conditions that stand in a rule's ``task`` table; the others follow from what does not stand there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,3 +175,11 @@ def _qualifying(question: Question) -> str:
     from elevate.policy.suggest import narrowest
 
     return narrowest(question)
+
+
+def purpose(rule: Rule) -> str:
+    """Say in a line what a rule is for, as its ``task`` table does."""
+    selector = selector_of(rule)
+    asked = [*([selector] if selector else []), *(one for one in rule.conditions if isinstance(one, _WRITTEN))]
+    kinds = "any task" if set(KINDS) <= set(rule.kinds) else " or ".join(rule.kinds)
+    return ", ".join([kinds, *(one.wants() for one in asked)])

@@ -11,6 +11,7 @@ from elevate.kinds import KindSpec
 from elevate.lifecycle import State
 from elevate.model import ProcessIdentity, Requester, Window
 from elevate.outcome import Outcome, Progress
+from elevate.policy import purpose
 from elevate.ports import Running
 from elevate.tasks import Task
 
@@ -140,7 +141,10 @@ class BrokerSurface:
     def rules(self, requester: Requester) -> list[Json]:
         """Give the rules that are for the requester, the order of their ids."""
         found = (rule for rule in self._broker.parts.policy.current.rules if rule.who.holds(requester))
-        return [{"id": rule.id, "effect": rule.effect.value, "why": rule.why} for rule in sorted(found, key=lambda one: one.id)]
+        return [
+            {"id": rule.id, "effect": rule.effect.value, "task": purpose(rule), "why": rule.why}
+            for rule in sorted(found, key=lambda one: one.id)
+        ]
 
     def cancel(self, request: str, requester: Requester) -> None:
         """Cancel an open request of the requester's own."""

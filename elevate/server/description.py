@@ -128,7 +128,7 @@ method Explain(task: Task, payload_fd: ?int) -> (explanation: object)
 # The kinds of task that this machine has: name, display_name, params, and what one of its own runs.
 method Kinds() -> (kinds: []object)
 
-# The rules that are for the caller.
+# The rules that are for the caller: id, effect (allow, deny or require), task in words, and why.
 method ListRules() -> (rules: []object)
 
 # Cancel a request of one's own that has not been granted yet.

@@ -24,6 +24,13 @@ def test_list_is_the_callers(way: Way) -> None:
     assert (free != bound, "echo" in free, "echo" in bound) == (True, False, True)
 
 
+def test_list_names_the_commands(way: Way) -> None:
+    """Paths and arguments."""
+    listed = way.run("-l", user=way.place.people.bound.pw_name).out
+    assert all(f"/usr/bin/{name}" in listed for name in ("true", "ls", "echo", "id", "uname"))
+    assert "hello" in listed
+
+
 def test_list_for_who_may_nothing(elevate: Way, sudo: Way) -> None:
     """An empty list; sudo answers with status 1."""
     target = elevate.place.people.target.pw_name

@@ -3,7 +3,7 @@
 import pytest
 
 from elevate.model import Allow, Deny, Outcome
-from elevate.policy import Settings, Source, given, load, missing_tickets, narrowest, question, unkept
+from elevate.policy import Settings, Source, given, load, missing_tickets, narrowest, purpose, question, unkept
 from tests.unit.policy.build import ask, policy, rule, run
 
 APT = rule("apt", task='{ kind = "process.run", path = "/usr/bin/apt" }')
@@ -338,3 +338,26 @@ def test_kinds_without_a_file(selector: str, task: dict[str, object], other: dic
     narrow = load([Source(name="n.toml", data=narrowest(again).encode())])
     assert narrow.decide(again).rules != ()
     assert narrow.decide(ask({"kind": kind, **other})).rules == ()
+
+
+@pytest.mark.parametrize(
+    ("effect", "task", "said"),
+    [
+        ("deny", "{}", "any task"),
+        (
+            "allow",
+            '{ kind = "service.control", service = "nginx", action = "reload" }',
+            "service.control, service nginx, action reload",
+        ),
+        ("allow", '{ kind = "process.run", directory = "/usr" }', "process.run, a file below /usr"),
+        (
+            "allow",
+            '{ kind = "process.run", path = "/usr/bin/id", run_as = "nobody" }',
+            "process.run, path /usr/bin/id, run_as nobody",
+        ),
+    ],
+)
+def test_a_rule_says_what_it_is_for(effect: str, task: str, said: str) -> None:
+    """As its table does, and nothing that follows from what is not there."""
+    (found,) = policy(rule("one", effect, task=task)).rules
+    assert purpose(found) == said
