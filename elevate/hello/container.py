@@ -6,13 +6,14 @@ credential and gesture, so that a protector can't be moved into another containe
 """
 
 import hashlib
-import hmac
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from elevate import canonical
 from elevate.canonical import Json
@@ -213,12 +214,9 @@ def owner_of(user: str) -> str:
 
 
 def wrap_key(released: bytes, device: bytes, gesture: str) -> bytes:
-    """Make the wrapping key from what a gesture released and from the device's secret.
-
-    Source: RFC 5869 with SHA-256, the device's secret as salt; one block is the whole key.
-    """
-    extracted = hmac.digest(device, released, "sha256")
-    return hmac.digest(extracted, b"elevate hello 1 " + gesture.encode() + b"\x01", "sha256")
+    """Make the wrapping key from what a gesture released and from the device's secret."""
+    info = b"elevate hello 1 " + gesture.encode()
+    return HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=device, info=info).derive(released)
 
 
 def seal(key: bytes, plain: bytes | bytearray, iv: bytes, context: bytes) -> bytes:

@@ -1,12 +1,10 @@
 """Small pure parts: the signed method, the rules of a PIN, a TPM's word cut short."""
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from elevate.errors import GestureError, HelloDamagedError, PinRefusedError
 from elevate.hello import PinRules, cbor, keys, uvm
-from elevate.hello.container import Container, Protector, SecurityKeyCredential, wrap_key
+from elevate.hello.container import Container, Protector, SecurityKeyCredential
 from elevate.hello.lockout import Tries
 from elevate.hello.pins import check_new_pin, is_simple, wipe
 from elevate.hello.settings import Characters
@@ -29,14 +27,6 @@ def test_a_method_that_can_not_be_read_is_refused(extensions: bytes) -> None:
     """None, broken, empty, no triple, unknown."""
     with pytest.raises(GestureError):
         uvm.decode(extensions)
-
-
-@pytest.mark.parametrize("released", [b"", b"r", bytes(range(32)), b"long" * 40])
-def test_a_wrapping_key_is_that_of_rfc_5869(released: bytes) -> None:
-    """As the library derives it."""
-    device = bytes(reversed(range(32)))
-    expected = HKDF(algorithm=SHA256(), length=32, salt=device, info=b"elevate hello 1 face").derive(released)
-    assert wrap_key(released, device, "face") == expected
 
 
 def test_methods_are_read_back_in_order() -> None:
