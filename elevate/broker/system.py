@@ -1,6 +1,6 @@
 """The real clock and the real randomness."""
 
-import secrets
+import os
 import time
 from pathlib import Path
 
@@ -34,4 +34,4 @@ class SystemEntropy:
 
     def token_bytes(self, size: int) -> bytes:
         """Give ``size`` unpredictable bytes."""
-        return secrets.token_bytes(size)
+        return os.urandom(size)

@@ -7,6 +7,7 @@ A file is replaced as a whole (temporary file, sync, rename, sync of the folder)
 import fcntl
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ MAX_FILE_BYTES = 262_144
 SLOT_BYTES = 1024
 _HEAD_BYTES = 34
 _PART_BYTES = 16_384
+_NUMBER = re.compile(rb'\{"n":([0-9]{1,17}),')
 
 
 @lru_cache(maxsize=256)
@@ -138,10 +140,12 @@ class Slot:
     def __init__(self, file: int) -> None:
         self._file = file
         both = os.pread(file, 2 * SLOT_BYTES, 0)
-        found = [parsed for slot in (both[:SLOT_BYTES], both[SLOT_BYTES:]) if (parsed := _parse(slot))]
-        if not found:
+        # The one that says that it is newer is in force, if it is whole; else the other.
+        slots = sorted((both[:SLOT_BYTES], both[SLOT_BYTES:]), key=_claimed, reverse=True)
+        found = next(filter(None, map(_parse, slots)), None)
+        if found is None:
             raise HelloDamagedError("no record of the counter is whole")
-        self._sequence, self.record = max(found, key=lambda pair: pair[0])
+        self._sequence, self.record = found
 
     def write(self, record: dict[str, Json], *, sync: bool = True) -> None:
         """Write the next record beside the one in force.
@@ -165,6 +169,12 @@ def _slot(sequence: int, record: dict[str, Json]) -> bytes:
     if len(data) > SLOT_BYTES:
         raise HelloDamagedError("the counter's record is too long")
     return data
+
+
+def _claimed(data: bytes) -> int:
+    """Give the number that a slot says it has, whole or not."""
+    said = _NUMBER.match(data, _HEAD_BYTES)
+    return int(said[1]) if said else 0
 
 
 def _parse(data: bytes) -> tuple[int, dict[str, Json]] | None:

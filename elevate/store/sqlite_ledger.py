@@ -39,6 +39,7 @@ _OUT = frozenset(TRANSITIONS)
 _GIVES = frozenset({State.ISSUED, State.REDEEMED})
 _ROW = ", ".join(rows.COLUMNS)
 _SELECT = f"SELECT {_ROW}, n FROM requests WHERE request = ?"  # noqa: S608 - constant names
+_THERE = "SELECT 1 FROM requests WHERE request = ?"
 _INSERT = f"INSERT INTO requests({_ROW}, positions, last) VALUES({', '.join('?' * len(rows.COLUMNS))}, ?, ?)"
 _SET = ", ".join(f"{name} = ?" for name in rows.COLUMNS if name != "request")
 _UPDATE = f"UPDATE requests SET {_SET}, positions = positions || ?, last = ? WHERE n = ? AND state = ?"  # noqa: S608 - the same
@@ -162,7 +163,7 @@ class Ledger:
     def open_request(self, record: Record, entry: Draft, *then: Step) -> Stepped:
         """Insert a row with its entry, and with those of what follows on it."""
         self._claim(Claim.SPEAKS)
-        if self._row(record.request) is not None:
+        if self.connection.execute(_THERE, (record.request,)).get:
             raise rows.taken(record.request)
         row = rows.advanced(record, self.log.size + 1, *then)
         values = rows.values_of(row)
