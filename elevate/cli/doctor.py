@@ -20,7 +20,9 @@ from elevate.host import facilities
 from elevate.library import connect
 from elevate.policy import load
 from elevate.server.peer import has_peer_pidfd
+from elevate.store import schema
 from elevate.store.files import read_policy
+from elevate.store.reader import LedgerReader
 
 ANSWER_SECONDS = 5.0
 
@@ -86,7 +88,7 @@ def _folder() -> list[Finding]:
     found = home.folder.stat()
     private = found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077
     mode = f"{home.folder}, uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):03o}"
-    return [Finding("broker's folder", "ok" if private else "wrong", mode), _settings(home), _policy(home)]
+    return [Finding("broker's folder", "ok" if private else "wrong", mode), _settings(home), _policy(home), _ledger(home)]
 
 
 def _settings(home: Home) -> Finding:
@@ -102,6 +104,19 @@ def _policy(home: Home) -> Finding:
         return Finding("policy", "ok", f"{len(load(read_policy(home.policy)).rules)} rules in {home.policy}")
     except ElevateError as error:
         return Finding("policy", "wrong", error.message)
+
+
+def _ledger(home: Home) -> Finding:
+    if not home.ledger.exists():
+        return Finding("ledger", "note", f"none at {home.ledger} yet; the broker makes it")
+    try:
+        with LedgerReader(home.ledger) as reader, reader.connection:
+            why = schema.wrong(reader.rows(schema.QUERY), erasing=bool(reader.meta("erasing")))
+    except ElevateError as error:
+        return Finding("ledger", "wrong", error.message)
+    if why:
+        return Finding("ledger", "wrong", f"somebody changed it: {why}; the broker does not start with it")
+    return Finding("ledger", "ok", str(home.ledger))
 
 
 def _broker() -> list[Finding]:

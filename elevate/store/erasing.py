@@ -22,7 +22,7 @@ from elevate.lifecycle import State, is_final
 from elevate.ports import Draft, Instant
 from elevate.store.reader import LedgerReader
 from elevate.store.rows import BLANK
-from elevate.store.sqlite_file import PERSONAL_TABLES
+from elevate.store.schema import PERSONAL_TABLES, carriers
 from elevate.store.sqlite_ledger import Ledger
 
 STEP_REQUESTS = 32
@@ -258,15 +258,10 @@ def _delete_named(ledger: Ledger, seqs: Sequence[int], marks: tuple[bytes, bytes
 
 def _prepare(ledger: Ledger, table: str, mark: int) -> int:
     """Make the new table, and let it follow the old one from now on; give the last key that must be copied."""
-    schema, key = PERSONAL_TABLES[table]
-    ledger.connection.execute(schema.format(table=f"{table}_next", mark=f"_{mark}"))
-    carry = f"INSERT OR REPLACE INTO {table}_next SELECT * FROM {table} WHERE {key} = NEW.{key}"  # noqa: S608 - constant names
-    for name, event, work in (
-        ("added", "INSERT", carry),
-        ("changed", "UPDATE", carry),
-        ("gone", "DELETE", f"DELETE FROM {table}_next WHERE {key} = OLD.{key}"),  # noqa: S608 - the same
-    ):
-        ledger.connection.execute(f"CREATE TRIGGER erasing_{name} AFTER {event} ON {table} BEGIN {work}; END")
+    script, key = PERSONAL_TABLES[table]
+    ledger.connection.execute(script.format(table=f"{table}_next", mark=f"_{mark}"))
+    for _, trigger in carriers(table):
+        ledger.connection.execute(trigger)
     return int(ledger.connection.execute(f"SELECT coalesce(max({key}), -1) FROM {table}").get)  # noqa: S608 - the same
 
 
@@ -282,8 +277,8 @@ def _copy(ledger: Ledger, table: str, erasure: Erasure, rows: int) -> int:
 
 
 def _swap(ledger: Ledger, table: str) -> None:
-    for name in ("added", "changed", "gone"):
-        ledger.connection.execute(f"DROP TRIGGER erasing_{name}")
+    for name, _ in carriers(table):
+        ledger.connection.execute(f"DROP TRIGGER {name}")
     ledger.connection.execute(f"ALTER TABLE {table} RENAME TO {table}_old")
     ledger.connection.execute(f"ALTER TABLE {table}_next RENAME TO {table}")
 

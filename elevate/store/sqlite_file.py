@@ -16,6 +16,7 @@ import apsw
 from elevate.errors import StoreError, StoreForeignError, StoreNewerError, StoreUnwritableError
 from elevate.ports import Entropy
 from elevate.store import logkey
+from elevate.store.schema import PERSONAL_TABLES, SCHEMA
 
 APPLICATION_ID = 0x656C7661
 """``elva``, at offset 68 of the file."""
@@ -24,30 +25,6 @@ STATE_FORMAT = 3
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
-PERSONAL_TABLES = {
-    "openings": ("CREATE TABLE {table}(seq INTEGER PRIMARY KEY, data BLOB NOT NULL);", "seq"),
-    "requests": (
-        """
-CREATE TABLE {table}(
-    n INTEGER PRIMARY KEY, request TEXT NOT NULL UNIQUE, state TEXT NOT NULL, user TEXT NOT NULL, uid INTEGER NOT NULL,
-    session TEXT NOT NULL, host TEXT NOT NULL, epoch TEXT NOT NULL, request_digest TEXT NOT NULL, jti TEXT NOT NULL,
-    expires_at INTEGER NOT NULL, deadline_ns INTEGER NOT NULL, redeem_id TEXT NOT NULL, position INTEGER NOT NULL,
-    result TEXT NOT NULL, positions TEXT NOT NULL, last INTEGER NOT NULL);
-CREATE INDEX requests_user{mark} ON {table}(user, n);
-CREATE UNIQUE INDEX requests_jti{mark} ON {table}(jti) WHERE jti <> '';
-""",
-        "n",
-    ),
-}
-"""The tables that hold what a person could be guessed from, and their keys; an erasure builds them anew."""
-_SCHEMA = """
-CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE entries(seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE tiles(id INTEGER PRIMARY KEY, hashes BLOB NOT NULL, root BLOB NOT NULL);
-CREATE TABLE checkpoints(size INTEGER PRIMARY KEY, note TEXT NOT NULL);
-CREATE TABLE rotations(seq INTEGER PRIMARY KEY, old TEXT NOT NULL, new TEXT NOT NULL, signature TEXT NOT NULL);
-CREATE TABLE loose(request TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(request, seq)) WITHOUT ROWID;
-"""
 
 
 class OwnedFile:
@@ -170,9 +147,9 @@ def _make(path: Path, entropy: Entropy) -> None:
         connection = apsw.Connection(str(draft))
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={STATE_FORMAT}")
         with connection:
-            connection.execute(_SCHEMA)
-            for table, (schema, _) in PERSONAL_TABLES.items():
-                connection.execute(schema.format(table=table, mark=""))
+            connection.execute(SCHEMA)
+            for table, (script, _) in PERSONAL_TABLES.items():
+                connection.execute(script.format(table=table, mark=""))
             values = [("generation", generation), ("first_key", str(signer.verifier)), ("key", str(signer.verifier))]
             connection.executemany("INSERT INTO meta VALUES(?, ?)", values)
         connection.execute("PRAGMA journal_mode=WAL")

@@ -18,7 +18,7 @@ import orjson
 from elevate.errors import StoreUnwritableError
 from elevate.lifecycle import TRANSITIONS, State, is_final
 from elevate.ports import Draft, Entropy, Record, Step, Stepped
-from elevate.store import logkey, rows
+from elevate.store import logkey, rows, schema
 from elevate.store.log import Log, origin_of
 from elevate.store.searching import forget_stale_index, remove_index, source_of
 
@@ -251,13 +251,20 @@ class Ledger:
 
 
 def connect(path: Path, *, write: bool) -> apsw.Connection:
-    """Connect to a ledger, with every commit synced."""
+    """Connect to a ledger, with every commit synced.
+
+    Raises:
+        StoreForeignError: It is to be written, and holds what is not ours.
+    """
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     connection = apsw.Connection(str(path), flags=flags | apsw.SQLITE_OPEN_NOFOLLOW)
     connection.set_busy_timeout(BUSY_MS)
     for pragma in ("synchronous=FULL", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
-    connection.execute("SELECT count(*) FROM meta").fetchall()
+    if write:
+        schema.check(connection)
+    else:
+        connection.execute("SELECT count(*) FROM meta").fetchall()
     return connection
 
 

@@ -1,12 +1,12 @@
 """What stands in a ledger's tables and belongs to no log: nobody reads it as part of one, so nothing else would name it."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from elevate.audit.chain import Tampering
 from elevate.audit.notes import VerifierKey
 from elevate.audit.ranges import Bad
+from elevate.store import schema
 from elevate.store.logkey import origin
 from elevate.store.reader import LedgerReader
 
@@ -27,12 +27,6 @@ OR NOT instr(e.data, CAST('"request":"' || l.request || '"' AS BLOB)) ORDER BY l
 """
 """What stands there is noted of requests that have no row; an entry that holds a row's digest is a step of one that has."""
 _NOT_LOOSE = ("its request has a row, which must name it", "it is a step, which a row must name", "it is of another request")
-_OURS = re.compile(
-    r"table (meta|entries|tiles|checkpoints|rotations|loose|openings|requests)"
-    r"|index (sqlite_autoindex_\w+|requests_(user|jti)(_\d+)?)"
-)
-_OF_AN_ERASURE = re.compile(r"table (openings|requests)_(next|old)|trigger erasing_(added|changed|gone)")
-"""It makes them, and takes them away before it ends."""
 
 Rotations = Sequence[tuple[int, Mapping[str, object]]]
 
@@ -44,12 +38,12 @@ class Named:
     Attributes:
         meta: The table ``meta``.
         rotations: The table ``rotations``.
-        schema: What the file is made of, as ``table meta``.
+        schema: What the file is made of, as `schema.QUERY` gives it.
     """
 
     meta: Mapping[str, str]
     rotations: Rotations
-    schema: Sequence[str]
+    schema: Sequence[Sequence[object]]
 
 
 def read(reader: LedgerReader) -> Named:
@@ -57,8 +51,7 @@ def read(reader: LedgerReader) -> Named:
     found = reader.rows("SELECT seq, old, new, signature FROM rotations ORDER BY seq")
     rotations = [(int(seq), {"old": old, "new": new, "signature": signature}) for seq, old, new, signature in found]
     meta = {str(name): str(value) for name, value in reader.rows("SELECT name, value FROM meta")}
-    schema = [f"{kind} {name}" for kind, name in reader.rows("SELECT type, name FROM sqlite_schema ORDER BY type, name")]
-    return Named(meta=meta, rotations=rotations, schema=schema)
+    return Named(meta=meta, rotations=rotations, schema=reader.rows(schema.QUERY))
 
 
 def outside(reader: LedgerReader, archived: int, size: int) -> Bad | None:
@@ -102,8 +95,8 @@ def named(said: Named, handed_over: Rotations, first: VerifierKey, erased_at: in
         if said.meta.get(name, "") != value:
             return Bad(position=0, kind=Tampering.INDEX, why=f"meta: {name} is not what the log says")
     # SECURITY: a trigger would run in the broker's own writer, and set right what it did before anybody verifies.
-    if foreign := [part for part in said.schema if not _is_ours(part, erasing="erasing" in said.meta)]:
-        return Bad(position=0, kind=Tampering.INDEX, why=f"{foreign[0][:60]!r} is no part of a ledger")
+    if why := schema.wrong(said.schema, erasing="erasing" in said.meta):
+        return Bad(position=0, kind=Tampering.INDEX, why=why)
     stray = sorted(said.meta.keys() - _META)
     return Bad(position=0, kind=Tampering.INDEX, why=f"meta: {stray[0][:40]!r} is no name of ours") if stray else None
 
@@ -115,7 +108,3 @@ def _expected(handed_over: Rotations, first: VerifierKey, said: Named, erased_at
     before = said.meta.get("erased", "")
     earlier = erased_at < 0 and start > 0 and before.isdecimal() and int(before) < start
     yield "erased", before if earlier else str(erased_at) if erased_at >= 0 else ""
-
-
-def _is_ours(part: str, *, erasing: bool) -> bool:
-    return bool(_OURS.fullmatch(part) or (erasing and _OF_AN_ERASURE.fullmatch(part)))

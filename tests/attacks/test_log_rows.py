@@ -10,6 +10,7 @@ from elevate.audit import EMPTY, Outcome, Tampering, Verdict
 from elevate.audit.entry import leaf_hash, load
 from elevate.canonical import Json
 from elevate.cli.audit_verify import run
+from elevate.errors import StoreForeignError
 from elevate.lifecycle import State
 from elevate.store import SqliteStore
 from elevate.store.checking import Plan
@@ -253,20 +254,42 @@ def test_42_what_belongs_to_no_log_is_named(path: Path, query: str, at: int, kin
     assert named(path) == (at, kind)
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "CREATE TRIGGER once_more AFTER UPDATE ON requests BEGIN UPDATE requests SET state = 'issued'; END",
-        "CREATE TRIGGER erasing_changed AFTER UPDATE ON requests BEGIN UPDATE requests SET state = 'issued'; END",
-        "CREATE VIEW seen AS SELECT * FROM requests",
-        "CREATE TABLE requests_old AS SELECT * FROM requests",
-        "CREATE INDEX more ON requests(state)",
-    ],
+AS_OURS = "CREATE TRIGGER erasing_changed AFTER UPDATE ON requests BEGIN UPDATE requests SET state = 'issued'; END"
+FOREIGN = (
+    "CREATE TRIGGER once_more AFTER UPDATE ON requests BEGIN UPDATE requests SET state = 'issued'; END",
+    AS_OURS,
+    f"INSERT INTO meta VALUES('erasing', '1'); {AS_OURS}",
+    "CREATE VIEW seen AS SELECT * FROM requests",
+    "ALTER TABLE loose RENAME TO requests_old; CREATE VIEW loose AS SELECT * FROM requests_old",
+    "CREATE TABLE requests_old AS SELECT * FROM requests",
+    "CREATE INDEX more ON requests(state)",
+    "DROP INDEX requests_user; CREATE INDEX requests_user ON requests(user, n) WHERE state <> 'issued'",
+    "ALTER TABLE rotations ADD COLUMN more TEXT DEFAULT 'x'",
 )
-def test_42_what_is_no_part_of_a_ledger_is_named(path: Path, query: str) -> None:
+"""What somebody who can write the file puts in it; some of it by a name that the ledger uses."""
+
+
+@pytest.mark.parametrize("script", FOREIGN)
+def test_42_what_is_no_part_of_a_ledger_is_named(path: Path, script: str) -> None:
     """A trigger would run whenever the broker writes."""
-    change(path, query)
+    change(path, script)
     assert "is no part of a ledger" in tampered(path).message
+
+
+def test_42_what_a_ledger_lacks_is_named(path: Path) -> None:
+    """Without that index two requests could have one token."""
+    change(path, "DROP INDEX requests_jti")
+    assert "'index requests_jti' of the ledger is missing" in tampered(path).message
+
+
+@pytest.mark.parametrize("script", [*FOREIGN, "DROP INDEX requests_jti", "DROP TABLE loose"])
+def test_42_a_broker_does_not_start_with_a_changed_ledger(path: Path, script: str) -> None:
+    """It says so at once, and has written nothing."""
+    change(path, script)
+    before = path.read_bytes()
+    with pytest.raises(StoreForeignError, match="somebody changed the ledger: '"):
+        SqliteStore(path, entropy=SeededEntropy(9))
+    assert path.read_bytes() == before
 
 
 def test_42_a_rotation_that_the_ledger_forgets_or_tells_otherwise_is_named(path: Path) -> None:
