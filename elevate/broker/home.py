@@ -5,10 +5,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from elevate.errors import HostError
+from elevate.errors import HostError, NoBrokerError
 from elevate.resources import shipped
 from elevate.text import escape
 
+MACHINE = Path("/var/lib/elevate")
+"""The machine's own, root's."""
 DEFAULT_POLICY = "developer-workstation"
 
 _SETTINGS = """\
@@ -79,8 +81,15 @@ class Home:
         return self.folder / "accounts"
 
     def exists(self) -> bool:
-        """Say whether a broker lives here."""
-        return self.settings.exists() and self.policy.is_dir()
+        """Say whether a broker lives here.
+
+        Raises:
+            NoBrokerError: It is not this user's to know.
+        """
+        try:
+            return self.settings.exists() and self.policy.is_dir()
+        except PermissionError as exc:
+            raise NoBrokerError(f"{self.folder} is another user's", hint="ask as that user, or as root") from exc
 
 
 def create(folder: Path, *, policy: str = DEFAULT_POLICY, simulated: bool = False) -> Home:

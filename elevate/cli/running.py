@@ -5,7 +5,7 @@ import sys
 import typer
 
 from elevate.client import tell
-from elevate.errors import ElevateError, TaskInvalidError
+from elevate.errors import ElevateError, HostError, TaskInvalidError
 
 _INTERRUPTED = 130
 # What typer raises for a command line that it can't understand; it brings its own copy of click, or uses click's.
@@ -30,6 +30,9 @@ def run(app: typer.Typer, words: list[str], name: str) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         return _quiet()
+    except PermissionError as error:
+        said = f"{error.filename or 'a file'} is not this user's to read or change"
+        return _refuse(HostError(said, hint="ask as its owner, or as root"))
     return status if isinstance(status, int) else 0
 
 

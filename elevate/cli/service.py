@@ -161,6 +161,8 @@ def install(
     for path, (content, mode) in files(root).items():
         _write(path, content, mode)
         typer.echo(f"wrote {path}")
+    if live and not _systemd_runs():
+        typer.echo(f"systemd does not run here; start the broker by: elevate serve --state /{STATE}")
     if live:
         _tell_systemd(["systemd-sysusers", "elevate.conf"], ["systemd-tmpfiles", "--create", "elevate.conf"])
         _tell_systemd(["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", *UNITS])
@@ -178,6 +180,7 @@ def uninstall(
     Policy and log stay unless --purge says otherwise.
     """
     if root == Path("/"):
+        _check_root("only root removes the machine's broker")
         _tell_systemd(["systemctl", "disable", "--now", *UNITS])
     for path in {**files(root), **dict.fromkeys(bundle.all_below(root))}:
         if path.exists():
@@ -210,8 +213,7 @@ def check_trusted() -> None:
     Raises:
         HostError: This is not root, or somebody else can change a part of it.
     """
-    if os.getuid() != 0:
-        raise HostError("only root installs the machine's broker", hint="an own one needs no service: elevate init")
+    _check_root("only root installs the machine's broker")
     for start in loaded():
         if found := changeable(start):
             raise HostError(f"{found} can be changed by others than root", hint=_HINT)
@@ -219,6 +221,11 @@ def check_trusted() -> None:
         there = next(level for level in path.parents if level.exists())
         if found := changeable(there):
             raise HostError(f"{found} can be changed by others than root", hint="let only root write there, then try again")
+
+
+def _check_root(otherwise: str) -> None:
+    if os.getuid() != 0:
+        raise HostError(otherwise, hint="an own one needs no service: elevate init")
 
 
 def changeable(path: Path) -> Path | None:
@@ -244,16 +251,17 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     fresh.replace(path)
 
 
+def _systemd_runs() -> bool:
+    return Path("/run/systemd/system").exists()
+
+
 def _runs() -> bool:
     command = ["systemctl", "--quiet", "is-active", "elevate.service"]
-    return Path("/run/systemd/system").exists() and subprocess.run(command, check=False, timeout=120).returncode == 0
+    return _systemd_runs() and subprocess.run(command, check=False, timeout=120).returncode == 0
 
 
 def _tell_systemd(*commands: list[str]) -> None:
-    if not Path("/run/systemd/system").exists():
-        typer.echo("systemd does not run here; start the broker by: elevate serve --state /var/lib/elevate")
-        return
-    for command in commands:
+    for command in commands if _systemd_runs() else ():
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
             raise HostError(f"{' '.join(command)} failed: {done.stderr.strip()[:200]}", hint="see: elevate doctor")

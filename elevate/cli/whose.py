@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from elevate import wire
-from elevate.broker.home import Home
+from elevate.broker.home import MACHINE, Home
 
-MACHINE = Path("/var/lib/elevate")
+__all__ = ["MACHINE", "broker_home"]
 
 
 def broker_home() -> Home:

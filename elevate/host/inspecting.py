@@ -175,7 +175,7 @@ def _brings(service: str, before: tuple[InspectedTask, ...]) -> int:
 
 def _write(found: EmulatedInspection, task: Task, *_: object) -> None:
     if found.payload is None:
-        raise TaskInvalidError("there is no content to write")
+        raise TaskInvalidError("there is no content to write", hint="pipe it in, or: elevate edit FILE")
     path = os.path.join(found.task.cwd, found.machine.to_real(str(task["path"])))
     steps = found.machine.below_drive(path)
     if not steps or {"", ".", ".."} & set(steps):

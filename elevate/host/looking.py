@@ -171,7 +171,7 @@ def _service(found: LinuxInspection, task: Task, _requester: Requester, eyes: Ey
 
 def _write(found: LinuxInspection, task: Task, requester: Requester, _eyes: Eyes, /) -> None:
     if found.payload is None:
-        raise TaskInvalidError("there is no content to write")
+        raise TaskInvalidError("there is no content to write", hint="pipe it in, or: elevate edit FILE")
     above, _, name = os.path.join(found.task.cwd, str(task["path"])).rpartition("/")
     if name in {"", ".", ".."}:
         raise TaskInvalidError("the path is not one of a file")

@@ -19,7 +19,8 @@ usage: elevate serve [--state FOLDER] [--socket PATH]
 
 Run the broker in the foreground until SIGTERM or Ctrl-C; SIGHUP loads the policy again.
 
-  --state FOLDER  the broker's folder, made by elevate init; by default ~/.local/share/elevate
+  --state FOLDER  the broker's folder, made by elevate init; by default ~/.local/share/elevate,
+                  for root without one there the machine's, /var/lib/elevate
   --socket PATH   listen here, for tests; clients find the fixed place only
   -h, --help      print this
 """
@@ -47,6 +48,14 @@ def main(words: list[str]) -> int:
 def default_state() -> Path:
     """Give the folder of this user's broker; the user database says where home is, not the environment."""
     return Path(wire.home(os.getuid())) / ".local/share/elevate"
+
+
+def _state(options: dict[str, str]) -> Path:
+    from elevate.broker.home import MACHINE, Home
+
+    state = Path(options.get("--state", default_state()))
+    machines = "--state" not in options and os.getuid() == 0 and not Home(state).exists() and Home(MACHINE).exists()
+    return MACHINE if machines else state
 
 
 def parse(words: list[str]) -> dict[str, str]:
@@ -85,7 +94,7 @@ def _serve(options: dict[str, str]) -> int:
     # Whoever reads the log works in this interpreter, too; a request waits for it no longer than this.
     sys.setswitchinterval(SWITCH_SECONDS)
     os.chdir("/")
-    state = Path(options.get("--state", default_state()))
+    state = _state(options)
     path = Path(options["--socket"]) if "--socket" in options else place.default()
     with Broker.open(state) as broker, Heart(broker.parts.store, broker.parts.clock):
         # What is there now stays: to look through it again and again costs each request, with many rules most of all.

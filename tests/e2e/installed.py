@@ -169,6 +169,22 @@ def at_home(stage: Stage) -> dict[str, Any]:
     return {"pwd": stage.run(stage.elevate, "run", "--", "pwd", cwd=private), "private": f"{private}\n"}
 
 
+def others(stage: Stage) -> dict[str, Any]:
+    """Try as an ordinary user what is root's."""
+    state = str(stage.home.folder)
+    tried = (
+        ("uninstall-service",),
+        ("uninstall-service", "--root", str(stage.root)),
+        ("install-service",),
+        ("install-service", "--root", str(stage.root)),
+        ("serve", "--state", state),
+        ("account", "list", "--state", state),
+        ("init", "--state", state),
+        ("policy", "check", f"{state}/policy"),
+    )
+    return {" ".join(words): stage.run(stage.elevate, *words) for words in tried}
+
+
 def reload(stage: Stage) -> dict[str, Any]:
     """SIGHUP takes new rules in, and keeps the old ones where the new ones are bad."""
     argv = (stage.elevate, "run", "--", "head", "-c0", "/dev/null")
@@ -229,7 +245,7 @@ def main() -> None:
             (evil / f"{name}.py").write_text(f"open({str(marker)!r}, 'w')\n")
         stage.start(cwd=evil, env={"PYTHONPATH": str(evil), "PYTHONSTARTUP": str(evil / "json.py"), "HOME": str(evil)})
         told: dict[str, Any] = {"whoami": stage.run(stage.elevate, "run", "--", "whoami"), "private": private(stage)}
-        for part in (package, service, files, edited, below_tmp, at_home, reload, drain):
+        for part in (package, service, files, edited, below_tmp, at_home, others, reload, drain):
             told[part.__name__] = part(stage)
         told["marker"] = marker.exists()
     print(json.dumps(told, default=str))  # noqa: T201 - what a program of the tests says

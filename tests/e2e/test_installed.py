@@ -68,6 +68,14 @@ def test_task_starts_where_only_its_user_can_go(told: dict[str, Any]) -> None:
     assert told["at_home"]["pwd"] == [0, told["at_home"]["private"], ""]
 
 
+def test_what_is_roots_is_refused_in_two_lines(told: dict[str, Any]) -> None:
+    """Whatever an ordinary user tries: one error, one hint, and nothing changed."""
+    for words, (status, out, err) in told["others"].items():
+        lines = err.splitlines()
+        assert (status, out, len(lines)) == (125, "", 2), (words, err)
+        assert (lines[0][:16], lines[1][:15]) == ("elevate: error: ", "elevate: hint: "), words
+
+
 def test_sighup_loads_the_policy_again(told: dict[str, Any]) -> None:
     """A rule that was added counts; one that can't be read is named, and the rules before it stay."""
     assert told["reload"] == {"before": 0, "denied": True, "told": True, "still": 126}
