@@ -1,7 +1,7 @@
 """A proof in a file: that one entry is in the log, checked without the log and without the broker.
 
 The file is a C2SP tlog-proof. Its ``extra`` line carries the entry itself and those of its openings that the holder may show,
-so that one file is all that is handed over.
+so that one file is all that is handed over; and how the log's first key has handed over to the one that signed, where it has.
 
 Source: C2SP tlog-proof.
 """
@@ -18,6 +18,7 @@ import orjson
 from elevate.audit import merkle
 from elevate.audit.entry import Entry, opened
 from elevate.audit.notes import Checkpoint, Note, VerifierKey, decimal
+from elevate.audit.rotation import Rotation, leads_to
 from elevate.errors import AuditError
 
 HEADER = "c2sp.org/tlog-proof@v1"
@@ -37,6 +38,7 @@ class Proof:
         note: The signed checkpoint.
         entry: Bytes of the entry.
         openings: What is shown of what it commits to.
+        rotations: How the log's keys hand over up to the one that signed the checkpoint.
     """
 
     index: int
@@ -44,10 +46,12 @@ class Proof:
     note: str
     entry: bytes
     openings: bytes = b""
+    rotations: Sequence[Rotation] = ()
 
     def text(self) -> str:
         """Give the file's content."""
-        extra = orjson.dumps({"entry": self.entry.decode(), "openings": self.openings.decode()})
+        handed_over = {"rotations": list(self.rotations)} if self.rotations else {}
+        extra = orjson.dumps({"entry": self.entry.decode(), "openings": self.openings.decode()} | handed_over)
         lines = [HEADER, f"extra {b64encode(extra).decode()}", f"index {self.index}"]
         return "\n".join([*lines, *(b64encode(found).decode() for found in self.hashes), "", self.note])
 
@@ -67,13 +71,14 @@ class Proof:
         try:
             extra = orjson.loads(_line(lines[1], "extra "))
             entry, openings = extra["entry"].encode(), extra["openings"].encode()
+            rotations = [dict(one) for one in extra.get("rotations", ())]
             index = decimal(lines[2].removeprefix("index "))
             hashes = [a2b_base64(line, strict_mode=True) for line in lines[3:end]]
         except (ValueError, KeyError, TypeError, AttributeError, DecodingError) as exc:
             raise AuditError("the proof is damaged") from exc
         if index < 0 or not set(map(len, hashes)) <= {merkle.HASH_BYTES}:
             raise AuditError("the proof is damaged")
-        return cls(index=index, hashes=hashes, note=note, entry=entry, openings=openings)
+        return cls(index=index, hashes=hashes, note=note, entry=entry, openings=openings, rotations=rotations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +104,7 @@ class Checker:
     """Checks many proofs against one log's key, offline; the signatures of a checkpoint that several share are checked once.
 
     Args:
-        key: The log's key, as it was kept.
+        key: The log's key, as it was kept; a proof says how it has handed over to later ones.
         witnesses: Keys of witnesses that must have cosigned, each of them.
     """
 
@@ -119,23 +124,27 @@ class Checker:
         """
         proof = Proof.parse(text)
         # SECURITY: only a note that is equal to the last character, signatures with it, is one that was verified.
-        checkpoint, seen = self._known.get(proof.note) or self._verify(proof.note)
+        checkpoint, seen = self._known.get(proof.note) or self._verify(proof)
         merkle.check_inclusion(merkle.leaf(proof.entry), proof.index, checkpoint.size, proof.hashes, checkpoint.root)
         entry = opened(proof.entry, proof.openings)
         if entry.seq != proof.index:
             raise AuditError("the entry stands at another position than it says")
         return Proven(entry=entry, checkpoint=checkpoint, witnesses=seen)
 
-    def _verify(self, text: str) -> _Signed:
-        note = Note.parse(text)
-        note.verify(self._key)
+    def _verify(self, proof: Proof) -> _Signed:
+        note = Note.parse(proof.note)
+        key = leads_to(self._key, proof.rotations)
+        if not note.signed_by(key):
+            hint = "a proof from before the log had this key is checked with an earlier one: elevate audit key prints all"
+            raise AuditError(f"the checkpoint is not signed by this key of {key.name}", hint=hint)
+        note.verify(key)
         checkpoint = Checkpoint.parse(note.text)
-        if checkpoint.origin != self._key.name:
+        if checkpoint.origin != key.name:
             raise AuditError("the checkpoint is of another log")
         seen = tuple((witness.name, note.verify(witness)) for witness in self._witnesses)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[text] = checkpoint, seen
+        self._known[proof.note] = checkpoint, seen
         return checkpoint, seen
 
 

@@ -4,16 +4,15 @@ Ranges are checked one by one (`elevate.audit.ranges`); `join` puts the results 
 called verified that was not checked.
 """
 
-from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from elevate.audit import merkle
-from elevate.audit.body import rotation_text
 from elevate.audit.chain import Outcome, Tampering, Verdict
 from elevate.audit.entry import EMPTY
 from elevate.audit.notes import Checkpoint, Note, VerifierKey
 from elevate.audit.ranges import TILE, Bad, Range
+from elevate.audit.rotation import handed_over
 from elevate.errors import AuditError
 
 MAX_UNSIGNED = 2 * TILE
@@ -164,7 +163,7 @@ def _check_checkpoints(ranges: Sequence[Range], stored: Stored, roots: Roots) ->
         try:
             while rotations and rotations[0][0] < size:
                 position, body = rotations.pop(0)
-                keys.append((position, _handed_over(keys[-1][1], position, body)))
+                keys.append((position, handed_over(keys[-1][1], position, body)))
             if text:
                 _check_note(text, size, keys[-1][1], stored.signed.get(size), roots)
         except AuditError as exc:
@@ -184,17 +183,6 @@ def _check_note(text: str, size: int, key: VerifierKey, signed: Signed | None, r
         raise AuditError("a checkpoint is of another size or log")
     if checkpoint.root != roots.at(size):
         raise AuditError(f"the entries do not lead to the root that was signed for {size}")
-
-
-def _handed_over(key: VerifierKey, position: int, body: Mapping[str, object]) -> VerifierKey:
-    old, new, signature = (str(body.get(name, "")) for name in ("old", "new", "signature"))
-    if old != str(key):
-        raise AuditError("a log key hands over that did not sign before")
-    try:
-        key.verify(rotation_text(old, new, position), b64decode(signature))
-    except ValueError as exc:
-        raise AuditError("the signature of a handing over is damaged") from exc
-    return VerifierKey.parse(new)
 
 
 def _check_known(known: Sequence[Known], size: int, roots: Roots) -> tuple[int, Bad | None]:

@@ -25,12 +25,13 @@ from elevate.cli.audit_common import (
     write_own,
 )
 from elevate.cli.audit_source import source
-from elevate.errors import AuditError, StoreUnwritableError
+from elevate.errors import AuditError, GestureError, StoreUnwritableError
 from elevate.store.reader import LedgerReader
 from elevate.text import escape
 
 if TYPE_CHECKING:
     from elevate.audit.proof import Proven
+    from elevate.hello.kept import Kept
 
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.", show_default=False)]
 
@@ -59,7 +60,7 @@ def prove(
 
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Proofs that prove wrote; - for standard input.")],
-    log_key: Annotated[str, typer.Option("--key", help="The log's key as it was kept.")],
+    log_key: Annotated[str, typer.Option("--key", help="The log's key as it was kept; a proof leads on from there.")],
     *,
     witness: Annotated[
         list[str] | None, typer.Option(help="Key of a witness that must have cosigned; may be given again.")
@@ -68,8 +69,8 @@ def check(
 ) -> None:
     """Check proofs, with nothing but the log's key.
 
-    Of several each is named with what it shows; the exit status is 0 where all hold. A checkpoint that many share is
-    verified once.
+    Where an entry holds the signature of the person who agreed, that is verified, too. Of several proofs each is named with
+    what it shows; the exit status is 0 where all hold. A checkpoint that many share is verified once.
     """
     from elevate.audit.proof import Checker
 
@@ -81,7 +82,7 @@ def check(
     for file in files:
         try:
             line = _shown(checker.check(_proof_in(file)), file, json=as_json(json=json))
-        except AuditError as exc:
+        except (AuditError, GestureError) as exc:
             refused += 1
             line = (
                 json_line({"file": str(file), "error": exc.message})
@@ -103,14 +104,33 @@ def _proof_in(file: Path) -> str:
 
 
 def _shown(proven: "Proven", file: Path | None = None, *, json: bool) -> str:
+    kept = _signature(proven)
     if json:
         named = {} if file is None else {"file": str(file)}
-        return json_line(
-            {**named, "entry": asdict(proven.entry), "size": proven.checkpoint.size, "witnesses": proven.witnesses}
-        )
+        told = {"entry": asdict(proven.entry), "size": proven.checkpoint.size, "witnesses": proven.witnesses}
+        return json_line({**named, **told, "signature": asdict(kept) if kept else None})
     seen = "".join(f", seen by {name}" for name, _ in proven.witnesses)
     begin = "" if file is None else f"{escape(str(file))}: "
-    return f"{begin}proven: entry {proven.entry.seq} ({proven.entry.event}) of {proven.checkpoint.origin}{seen}\n"
+    return (
+        f"{begin}proven: entry {proven.entry.seq} ({proven.entry.event}) of {proven.checkpoint.origin}{seen}\n{_signed(kept)}"
+    )
+
+
+def _signature(proven: "Proven") -> "Kept | None":
+    """Verify the person's signature, where the proof shows one; few proofs do, so little is loaded."""
+    if "authentication" not in proven.entry.body:
+        return None
+    from elevate.hello.kept import verify_kept
+
+    return verify_kept(proven.entry.body)
+
+
+def _signed(kept: "Kept | None") -> str:
+    if kept is None:
+        return ""
+    made = f"{kept.method}{' (simulated)' if kept.simulated else ''}"
+    what = "this request" if kept.bound else "a request that this proof does not show"
+    return f"signed by {escape(made)}: {what}, with the key SHA256:{kept.key}\n"
 
 
 def checkpoint(*, output: Output = None, state: State = None) -> None:
@@ -164,14 +184,15 @@ def consistency(  # noqa: PLR0913 - two files, the proof from one place or to an
 def key(*, json: Json = False, state: State = None) -> None:
     """Print the log's keys.
 
-    Keep the first one outside of this machine.
+    Keep the first one outside of this machine. After a rotation the later ones stand below it, in order.
     """
     with source(state) as log:
         found = log.log_keys()
     if as_json(json=json):
-        sys.stdout.write(json_line({"first": found[0], "now": found[-1]}))
+        sys.stdout.write(json_line({"first": found[0], "now": found[-1], "keys": found}))
         return
-    sys.stdout.write(f"first: {found[0]}\nnow:   {found[-1]}\n")
+    between = "".join(f"then:  {one}\n" for one in found[1:-1])
+    sys.stdout.write(f"first: {found[0]}\n{between}now:   {found[-1]}\n")
 
 
 def _proof_from_file(position: int, archive: Path | None, note: Path | None, state: Path | None) -> str:

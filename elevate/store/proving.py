@@ -7,6 +7,7 @@ import apsw
 from elevate.audit import merkle
 from elevate.audit.notes import Checkpoint, Note, VerifierKey
 from elevate.audit.proof import Proof
+from elevate.audit.rotation import Rotation
 from elevate.errors import AuditError
 from elevate.store.tree import TileReader
 
@@ -42,7 +43,16 @@ def prove(connection: apsw.Connection, position: int, note: str, *, data: bytes 
         raise AuditError(f"the entry {position} is in an archive", hint="look for it in the files that prune wrote")
     merkle.check_inclusion(merkle.leaf(data), position, size, hashes, tree.root())
     known = openings if isinstance(openings, bytes) else b""
-    return Proof(index=position, hashes=hashes, note=note, entry=data, openings=known).text()
+    rotations = _rotations(connection, size)
+    return Proof(index=position, hashes=hashes, note=note, entry=data, openings=known, rotations=rotations).text()
+
+
+def _rotations(connection: apsw.Connection, size: int) -> list[Rotation]:
+    """Give how the log's keys hand over up to the one that signs at this size."""
+    query = "SELECT seq, old, new, signature FROM rotations WHERE seq < ? ORDER BY seq"
+    return [
+        dict(zip(("position", "old", "new", "signature"), found, strict=True)) for found in connection.execute(query, (size,))
+    ]
 
 
 def ticks(connection: apsw.Connection, entries: Sequence[tuple[int, bytes]]) -> list[bool | None]:

@@ -157,7 +157,7 @@ def test_42_everybody_gets_proofs_of_what_is_theirs(tmp_path: Path, people: Peop
     assert told[11]["hashes"]
     assert "never had" in told[12]["message"] or "the log has" in told[12]["message"]
     assert (told[13]["status"], told[16]["status"]) == (125, 125)
-    assert set(json.loads(told[14]["out"])) == {"first", "now"}
+    assert set(json.loads(told[14]["out"])) == {"first", "now", "keys"}
     assert told[15]["out"].count("\n") == 5
     assert told[17]["status"] == 0
     assert alice in Path(file).read_text()
