@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from elevate.errors import CommandNotExecutableError, CommandNotFoundError, TaskInvalidError
 from elevate.host.budget import Budget, give_back_nothing
 from elevate.host.paths import open_place
-from elevate.host.sealed import digest_of, reopen, seal_copy
+from elevate.host.sealed import digest_once, reopen, seal_copy
 from elevate.model import FileFact, Requester
 
 MAX_COPY_BYTES = 256 * 2**20
@@ -131,7 +131,7 @@ def take_file(path_fd: int, requester: Requester, budget: Budget | None = None) 
             give_back = budget.take(requester.process.uid, most) if budget else give_back_nothing
             kept, sha256, size = seal_copy(fd, max_bytes=most)
         else:
-            kept, sha256, size = os.dup(fd), *digest_of(fd)
+            kept, sha256, size = os.dup(fd), *digest_once(fd)
     except BaseException:
         give_back()
         raise

@@ -8,11 +8,13 @@ Source: proc(5); attacks.md rows 22, 23 and 39.
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
 from elevate.errors import HostError
+from elevate.host.hashed import Kept
 from elevate.host.reading import read_record
 from elevate.host.sessions import Step, is_remote
 from elevate.model import ProcessIdentity
@@ -24,8 +26,7 @@ MAX_LOOKED = 4096
 MAX_DESCENT = 256
 """Of one user; below more of them nobody looks for where a process came from."""
 MAX_HASHED_BYTES = 256 * 2**20
-_MAX_KEPT = 256
-_hashed: dict[tuple[int, ...], str] = {}
+_hashed = Kept[str]()
 _PARENT, _TERMINAL, _START = 1, 4, 19
 """Positions in /proc/PID/stat after the name: fields 4, 7 and 22."""
 _NO_SESSION = 2**32 - 1
@@ -118,15 +119,12 @@ def _executable_sha256(pid: int) -> str:
     """Hash the very file that a process executes; the same file is hashed once as long as it is unchanged."""
     try:
         with open(f"/proc/{pid}/exe", "rb", buffering=0) as file:
-            found = os.fstat(file.fileno())
-            key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-            if key not in _hashed and found.st_size <= MAX_HASHED_BYTES:
-                if len(_hashed) >= _MAX_KEPT:
-                    _hashed.clear()
-                _hashed[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            now_ns, found = time.time_ns(), os.fstat(file.fileno())
+            if found.st_size > MAX_HASHED_BYTES:
+                return ""
+            return _hashed.of(found, lambda: hashlib.file_digest(file, "sha256").hexdigest(), now_ns=now_ns)
     except OSError:
         return ""
-    return _hashed.get(key, "")
 
 
 def _executable(pid: int) -> str:
