@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from elevate.audit.entry import Entry
+from elevate.audit.order import Order, beginning
 from elevate.audit.view import member, when
 from elevate.lifecycle import APPROVED, NOT_APPROVED, State
 
@@ -29,8 +30,8 @@ class Anomaly:
     """Something to look at.
 
     Attributes:
-        kind: ``never-redeemed``, ``second-use``, ``process-without-token``, ``first-time``, ``denial-burst``, ``off-hours``,
-            ``silence``, ``clock-stepped`` or ``clock-changed``.
+        kind: ``never-redeemed``, ``second-use``, ``process-without-token``, ``out-of-order``, ``first-time``,
+            ``denial-burst``, ``off-hours``, ``silence``, ``clock-stepped`` or ``clock-changed``.
         position: Entry where it shows.
     """
 
@@ -112,6 +113,9 @@ class Reporter:
         self._denials: defaultdict[str, deque[int]] = defaultdict(deque)
         self._begin = self._before = Entry(seq=-2, event="", request="", unix_us=0, mono_us=0, body={}, was="")
         self._left_out: set[int] = set()
+        self._order = Order()
+        self._cut: list[tuple[Entry, str]] = []
+        self._lives: dict[str, list[Entry]] = {}
 
     def feed(self, entry: Entry, user: str, *, counted: bool = True) -> None:
         """Take in one entry.
@@ -136,10 +140,12 @@ class Reporter:
         elif event == "second-use":
             self._note("second-use", entry, user, "a token was used again, and refused")
         self._token(entry, user)
+        self._in_order(entry, user)
 
     def finish(self) -> Report:
         """Give the report."""
         self._reach_beyond()
+        self._beginnings()
         self._new_tasks()
         kept = [found for found in self.report.anomalies if found.position not in self._left_out]
         self.report.anomalies = sorted(kept, key=lambda found: found.position)
@@ -160,14 +166,32 @@ class Reporter:
 
     def _reach_beyond(self) -> None:
         """Name what has no beginning or no end, in the stretch or beyond it."""
-        for number, (entry, user) in enumerate([*self._ran.values(), *self._issued.values()]):
-            life = list(self._around.life(entry.request)) if number < MAX_LOOKS else []
+        for entry, user in [*self._ran.values(), *self._issued.values()]:
+            life = self._life(entry.request)
             redeemed = any(one.event == State.REDEEMED for one in life)
             if entry.event in _RUNS and not redeemed:
                 self._note("process-without-token", entry, user, "a process ran whose token was not redeemed")
             elif entry.event not in _RUNS and not redeemed and _ends_us(entry) <= self._around.now_us:
                 unused = not any(one.event in _ENDS_UNUSED for one in life)
                 self._note("never-redeemed", entry, user, "a token was issued and not used") if unused else None
+
+    def _in_order(self, entry: Entry, user: str) -> None:
+        if why := self._order.feed(entry):
+            self._note("out-of-order", entry, user, why)
+        elif self._order.cut.get(entry.request) is entry:
+            self._cut.append((entry, user))
+
+    def _beginnings(self) -> None:
+        """Name what does not follow on the steps before the stretch."""
+        for entry, user in self._cut:
+            if why := beginning(entry, self._life(entry.request)):
+                self._note("out-of-order", entry, user, why)
+
+    def _life(self, request: str) -> list[Entry]:
+        """Give all entries of a request; nothing where too many were looked up already."""
+        if request not in self._lives and len(self._lives) < MAX_LOOKS:
+            self._lives[request] = list(self._around.life(request))
+        return self._lives.get(request, [])
 
     def _new_tasks(self) -> None:
         """Name whoever has asked for something for the first time."""

@@ -38,8 +38,9 @@ def report(
 ) -> None:
     """Count outcomes, and name what a person should look at.
 
-    Per day, user and rule. Named are tokens never redeemed or presented again, processes without a token, tasks that somebody
-    asks for for the first time, bursts of refusals, admin outside of working hours, silence, and steps of the clock.
+    Per day, user and rule. Named are tokens never redeemed or presented again, processes without a token, steps that no
+    request goes through in that order, tasks that somebody asks for for the first time, bursts of refusals, admin outside of
+    working hours, silence, and steps of the clock.
     """
     with source(state) as log:
         found, _ = report_of(log, " ".join(words or [A_WEEK]), working(hours, zone))

@@ -24,7 +24,7 @@ MONDAY_NOON = int(datetime(2026, 9, 21, 12, tzinfo=UTC).timestamp())
 
 
 def test_anomalies_are_named() -> None:
-    """Never redeemed, used twice, run without a token, first time, bursts, off hours, silence."""
+    """Never redeemed, used twice, run without a token, out of order, first time, bursts, off hours, silence."""
     reporter = Reporter(Around(heartbeat_us=1_000_000))
     events = ["requested", "issued", "second-use", "running", "requested", *["denied"] * 5, "expired", "broker-stopped", "late"]
     for number, event in enumerate(events):
@@ -33,8 +33,9 @@ def test_anomalies_are_named() -> None:
         mono = number * 1_000_000 + (10_000_000 if event == "running" else 0)
         body: Body = {"task": {"kind": "process.run"}}
         reporter.feed(Entry(seq=number, event=event, request=request, unix_us=at, mono_us=mono, body=body, was=""), "alice")
-    kinds = [(one.kind, one.position) for one in reporter.finish().anomalies]
-    assert kinds == [
+    anomalies = reporter.finish().anomalies
+    assert [one.position for one in anomalies if one.kind == "out-of-order"] == [4, 6, 7, 8, 9, 10]
+    assert [(one.kind, one.position) for one in anomalies if one.kind != "out-of-order"] == [
         ("first-time", 0),
         ("second-use", 2),
         ("silence", 3),
@@ -63,10 +64,10 @@ def kinds(entries: Sequence[Entry], around: Around | None = None) -> list[tuple[
 @pytest.mark.parametrize("after", ["redeemed", "expired", "revoked"])
 def test_a_token_that_was_used_behind_the_stretch_is_not_named(after: str) -> None:
     """What became of it is asked of the log; where that knows nothing it was not used."""
-    issued = entry(7, "issued", token={"exp": MONDAY_NOON + 30})
+    asked, issued = entry(6, "requested"), entry(7, "issued", token={"exp": MONDAY_NOON + 30})
     over = Around(now_us=(MONDAY_NOON + 31) * 1_000_000)
-    assert kinds([issued], replace(over, life=lambda _: [issued, entry(8, after)])) == []
-    assert kinds([issued], replace(over, life=lambda _: [issued])) == [("never-redeemed", 7)]
+    assert kinds([issued], replace(over, life=lambda _: [asked, issued, entry(8, after)])) == []
+    assert kinds([issued], replace(over, life=lambda _: [asked, issued])) == [("never-redeemed", 7)]
     assert kinds([issued], over) == [("never-redeemed", 7)]
 
 
@@ -80,7 +81,29 @@ def test_a_process_whose_token_was_used_before_the_stretch_is_not_named() -> Non
     """The stretch cuts its request in two."""
     running = entry(7, "running")
     assert kinds([running], Around(life=lambda _: [entry(6, "redeemed"), running])) == []
-    assert kinds([running], Around(life=lambda _: [entry(6, "issued"), running])) == [("process-without-token", 7)]
+    named = [("process-without-token", 7), ("out-of-order", 7)]
+    assert kinds([running], Around(life=lambda _: [entry(6, "issued"), running])) == named
+
+
+@pytest.mark.parametrize(
+    ("events", "named"),
+    [
+        (["requested", "prompting", "issued", "redeemed", "running", "second-use", "destroyed"], []),
+        (["requested", "issued", "redeemed", "redeemed", "running", "destroyed"], [3]),
+        (["requested", "issued", "redeemed", "destroyed", "redeemed", "destroyed"], [4]),
+        (["requested", "prompting", "redeemed", "running", "destroyed"], [2]),
+        (["requested", "issued", "running", "redeemed", "destroyed"], [2, 3]),
+        (["requested", "issued", "redeemed", "issued"], [3]),
+        (["redeemed", "running", "destroyed"], [0]),
+    ],
+)
+def test_what_no_request_goes_through_is_named(events: list[str], named: list[int]) -> None:
+    """However good its hashes are; the same where the stretch begins in the middle, for what is in it."""
+    whole = [entry(number, event) for number, event in enumerate(events)]
+    for begin in range(len(whole)):
+        found = kinds(whole[begin:], Around(life=lambda _: whole))
+        assert [at for kind, at in found if kind == "out-of-order"] == [at for at in named if at >= begin]
+    assert [at for kind, at in kinds(whole[1:]) if kind == "out-of-order"] == [at for at in named if at > 1]
 
 
 def test_few_lives_are_asked_for() -> None:
@@ -91,7 +114,7 @@ def test_few_lives_are_asked_for() -> None:
         asked.append(request)
         return [entry(0, "redeemed")]
 
-    running = [entry(number, "running", f"r{number}") for number in range(100)]
+    running = [entry(number, "running", f"r{number}") for number in range(1, 101)]
     assert len(kinds(running, Around(life=life))) == 68
     assert len(asked) == 32
 
