@@ -281,6 +281,23 @@ class Prepared(Protocol):
         """Give it up, with all that was made for it; nothing happens where the task was started."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mandate:
+    """What one start is asked for, beside the task.
+
+    Attributes:
+        identity: What `Host.provision` gave.
+        session: A new id; never used before but for the step before this one.
+        time_limit_seconds: The tree is ended after this.
+        obligations: What the decision demands.
+    """
+
+    identity: AdminIdentity
+    session: str
+    time_limit_seconds: int
+    obligations: Obligations = field(default_factory=Obligations)
+
+
 class Host(Protocol):
     """The machine on which tasks are inspected and run.
 
@@ -329,25 +346,14 @@ class Host(Protocol):
     def provision(self, requester: Requester) -> AdminIdentity:
         """Give the requester's hidden admin account; make it at the first elevation."""
 
-    def prepare(
-        self,
-        inspection: Inspection,
-        identity: AdminIdentity,
-        *,
-        session: str,
-        time_limit_seconds: int,
-        obligations: Obligations | None = None,
-    ) -> Prepared | None:
+    def prepare(self, inspection: Inspection, mandate: Mandate) -> Prepared | None:
         """Begin to make what `start` needs, without waiting for it.
 
         Nothing of the task runs, and where `start` does not follow nothing is left.
 
         Args:
             inspection: As `start`; it may still be started then, and only once.
-            identity: As `start`.
-            session: As `start`.
-            time_limit_seconds: As `start`; counted from there.
-            obligations: As `start`.
+            mandate: As `start`; its time limit is counted from there.
 
         Returns:
             What `start` takes as ``ahead``, and who asked for it closes; None where this host makes nothing ahead.
@@ -356,26 +362,20 @@ class Host(Protocol):
             HostError: As `start`, where that can be told already.
         """
 
-    def start(  # noqa: PLR0913 - each is a choice of its own, by name
+    def start(
         self,
         inspection: Inspection,
-        identity: AdminIdentity,
+        mandate: Mandate,
         *,
-        session: str,
-        time_limit_seconds: int,
-        obligations: Obligations | None = None,
         window: Window | None = None,
         streams: tuple[int, int] | None = None,
         ahead: Prepared | None = None,
     ) -> Running:
-        """Start the inspected task as ``identity``. The one way to an admin process.
+        """Start the inspected task. The one way to an admin process.
 
         Args:
             inspection: What `inspect` gave; good for one start.
-            identity: What `provision` gave.
-            session: A new id; never used before but for the step before this one.
-            time_limit_seconds: The tree is ended after this.
-            obligations: What the decision demands; a host that is a boundary refuses what it can't keep.
+            mandate: As whom, and what binds it; a host that is a boundary refuses what it can't keep.
             window: A terminal of the task's own; None gives it pipes. A rule must say interactive.
             streams: Standard output and error in place of new pipes, for a step of several; the caller keeps them, and the
                 running task has -1 for its own.

@@ -10,7 +10,7 @@ from elevate.broker.several import steps_of
 from elevate.errors import ElevateError
 from elevate.model import AdminIdentity, Agreement, Allow, Ended, InspectedTask, Window
 from elevate.outcome import Progress
-from elevate.ports import Host, Inspection, Prepared, Running
+from elevate.ports import Host, Inspection, Mandate, Prepared, Running
 from elevate.tasks import DEFAULT_TIME_LIMIT_SECONDS
 
 MAX_UNDO_SECONDS = 60
@@ -57,10 +57,12 @@ class Start:
         limit = limit_of(task, decided)
         return self.host.start(
             inspection,
-            self.identity,
-            session=self.session,
-            time_limit_seconds=min(limit, MAX_UNDO_SECONDS) if number > self.forward else limit,
-            obligations=decided.obligations,
+            Mandate(
+                identity=self.identity,
+                session=self.session,
+                time_limit_seconds=min(limit, MAX_UNDO_SECONDS) if number > self.forward else limit,
+                obligations=decided.obligations,
+            ),
             window=window,
             streams=streams,
             ahead=self.ahead if number == 1 else None,
@@ -76,10 +78,9 @@ def prepare(host: Host, identity: AdminIdentity, session: str, agreement: Agreem
     with contextlib.suppress(Exception):
         return host.prepare(
             inspection,
-            identity,
-            session=session,
-            time_limit_seconds=limit_of(task, decided),
-            obligations=decided.obligations,
+            Mandate(
+                identity=identity, session=session, time_limit_seconds=limit_of(task, decided), obligations=decided.obligations
+            ),
         )
     return None
 

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from elevate.errors import HostError
 from elevate.host import running, scratch, snapshot
-from elevate.host.ahead import MadeAhead, Wanted
+from elevate.host.ahead import MadeAhead
 from elevate.host.budget import unbounded
 from elevate.host.environment import SYSTEM_PATH
 from elevate.host.inspecting import EmulatedInspection, Looking, inspect
@@ -33,8 +33,8 @@ from elevate.host.machine import Machine
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
 from elevate.host.windows import reg, tokens
-from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Window
-from elevate.ports import Clock, Entropy, Inspection, Prepared
+from elevate.model import AdminIdentity, Ended, InspectedTask, Requester, Window
+from elevate.ports import Clock, Entropy, Inspection, Mandate, Prepared
 from elevate.tasks import Task
 
 MEDIUM_INTEGRITY = int(tokens.STANDARD.integrity)
@@ -146,70 +146,60 @@ class EmulatedHost:
             raise HostError("the machine does not know this user")
         return self.machine.smaa(requester.user, made_at=self._clock.read().unix)
 
-    def prepare(
-        self,
-        inspection: Inspection,
-        identity: AdminIdentity,
-        *,
-        session: str,
-        time_limit_seconds: int,
-        obligations: Obligations | None = None,
-    ) -> MadeAhead[EmulatedInspection]:
+    def prepare(self, inspection: Inspection, mandate: Mandate) -> MadeAhead[EmulatedInspection]:
         """Let a launcher get ready, make the session's folder, look at the drive. See `elevate.ports.Host.prepare`."""
-        wanted = Wanted(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
-        return MadeAhead(wanted, self._prepare(wanted, self._user(wanted), None, None))
+        known = self._known(inspection)
+        return MadeAhead(known, mandate, self._prepare(known, mandate, self._user(known, mandate), None, None))
 
-    def start(  # noqa: PLR0913 - each is a choice of its own, by name
+    def start(
         self,
         inspection: Inspection,
-        identity: AdminIdentity,
+        mandate: Mandate,
         *,
-        session: str,
-        time_limit_seconds: int,
-        obligations: Obligations | None = None,
         window: Window | None = None,
         streams: tuple[int, int] | None = None,
         ahead: Prepared | None = None,
     ) -> TreeRunning:
-        """Start the inspected task as ``identity``, in a session that has never been. See `elevate.ports.Host.start`."""
-        wanted = Wanted(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
-        user = self._user(wanted)
-        wanted.inspection.begin()
-        if isinstance(ahead, MadeAhead) and window is None and streams is None and ahead.holds(wanted):
+        """Start the inspected task as the mandate says, in a session that has never been. See `elevate.ports.Host.start`."""
+        known = self._known(inspection)
+        user = self._user(known, mandate)
+        known.begin()
+        if isinstance(ahead, MadeAhead) and window is None and streams is None and ahead.holds(known, mandate):
             return ahead.tree.go()
         if ahead is not None:
             ahead.close()
-        return self._prepare(wanted, user, window, streams).go()
+        return self._prepare(known, mandate, user, window, streams).go()
 
     def _known(self, inspection: Inspection) -> EmulatedInspection:
         if not isinstance(inspection, EmulatedInspection) or inspection.machine is not self.machine:
             raise HostError("this host did not inspect the task")
         return inspection
 
-    def _user(self, wanted: Wanted[EmulatedInspection]) -> EmulatedUser:
-        name = wanted.inspection.user
+    def _user(self, inspection: EmulatedInspection, mandate: Mandate) -> EmulatedUser:
+        name = inspection.user
         record = self.machine.users().get(name)
         user = None if record is None else self._described(name, record)
-        if user is None or user.smaa is None or user.smaa != wanted.identity:
+        if user is None or user.smaa is None or user.smaa != mandate.identity:
             raise HostError("the identity is not the requester's hidden account")
         return user
 
     def _prepare(
         self,
-        wanted: Wanted[EmulatedInspection],
+        inspection: EmulatedInspection,
+        mandate: Mandate,
         user: EmulatedUser,
         window: Window | None,
         streams: tuple[int, int] | None,
     ) -> scratch.PreparedWithin:
-        inspection, session = wanted.inspection, wanted.session
+        session = mandate.session
         # Capabilities and the like mean nothing on a machine that is no boundary.
-        check_window(inspection, wanted.obligations, window)
-        env = self._environment(user, wanted.identity, session=session) | dict(inspection.additions)
+        check_window(inspection, mandate.obligations, window)
+        env = self._environment(user, mandate.identity, session=session) | dict(inspection.additions)
         env["ELEVATE_INTEGRITY"] = str(int(self._integrity(inspection)))
         before: snapshot.Snapshot = {}
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
-            order = partial(_order, inspection, env, stdin, wanted.time_limit_seconds)
+            order = partial(_order, inspection, env, stdin, mandate.time_limit_seconds)
             finish = partial(self._finish, before, session)
             tree = running.prepare(self._launcher, order, finish, window=window, streams=streams)
         finally:

@@ -21,7 +21,7 @@ from typing import Self
 from elevate.errors import HostError
 from elevate.host import running, snapshot
 from elevate.host.accounts import Account, Accounts
-from elevate.host.ahead import MadeAhead, Wanted
+from elevate.host.ahead import MadeAhead
 from elevate.host.budget import Budget, memory_of_machine
 from elevate.host.confinement import jail_for
 from elevate.host.dpkg import PackageIndex
@@ -34,8 +34,8 @@ from elevate.host.planning import order_of, plan_for, written_file
 from elevate.host.running import TreeRunning
 from elevate.host.sealed import reopen
 from elevate.host.targets import as_target
-from elevate.model import AdminIdentity, Ended, InspectedTask, Obligations, Requester, Window, Written
-from elevate.ports import Clock, Entropy, Inspection, Prepared
+from elevate.model import AdminIdentity, Ended, InspectedTask, Requester, Window, Written
+from elevate.ports import Clock, Entropy, Inspection, Mandate, Prepared
 from elevate.tasks import Task
 
 HOMES = Path("/var/lib/elevate-admin")
@@ -132,67 +132,60 @@ class LinuxHost:
         account = self.accounts.make(name, requester.process.uid, made_at=self._clock.read().unix)
         return self._identity(account)
 
-    def prepare(
-        self,
-        inspection: Inspection,
-        identity: AdminIdentity,
-        *,
-        session: str,
-        time_limit_seconds: int,
-        obligations: Obligations | None = None,
-    ) -> MadeAhead[LinuxInspection]:
+    def prepare(self, inspection: Inspection, mandate: Mandate) -> MadeAhead[LinuxInspection]:
         """Let a launcher make what the task needs, up to its execution. See `elevate.ports.Host.prepare`."""
-        wanted = Wanted(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
-        return MadeAhead(wanted, self._prepare(wanted, self._account(wanted), None, None))
+        known = self._known(inspection)
+        return MadeAhead(known, mandate, self._prepare(known, mandate, self._account(known, mandate), None, None))
 
-    def start(  # noqa: PLR0913 - each is a choice of its own, by name
+    def start(
         self,
         inspection: Inspection,
-        identity: AdminIdentity,
+        mandate: Mandate,
         *,
-        session: str,
-        time_limit_seconds: int,
-        obligations: Obligations | None = None,
         window: Window | None = None,
         streams: tuple[int, int] | None = None,
         ahead: Prepared | None = None,
     ) -> TreeRunning:
-        """Start the inspected task as ``identity``, or as uid 0 in its name. See `elevate.ports.Host.start`."""
-        wanted = Wanted(self._known(inspection), identity, session, time_limit_seconds, obligations or Obligations())
-        account = self._account(wanted)
-        wanted.inspection.begin()
-        if isinstance(ahead, MadeAhead) and window is None and streams is None and ahead.holds(wanted):
+        """Start the inspected task as the mandate's account, or as uid 0 in its name. See `elevate.ports.Host.start`."""
+        known = self._known(inspection)
+        account = self._account(known, mandate)
+        known.begin()
+        if isinstance(ahead, MadeAhead) and window is None and streams is None and ahead.holds(known, mandate):
             return ahead.tree.go()
         if ahead is not None:
             ahead.close()
-        return self._prepare(wanted, account, window, streams).go()
+        return self._prepare(known, mandate, account, window, streams).go()
 
     def _known(self, inspection: Inspection) -> LinuxInspection:
         if not isinstance(inspection, LinuxInspection):
             raise HostError("this host did not inspect the task")
         return inspection
 
-    def _account(self, wanted: Wanted[LinuxInspection]) -> Account:
-        if not 0 < len(wanted.session) <= _MAX_SESSION:
+    def _account(self, inspection: LinuxInspection, mandate: Mandate) -> Account:
+        if not 0 < len(mandate.session) <= _MAX_SESSION:
             raise HostError("the session has no id")
-        account = self.accounts.find(wanted.inspection.user)
-        if account is None or self._identity(account) != wanted.identity:
+        account = self.accounts.find(inspection.user)
+        if account is None or self._identity(account) != mandate.identity:
             raise HostError("the identity is not the requester's admin account")
         return account
 
     def _prepare(
-        self, wanted: Wanted[LinuxInspection], account: Account, window: Window | None, streams: tuple[int, int] | None
+        self,
+        inspection: LinuxInspection,
+        mandate: Mandate,
+        account: Account,
+        window: Window | None,
+        streams: tuple[int, int] | None,
     ) -> running.TreePrepared:
-        inspection = wanted.inspection
-        check_window(inspection, wanted.obligations, window)
-        jail = as_target(jail_for(inspection.task, account, wanted.obligations), inspection.run_as)
-        env = self._environment(account, jail, wanted.session)
+        check_window(inspection, mandate.obligations, window)
+        jail = as_target(jail_for(inspection.task, account, mandate.obligations), inspection.run_as)
+        env = self._environment(account, jail, mandate.session)
         env |= inspection.run_as.environment() if inspection.run_as else {}
         env |= {"SUDO_COMMAND": " ".join(inspection.task.argv or inspection.command)[:_MAX_COMMAND], **inspection.additions}
         stdin = [reopen(inspection.payload)] if inspection.payload is not None else []
         try:
             plan = plan_for(inspection, stdin)
-            order = partial(order_of, plan, {**env, **plan.env}, jail, wanted.time_limit_seconds)
+            order = partial(order_of, plan, {**env, **plan.env}, jail, mandate.time_limit_seconds)
             return running.prepare(self._launcher, order, partial(self._finish, inspection), window=window, streams=streams)
         finally:
             for fd in stdin:

@@ -26,7 +26,7 @@ from elevate.errors import (
 from elevate.hello.render import lines
 from elevate.host.processes import read_process
 from elevate.outcome import Progress
-from elevate.ports import Draft, Prompter
+from elevate.ports import Draft, Inspection, Mandate, Prompter
 from elevate.tasks import MAX_STEPS, Task
 from tests.unit.broker.conftest import events
 from tests.unit.broker.people import answering
@@ -226,9 +226,9 @@ def test_40_a_steps_rule_does_not_stretch_to_the_next(broker: Broker) -> None:
     host = grant.parts.host
     begin = host.start
 
-    def watched(inspection: object, *args: object, **members: object) -> object:
-        started.append((inspection.task.task.kind, members["obligations"]))  # type: ignore[attr-defined]
-        return begin(inspection, *args, **members)  # type: ignore[arg-type]
+    def watched(inspection: Inspection, mandate: Mandate, **how: Any) -> object:  # noqa: ANN401 - as the host's own
+        started.append((inspection.task.task.kind, mandate.obligations))
+        return begin(inspection, mandate, **how)
 
     host.start = watched  # type: ignore[method-assign,assignment]
     grant.run(capture=True)
@@ -243,11 +243,11 @@ def test_47_a_step_of_which_nobody_knows_whether_it_began(broker: Broker) -> Non
     host, begin = grant.parts.host, grant.parts.host.start
     begun: list[object] = []
 
-    def lost(*args: object, **members: object) -> object:
-        begun.append(members["session"])
+    def lost(inspection: Inspection, mandate: Mandate, **how: Any) -> object:  # noqa: ANN401 - as the host's own
+        begun.append(mandate.session)
         if len(begun) > 1:
             raise StartUnknownError("no answer")
-        return begin(*args, **members)  # type: ignore[arg-type]
+        return begin(inspection, mandate, **how)
 
     host.start = lost  # type: ignore[method-assign,assignment]
     with pytest.raises(HostError):

@@ -12,6 +12,7 @@ from elevate.host.emulated import EmulatedHost
 from elevate.host.launcher import Launcher, Order
 from elevate.host.machine import Machine
 from elevate.host.registry import MACHINE
+from elevate.ports import Mandate
 from elevate.tasks import Task
 from elevate.testing import ManualClock, SeededEntropy
 from tests.attacks.host import naive
@@ -282,5 +283,5 @@ def test_16_another_users_inspection_is_refused(machine: Emulated) -> None:
         other.start(inspection)
     forged = replace(machine.host.provision(machine.requester), sid="S-1-5-32-544")
     with pytest.raises(HostError):
-        machine.host.start(inspection, forged, session="session-forged", time_limit_seconds=1)
+        machine.host.start(inspection, Mandate(identity=forged, session="session-forged", time_limit_seconds=1))
     inspection.close()

@@ -19,6 +19,7 @@ from elevate.errors import CommandNotExecutableError, CommandNotFoundError, Elev
 from elevate.host import cgroups, paths
 from elevate.host.launcher import Launcher
 from elevate.host.linux import LinuxHost
+from elevate.ports import Mandate
 from elevate.tasks import Task
 from elevate.testing import ManualClock, SeededEntropy
 from tests.attacks.host.test_races import no_such_call
@@ -412,7 +413,7 @@ def test_48_another_identity_starts_nothing(linux: Linux) -> None:
     for forged in (replace(account, uid=0), replace(account, name="root"), replace(account, home="/root")):
         inspection = linux.host.inspect(Task.run(["true"]), linux.requester)
         with pytest.raises(HostError):
-            linux.host.start(inspection, forged, session="session-x", time_limit_seconds=5)
+            linux.host.start(inspection, Mandate(identity=forged, session="session-x", time_limit_seconds=5))
         inspection.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 from elevate.host import kernel
 from elevate.host.looking import LinuxInspection
 from elevate.model import Obligations
-from elevate.ports import Prepared
+from elevate.ports import Mandate, Prepared
 from elevate.tasks import Task
 from tests.tools import wait_for
 from tests.unit.host.acting import Linux
@@ -27,18 +27,24 @@ def looked_at(linux: Linux, script: str) -> LinuxInspection:
 
 
 def ready(linux: Linux, inspection: LinuxInspection, **changed: Any) -> Prepared:  # noqa: ANN401 - as the host's own
-    wanted: dict[str, Any] = {"session": SESSION, "time_limit_seconds": LIMIT, "obligations": linux.obligations} | changed
-    return linux.host.prepare(inspection, linux.host.provision(linux.requester), **wanted)
+    wanted: dict[str, Any] = {
+        "session": SESSION,
+        "time_limit_seconds": LIMIT,
+        "obligations": linux.obligations or Obligations(),
+    } | changed
+    return linux.host.prepare(inspection, Mandate(identity=linux.host.provision(linux.requester), **wanted))
 
 
 def said(linux: Linux, inspection: LinuxInspection, ahead: Prepared) -> tuple[str, int]:
     """Start the task with what was made ahead; give what it said, and its number."""
     running = linux.host.start(
         inspection,
-        linux.host.provision(linux.requester),
-        session=SESSION,
-        time_limit_seconds=LIMIT,
-        obligations=linux.obligations,
+        Mandate(
+            identity=linux.host.provision(linux.requester),
+            session=SESSION,
+            time_limit_seconds=LIMIT,
+            obligations=linux.obligations or Obligations(),
+        ),
         ahead=ahead,
     )
     os.close(running.stderr)

@@ -9,6 +9,7 @@ import pytest
 
 from elevate.errors import CommandNotExecutableError, TaskInvalidError
 from elevate.host.sealed import seal
+from elevate.ports import Mandate
 from elevate.tasks import MAX_PAYLOAD_BYTES, Task
 from tests.unit.host.emulating import Emulated, readable_within
 from tests.unit.host.run import alive
@@ -66,7 +67,7 @@ def test_31_cancelled_tree_ends_whole(machine: Emulated) -> None:
     """Cancel ends the grandchildren as well."""
     inspection = machine.host.inspect(Task.run(["/bin/sh", "-c", f"{DAEMON}; sleep 1000"]), machine.requester)
     running = machine.host.start(
-        inspection, machine.host.provision(machine.requester), session="session-tree", time_limit_seconds=60
+        inspection, Mandate(identity=machine.host.provision(machine.requester), session="session-tree", time_limit_seconds=60)
     )
     with os.fdopen(running.stdout, "rb") as stream:
         pid = int(stream.readline())
@@ -82,7 +83,7 @@ def test_36_output_flood_stops_at_the_pipe(machine: Emulated) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     inspection = machine.host.inspect(Task.run(["/bin/sh", "-c", "echo go >&2; yes"]), machine.requester)
     running = machine.host.start(
-        inspection, machine.host.provision(machine.requester), session="session-flood", time_limit_seconds=60
+        inspection, Mandate(identity=machine.host.provision(machine.requester), session="session-flood", time_limit_seconds=60)
     )
     assert readable_within(running.stderr, 10)
     assert readable_within(running.stdout, 10)

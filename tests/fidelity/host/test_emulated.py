@@ -10,6 +10,7 @@ import pytest
 from elevate.errors import HostError, TaskInvalidError
 from elevate.host.emulated import HIGH_INTEGRITY, MEDIUM_INTEGRITY
 from elevate.host.registry import MACHINE, PROFILES, UNINSTALL, user_hive
+from elevate.ports import Mandate
 from elevate.tasks import Task
 from tests.unit.host.archives import wheel
 from tests.unit.host.emulating import Emulated
@@ -72,7 +73,7 @@ def test_08_account_is_known_by_its_sid_never_by_its_name(machine: Emulated) -> 
     ):
         inspection = machine.host.inspect(Task.run(["true"]), machine.requester)
         with pytest.raises(HostError):
-            machine.host.start(inspection, forged, session="session-forged", time_limit_seconds=5)
+            machine.host.start(inspection, Mandate(identity=forged, session="session-forged", time_limit_seconds=5))
         inspection.close()
 
 
@@ -164,7 +165,7 @@ def test_27_two_tasks_at_once_stay_apart(machine: Emulated) -> None:
     """Each has its own session and scratch folder, and neither ends the other."""
     long = machine.host.inspect(Task.run(["sleep", "1000"]), machine.requester)
     account = machine.host.provision(machine.requester)
-    running = machine.host.start(long, account, session="session-long", time_limit_seconds=60)
+    running = machine.host.start(long, Mandate(identity=account, session="session-long", time_limit_seconds=60))
     assert "session-long" not in machine.sh('echo "$TMPDIR"').out
     assert Path(f"/proc/{running.pid}").exists()
     running.cancel()

@@ -13,7 +13,7 @@ from elevate.host.emulated import EmulatedHost
 from elevate.host.launcher import Launcher
 from elevate.host.linux import LinuxHost
 from elevate.model import Ended, InspectedTask, Obligations, ProcessIdentity, Requester
-from elevate.ports import Host, Inspection, Running
+from elevate.ports import Host, Inspection, Mandate, Running
 from elevate.tasks import Task
 from elevate.testing import ManualClock, SeededEntropy
 
@@ -44,10 +44,12 @@ class Acting(Generic[H]):
         """Start what was inspected."""
         return self.host.start(
             inspection,
-            self.host.provision(self.requester),
-            session=session or next(self.sessions),
-            time_limit_seconds=limit,
-            obligations=self.obligations,
+            Mandate(
+                identity=self.host.provision(self.requester),
+                session=session or next(self.sessions),
+                time_limit_seconds=limit,
+                obligations=self.obligations or Obligations(),
+            ),
         )
 
     def start(self, inspection: Inspection, *, limit: int = 60, session: str = "") -> Done:

@@ -11,6 +11,7 @@ from elevate.host.emulated import EmulatedHost
 from elevate.host.launcher import Launcher
 from elevate.host.sealed import seal
 from elevate.model import Fact
+from elevate.ports import Mandate
 from elevate.tasks import Task
 from elevate.testing import ManualClock, SeededEntropy
 from tests.unit.host.archives import wheel
@@ -218,7 +219,7 @@ def test_cancel(machine: Emulated) -> None:
     """A cancelled task ends at once, and `fileno` says when."""
     inspection = machine.host.inspect(Task.run(["sleep", "1000"]), machine.requester)
     identity = machine.host.provision(machine.requester)
-    running = machine.host.start(inspection, identity, session="session-cancel", time_limit_seconds=60)
+    running = machine.host.start(inspection, Mandate(identity=identity, session="session-cancel", time_limit_seconds=60))
     running.cancel(signal.SIGINT)
     assert readable_within(running.fileno(), 10)
     assert running.wait().signal == signal.SIGINT

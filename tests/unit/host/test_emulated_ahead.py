@@ -9,7 +9,7 @@ import pytest
 
 from elevate.errors import CommandNotFoundError, HostError
 from elevate.host.inspecting import EmulatedInspection
-from elevate.ports import Prepared
+from elevate.ports import Mandate, Prepared
 from elevate.tasks import Task
 from tests.unit.host.emulating import Emulated
 
@@ -23,16 +23,14 @@ def looked_at(machine: Emulated, script: str) -> EmulatedInspection:
 
 def ready(machine: Emulated, inspection: EmulatedInspection, **changed: Any) -> Prepared:  # noqa: ANN401 - as the host's own
     wanted: dict[str, Any] = {"session": SESSION, "time_limit_seconds": LIMIT} | changed
-    return machine.host.prepare(inspection, machine.host.provision(machine.requester), **wanted)
+    return machine.host.prepare(inspection, Mandate(identity=machine.host.provision(machine.requester), **wanted))
 
 
 def said(machine: Emulated, inspection: EmulatedInspection, ahead: Prepared) -> tuple[str, list[str]]:
     """Start the task with what was made ahead; give what it said, and what it wrote."""
     running = machine.host.start(
         inspection,
-        machine.host.provision(machine.requester),
-        session=SESSION,
-        time_limit_seconds=LIMIT,
+        Mandate(identity=machine.host.provision(machine.requester), session=SESSION, time_limit_seconds=LIMIT),
         ahead=ahead,
     )
     os.close(running.stderr)

@@ -11,6 +11,7 @@ import pytest
 from elevate.errors import HostError
 from elevate.host.running import TreeRunning
 from elevate.model import Ended, Obligations, Window
+from elevate.ports import Mandate
 from elevate.tasks import Task
 from tests.unit.host.acting import Linux
 from tests.unit.host.emulating import Emulated
@@ -33,10 +34,12 @@ def converse(acting: Emulated | Linux, task: Task, talk: Callable[[TreeRunning],
     inspection = acting.host.inspect(task, acting.requester)
     running = acting.host.start(
         inspection,
-        acting.host.provision(acting.requester),
-        session=next(acting.sessions),
-        time_limit_seconds=60,
-        obligations=acting.obligations or INTERACTIVE,
+        Mandate(
+            identity=acting.host.provision(acting.requester),
+            session=next(acting.sessions),
+            time_limit_seconds=60,
+            obligations=acting.obligations or INTERACTIVE,
+        ),
         window=Window(40, 100),
     )
     talk(running)
@@ -109,10 +112,12 @@ def test_closed_terminal_ends_the_task(acting: Emulated | Linux) -> None:
     inspection = acting.host.inspect(sh("exec sleep 1000"), acting.requester)
     running = acting.host.start(
         inspection,
-        acting.host.provision(acting.requester),
-        session=next(acting.sessions),
-        time_limit_seconds=60,
-        obligations=acting.obligations or INTERACTIVE,
+        Mandate(
+            identity=acting.host.provision(acting.requester),
+            session=next(acting.sessions),
+            time_limit_seconds=60,
+            obligations=acting.obligations or INTERACTIVE,
+        ),
         window=Window(24, 80),
     )
     for fd in (running.terminal, running.stdout, running.stderr):
@@ -141,10 +146,12 @@ def test_27_no_terminal_without_a_rule(machine: Emulated, obligations: Obligatio
     with pytest.raises(HostError):
         machine.host.start(
             inspection,
-            machine.host.provision(machine.requester),
-            session="session-none",
-            time_limit_seconds=5,
-            obligations=obligations,
+            Mandate(
+                identity=machine.host.provision(machine.requester),
+                session="session-none",
+                time_limit_seconds=5,
+                obligations=obligations or Obligations(),
+            ),
             window=window,
         )
     assert len(list(Path("/proc/self/fd").iterdir())) == before
