@@ -5,7 +5,7 @@ markup here. The page forbids itself scripts and connections.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape as markup
 
 from elevate.audit.chain import Outcome, Verdict
@@ -15,6 +15,8 @@ from elevate.audit.view import line
 from elevate.text import escape
 
 MAX_ROWS = 500
+KEPT = 4096
+"""So many of the last entries are needed to show the last rows, request by request."""
 MAX_ANOMALIES = 100
 HOURS = 24
 TOP = 12
@@ -50,16 +52,16 @@ th{color:var(--soft);white-space:nowrap}
 """
 
 
-def page(entries: Sequence[tuple[Entry, str]], found: Report, verdict: Verdict, key: str) -> str:
+def page(entries: Iterable[tuple[Entry, str]], found: Report, verdict: Verdict, key: str) -> str:
     """Give the page.
 
     Args:
-        entries: The stretch, oldest first, each with its user.
+        entries: The stretch, oldest first, each with its user; of a long one the last `KEPT` are enough.
         found: The report over it.
         verdict: What verification found of the whole log.
         key: The log's first key.
     """
-    body = _proof(verdict, key) + _outcomes(found) + _heat(found.heat) + _anomalies(found) + _timeline(entries)
+    body = _proof(verdict, key) + _outcomes(found) + _heat(found.heat) + _anomalies(found) + _timeline(entries, found.entries)
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>elevate: the log</title>'
@@ -125,14 +127,14 @@ def _anomalies(found: Report) -> str:
     return f"<section><h2>To look at ({len(found.anomalies)})</h2>{note}<table>{rows}</table></section>"
 
 
-def _timeline(entries: Sequence[tuple[Entry, str]]) -> str:
+def _timeline(entries: Iterable[tuple[Entry, str]], count: int) -> str:
     shown = list(_lives(entries))[-MAX_ROWS:]
-    left = len(entries) - len(shown)
+    left = count - len(shown)
     note = f'<p class="soft">The last {len(shown)}; {left} earlier ones are left out.</p>' if left > 0 else ""
     return f'<section><h2>Timeline</h2>{note}<table class="life">{"".join(shown)}</table></section>'
 
 
-def _lives(entries: Sequence[tuple[Entry, str]]) -> Iterable[str]:
+def _lives(entries: Iterable[tuple[Entry, str]]) -> Iterable[str]:
     """Give the rows request by request, in the order in which they began."""
     order: dict[str, list[tuple[Entry, str]]] = {}
     for entry, user in entries:

@@ -56,10 +56,10 @@ def html(
 
     It has the timeline, a heat map of users by hour, the outcomes, and the state of the proof, of what you may see.
     """
-    from elevate.audit.page import page
+    from elevate.audit.page import KEPT, page
 
     with source(state) as log:
-        told, found = report_of(log, " ".join(words or [A_WEEK]), working(hours, zone), keep=True)
+        told, found = report_of(log, " ".join(words or [A_WEEK]), working(hours, zone), keep=KEPT)
         key = log.log_keys()[0]
     text = page(found, told, _verdict(state, key), key)
     try:

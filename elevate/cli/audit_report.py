@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
@@ -47,8 +47,8 @@ def report(
     sys.stdout.write(json_line(report_json(found)) if as_json(json=json) else report_text(found))
 
 
-def report_of(log: Source, words: str, hours: "Hours", *, keep: bool = False) -> "tuple[Report, list[tuple[Entry, str]]]":
-    """Give the report over what words mean, and where it is to be kept, that itself.
+def report_of(log: Source, words: str, hours: "Hours", *, keep: int = 0) -> "tuple[Report, deque[tuple[Entry, str]]]":
+    """Give the report over what words mean, and the last of that itself, so many as are to be kept.
 
     Whole requests are read, also where the words mean some of their entries: else every token that is asked for by its issue
     would look as if nobody had redeemed it.
@@ -58,7 +58,7 @@ def report_of(log: Source, words: str, hours: "Hours", *, keep: bool = False) ->
 
     now_us = time.time_ns() // 1000
     query, wide = parse(words, now_us), scope(words)
-    kept = []
+    kept = deque[tuple[Entry, str]](maxlen=keep)
     reporter = Reporter(
         Around(
             life=partial(_life, log),
@@ -71,7 +71,7 @@ def report_of(log: Source, words: str, hours: "Hours", *, keep: bool = False) ->
     for entry, user in log.stretch(wide):
         counted = query.fits(entry, terms_of(entry, user)) if words != wide else True
         reporter.feed(entry, user, counted=counted)
-        if counted and keep:
+        if counted:
             kept.append((entry, user))
     return reporter.finish(), kept
 

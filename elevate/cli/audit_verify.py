@@ -1,5 +1,6 @@
 """``elevate audit verify``: is the log what was written."""
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -172,6 +173,8 @@ class _Work:
 
 
 def _help(work: _Work, answer: "Connection[dict[int, Part] | str, None]") -> None:
+    # Ctrl-C reaches both; the process that was started says what there is to say, and stops this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     found: dict[int, Part] | str
     try:
         found = work.take(lambda: None)

@@ -1,10 +1,13 @@
 """The audit commands read the file, with a broker beside them or without, and never change it."""
 
 import json
+import multiprocessing
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -14,11 +17,12 @@ from typer.testing import CliRunner
 from elevate.audit.notes import Signer
 from elevate.broker.home import Home
 from elevate.cli.audit import app
+from elevate.cli.audit_verify import _help, _Work
 from elevate.cli.audit_verify import run as verify_plan
 from elevate.errors import AuditError, ElevateError, StoreError, StoreForeignError
 from elevate.lifecycle import State
 from elevate.store import SqliteStore
-from elevate.store.checking import Plan
+from elevate.store.checking import Part, Plan
 from elevate.testing import SeededEntropy
 from tests.ledgers import draft, issue, redeem, request_id, row
 
@@ -271,3 +275,27 @@ def test_verify_shows_how_far_it_is_where_somebody_looks_on(store: SqliteStore, 
     assert " %" in shown
     assert shown.endswith("\r" + " " * 32 + "\r")
     assert "\n" not in shown
+
+
+class _Interrupted(_Work):
+    """Ctrl-C comes while a share is checked."""
+
+    def __init__(self) -> None:
+        """Nothing is needed."""
+
+    def take(self, tell: Callable[[], None]) -> dict[int, Part]:
+        tell()
+        os.kill(os.getpid(), signal.SIGINT)
+        return {}
+
+
+def test_the_helping_process_leaves_ctrl_c_to_the_other() -> None:
+    """It would print a traceback beside what the command says."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    helper = context.Process(target=_help, args=(_Interrupted(), theirs))
+    helper.start()
+    theirs.close()
+    assert ours.recv() == {}
+    helper.join()
+    assert helper.exitcode == 0

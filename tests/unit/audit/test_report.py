@@ -10,12 +10,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from typer.testing import CliRunner
 
-from elevate.audit import Entry
+from elevate.audit import Entry, Outcome, Verdict
 from elevate.audit.body import Body
+from elevate.audit.page import KEPT, page
 from elevate.audit.report import Around, Hours, Reporter, report
 from elevate.cli.audit import app
+from elevate.cli.audit_report import report_of
+from elevate.cli.audit_source import FileSource
 from elevate.errors import AuditError
 from elevate.store import SqliteStore
+from elevate.store.reader import LedgerReader
 from elevate.testing import SeededEntropy
 from tests.biglog import make_log
 from tests.ledgers import draft, request_id
@@ -217,3 +221,15 @@ def test_what_are_no_hours_is_refused(state: Path, words: list[str]) -> None:
     result = CliRunner().invoke(app, ["report", "--state", str(state), *words])
     assert isinstance(result.exception, AuditError)
     assert result.exception.hint.startswith("write ")
+
+
+def test_the_page_of_a_long_log_keeps_its_end_only(tmp_path: Path) -> None:
+    """The last rows are those that the whole would show, and all are counted."""
+    make_log(tmp_path / "ledger.sqlite", 6000).close()
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        told, kept = report_of(FileSource(reader), "since:2000-01-01", Hours(), keep=KEPT)
+        _, whole = report_of(FileSource(reader), "since:2000-01-01", Hours(), keep=10_000)
+    verdict = Verdict(outcome=Outcome.INCOMPLETE, size=0, head="")
+    assert (len(kept), len(whole)) == (KEPT, 5700)
+    assert page(kept, told, verdict, "key") == page(whole, told, verdict, "key")
+    assert "The last 500; 5200 earlier ones are left out." in page(kept, told, verdict, "key")
