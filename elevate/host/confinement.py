@@ -70,6 +70,7 @@ def jail_for(task: InspectedTask, account: Account, obligations: Obligations) ->
         uid=0 if as_root else account.uid,
         gid=0 if as_root else account.gid,
         home=account.home,
+        account=account.uid,
         capabilities=numbers_of(names),
         network=wanted.get("network", True) is True,
         read_only=read_only,

@@ -6,8 +6,10 @@ for the moment of the execution (`narrow`, `arm`, `turn`) and comes back (`shed`
 Standard library only.
 """
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 
 from elevate.host import kernel, limits
 from elevate.host.jail import Fields, JailError
@@ -82,6 +84,23 @@ class Identity:
         wanted, passed_on = kernel.mask(self._numbers), kernel.mask(self._passed_on)
         if kernel.capabilities_of((*own, "CapBnd", *_PASSED_ON)) != [*(wanted for _ in own), wanted, passed_on, passed_on]:
             raise JailError(errno.EPERM, "capabilities are not as ordered")
+
+
+@contextlib.contextmanager
+def counted_for(uid: int) -> Iterator[None]:
+    """Let the kernel count for this user what it counts for each; root in all else, and all capabilities stay."""
+    if uid == 0:
+        yield
+        return
+    bits = kernel.prctl(kernel.PR_GET_SECUREBITS)
+    kernel.prctl(kernel.PR_SET_SECUREBITS, bits | kernel.SECURE_NO_FIXUP)
+    try:
+        os.seteuid(uid)
+        yield
+    finally:
+        os.seteuid(0)
+        kernel.prctl(kernel.PR_SET_SECUREBITS, bits)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # each change of a user may set it
 
 
 def shed() -> None:

@@ -19,9 +19,11 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4
 MS_PRIVATE, MS_SLAVE = 1 << 18, 1 << 19
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 4, 8, 24, 36
-PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 28, 38, 47
+PR_GET_SECUREBITS, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 27, 28, 38, 47
 SECURE_NO_ROOT = 1 | 2
 """For good: uid 0 gets no capability by executing something."""
+SECURE_NO_FIXUP = 4
+"""Another effective user is no reason to have other effective capabilities."""
 PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 
 CAPABILITIES = (
@@ -64,9 +66,11 @@ def call(number: int, *arguments: int | bytes) -> int:
     return result
 
 
-def prctl(option: int, value: int = 0, other: int = 0) -> None:
-    """Set one attribute of this process."""
-    _checked(_libc.prctl(option, value, other, 0, 0))
+def prctl(option: int, value: int = 0, other: int = 0) -> int:
+    """Set one attribute of this process, or give it."""
+    result: int = _libc.prctl(option, value, other, 0, 0)
+    _checked(min(result, 0))
+    return result
 
 
 def new_session_keyring() -> None:

@@ -69,7 +69,8 @@ class Lending:
         self._order, (self._answer, self._go) = order, fds[1:OWN]
         try:
             jail.furnish(order, None)
-            self.writes = watch_writes(jail.watched(order, self._table)) if order["watch"] else None
+            if order["watch"]:
+                self.writes = watch_writes(jail.watched(order, self._table), int(order["account"][0]))
             self._prepare(fds[OWN:])
         except (OSError, ValueError) as exc:
             fail(self._answer, exc)

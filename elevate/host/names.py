@@ -39,22 +39,22 @@ class _Seen:
 
 
 class Names:
-    """The watch over the file systems that a task can reach; begins when it is made.
-
-    Args:
-        places: A place for each mount that counts; of one file system the first is used.
+    """The watch over the file systems that a task can reach.
 
     Raises:
         OSError: This kernel can't tell.
     """
 
-    def __init__(self, places: list[str]) -> None:
+    def __init__(self) -> None:
         self.complete = True
         self._roots: dict[bytes, int] = {}
         self._folders: dict[bytes, str] = {}
         self._links: set[tuple[Name, bytes]] = set()
         self._seen: dict[Name, _Seen] = {}
         self.fd = kernel.fanotify_init(kernel.FAN_REPORT_NAMES)
+
+    def begin(self, places: list[str]) -> None:
+        """Watch from now on: of each file system the first of these places, one for each mount that counts."""
         for place in places:
             # A file system that can't be watched is left out, and the report says so.
             try:

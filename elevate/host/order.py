@@ -20,6 +20,7 @@ class Jail:
         writable: The only ones that it can write, beside its scratch folders; None: no such list.
         groups: Further groups besides ``gid``.
         watch: The report says which files were written.
+        account: Whom the kernel counts that for, whoever the task is.
         small: It reads what a stranger wrote: little memory, and little room in its scratch folders.
         private: /tmp and its like are new and empty, and run-time folders hidden; False for programs of elevate's own only.
     """
@@ -34,6 +35,7 @@ class Jail:
     writable: tuple[str, ...] | None = None
     private: bool = True
     watch: bool = False
+    account: int = 0
     small: bool = False
 
 
@@ -116,6 +118,7 @@ def _encode_jail(jail: Jail | None) -> dict[str, list[bytes]]:
         "home": [os.fsencode(jail.home)],
         "capabilities": [str(number).encode() for number in jail.capabilities],
         "watch": [b"1"] if jail.watch else [],
+        "account": [str(jail.account).encode()],
         "private": [b"1"] if jail.private else [],
         "small": [b"1"] if jail.small else [],
         "network": [b"1"] if jail.network else [],

@@ -219,7 +219,7 @@ class Ahead:
             if order["jail"]:
                 rules = jail.furnish(order, self.terminal if order["terminal"] else None)
                 given = [*fds, *([rules] if rules >= 0 else [])]
-                self.writes = watch_writes(mountinfo.table()) if order["watch"] else None
+                self.writes = watch_writes(mountinfo.table(), int(order["account"][0])) if order["watch"] else None
                 identity.shed()
             if self.orders:
                 sockets.send(self.orders, wire.MAGIC, given)

@@ -13,6 +13,7 @@ import os
 import struct
 
 from elevate.host import kernel
+from elevate.host.identity import counted_for
 from elevate.host.jail import OUTSIDE, PRIVATE
 from elevate.host.mountinfo import Table
 from elevate.host.names import Names
@@ -28,14 +29,17 @@ _OUTSIDE = os.fsencode(f"{OUTSIDE}/")
 
 
 class Writes:
-    """The watch over one task's mounts, of which ``table`` tells; begins when it is made."""
+    """The watch over one task's mounts, of which ``table`` tells; begins when it is made, and counts for ``account``."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, account: int = 0) -> None:
         self.began_ns = _now_ns()
         self.complete = True
         self._kept: dict[tuple[int, int], int] = {}
         self._named: dict[bytes, bool] = {}
-        self._fd = kernel.fanotify_init()
+        # The kernel lets each user have 128 of them: what one user's tasks take is nobody else's.
+        with counted_for(account):
+            self._fd = kernel.fanotify_init()
+            self._names = _names()
         self._all_places = table.whole
         for place in table.places:
             # A file system that can't be watched is left out, and the report says so.
@@ -43,7 +47,8 @@ class Writes:
                 kernel.fanotify_mark(self._fd, place, kernel.FAN_MARK_MOUNT, kernel.FAN_CLOSE_WRITE)
             except OSError:
                 self.complete = False
-        self._names = _names(table.places)
+        if self._names:
+            self._names.begin(table.places)
         self.fds = [self._fd] if self._names is None else [self._fd, self._names.fd]
 
     def read(self) -> None:
@@ -129,17 +134,17 @@ def _in_the_task(path: bytes) -> bytes:
     return own + _OUTSIDE + path[len(own) :] if own else path
 
 
-def watch_writes(table: Table) -> Writes | None:
+def watch_writes(table: Table, account: int) -> Writes | None:
     """Begin to watch; a kernel that can't leaves the report without a list."""
     try:
-        return Writes(table)
+        return Writes(table, account)
     except OSError:
         return None
 
 
-def _names(places: list[str]) -> Names | None:
+def _names() -> Names | None:
     try:
-        return Names(places)
+        return Names()
     except OSError:
         return None
 

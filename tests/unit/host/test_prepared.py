@@ -272,12 +272,13 @@ def test_a_start_for_which_descriptors_lack_keeps_none(launcher: Launcher, windo
     assert left <= MAX_WARM, "only launchers that wait may be more"
 
 
-def test_a_start_that_failed_is_replaced_as_one_that_ended(launcher: Launcher) -> None:
+def test_a_start_that_failed_is_replaced_as_one_that_ended() -> None:
     """So the next one finds a launcher that waits."""
-    launcher.launch(Order(argv=("/bin/true",), env=PATH)).wait()
-    waiting = len(launcher._pools[False].ready)
-    with pytest.raises(CommandNotFoundError):
-        launcher.launch(Order(argv=("/nonexistent",), env=PATH))
-    assert len(launcher._pools[False].ready) == waiting
-    launcher.prepare(Order(argv=("/bin/true",), env=PATH)).close()
-    assert len(launcher._pools[False].ready) == waiting
+    with Launcher() as launcher:  # one that has not yet seen how many are needed
+        launcher.launch(Order(argv=("/bin/true",), env=PATH)).wait()
+        waiting = len(launcher._pools[False].ready)
+        with pytest.raises(CommandNotFoundError):
+            launcher.launch(Order(argv=("/nonexistent",), env=PATH))
+        assert len(launcher._pools[False].ready) == waiting
+        launcher.prepare(Order(argv=("/bin/true",), env=PATH)).close()
+        assert len(launcher._pools[False].ready) == waiting

@@ -1,5 +1,6 @@
 """On host linux the kernel tells what a task wrote: all of it, under its final name, and nobody else's."""
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -16,6 +17,7 @@ from elevate.tasks import Task
 from tests.unit.host.acting import Linux
 
 pytestmark = pytest.mark.root
+MANY_WATCHES = 500
 
 
 @pytest.fixture
@@ -256,6 +258,63 @@ def test_a_kernel_that_tells_no_names(place: Path) -> None:
     code = [sys.executable, "-c", NO_NAMES, str(place)]
     done = subprocess.run(code, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     assert done.stdout == f"cr{place}/new|?"
+
+
+@pytest.mark.parametrize("identity", ["root", "account"])
+def test_whoever_else_watches(linux: Linux, place: Path, identity: str) -> None:
+    """A receipt lacks nothing when root can't have another watch: a task's is counted for its account."""
+    demanding = linux.demanding(identity=identity)
+    before = demanding.sh("true").ended.watched
+    most = int(Path("/proc/sys/fs/fanotify/max_user_groups").read_text())
+    if not before or most > MANY_WATCHES:
+        pytest.skip("this kernel can't watch mounts, or lets root have more watches than a test can")
+    place.chmod(0o777)
+    held = _all_watches(most)
+    try:
+        ended = demanding.sh(f"echo 1 > {place}/by-{identity}").ended
+    finally:
+        for fd in held:
+            os.close(fd)
+    assert (ended.watched, [item.path for item in ended.written]) == (before, [f"{place}/by-{identity}"])
+
+
+def _all_watches(most: int) -> list[int]:
+    """Take, as root, what there is."""
+    held: list[int] = []
+    with contextlib.suppress(OSError):
+        while len(held) <= most:
+            held.append(kernel.fanotify_init())
+    assert len(held) <= most
+    return held
+
+
+def test_counting_for_another_changes_nothing_else() -> None:
+    """All rights stay meanwhile, and user, rights and what keeps others from tracing it are as before, after a failure, too."""
+    code = [sys.executable, "-c", COUNTED]
+    done = subprocess.run(code, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    before, meanwhile, after, failed = done.stdout.splitlines()
+    assert (before == after == failed, meanwhile.split()[0]) == (True, "65534")
+    assert meanwhile.split()[1:3] == before.split()[1:3]
+
+
+COUNTED = """
+import os
+from elevate.host import kernel
+from elevate.host.identity import counted_for
+def say():
+    dumpable, bits = kernel.prctl(3), kernel.prctl(kernel.PR_GET_SECUREBITS)
+    print(os.geteuid(), *kernel.capabilities_of(("CapEff", "CapPrm")), dumpable, bits, flush=True)
+kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+say()
+with counted_for(65534):
+    say()
+say()
+try:
+    with counted_for(-2):
+        pass
+except (OSError, OverflowError):
+    say()
+"""
 
 
 NO_NAMES = """
