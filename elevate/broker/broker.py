@@ -146,10 +146,14 @@ class Broker(Ruled):
             terms.listener(name, state)
 
         with self._opened.admitted(uid), closing(Joined(terms.cancel)) as own:
+            grant: Grant | None = None
             try:
                 grant = elevate(self.parts, ask, Terms(prompter=terms.prompter, cancel=own, listener=listener))
                 self._opened.granted(request, uid, own, grant)
             except BaseException:
+                if grant is not None:  # a signal came in between, and nobody has it
+                    with suppress(ElevateError):
+                        grant.close()
                 self._opened.forget(request)
                 if self.patience.refused(uid, size_bytes=len(canonical.encode(ask.task.display()))):
                     self._note("requests-limited", body.actor(ask.requester, brief=True))

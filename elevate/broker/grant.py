@@ -261,13 +261,18 @@ class Grant:
     def release(self) -> None:
         """Take the token back where it was not used; twice is the same as once."""
         with self._lock:
-            if self.journal.record.state is State.ISSUED:
-                self._take_back(self.parts.clock.read())
-            elif self.taken is not None:
-                self.taken = None
-                self.journal.to(State.DESTROYED, body.reason("cancelled", "it was left before it was started") | self._leaver())
-            if is_final(self.journal.record.state):
-                self._gone()
+            left, self.taken = self.taken is not None, None
+            try:
+                if self.journal.record.state is State.ISSUED:
+                    self._take_back(self.parts.clock.read())
+                elif left:
+                    self.journal.to(
+                        State.DESTROYED, body.reason("cancelled", "it was left before it was started") | self._leaver()
+                    )
+            finally:
+                # Where the end of one that is used up can't be written, the broker's next start says it.
+                if left or is_final(self.journal.record.state):
+                    self._gone()
 
     def __enter__(self) -> Self:
         return self

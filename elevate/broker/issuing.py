@@ -51,22 +51,21 @@ def issue(
     try:
         taken = _presented(parts, agreement, at_once) if at_once else None
         claims = _register(parts, agreement, gesture, identity, journal, taken)
-        token = mint(parts.key, claims)
+        return Grant(
+            parts=parts,
+            journal=journal,
+            inspection=inspection,
+            agreement=agreement,
+            identity=identity,
+            claims=claims,
+            token=mint(parts.key, claims),
+            ahead=ahead,
+            taken=taken,
+        )
     except BaseException:
         if ahead is not None:
             ahead.close()
         raise
-    return Grant(
-        parts=parts,
-        journal=journal,
-        inspection=inspection,
-        agreement=agreement,
-        identity=identity,
-        claims=claims,
-        token=token,
-        ahead=ahead,
-        taken=taken,
-    )
 
 
 def _presented(parts: Parts, agreement: Agreement, at_once: AtOnce) -> Presented:
