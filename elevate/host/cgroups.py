@@ -77,8 +77,10 @@ def divide(parent: str) -> None:
 
 
 def counts(parent: str) -> bool:
-    """Say whether folders below this one can be bounded."""
+    """Say whether folders below this one are bounded, or can be where none was made yet."""
     above = parent.rpartition("/")[0]
+    with contextlib.suppress(FileNotFoundError):
+        return b"pids" in read(f"{parent}/cgroup.subtree_control")
     try:
         return b"pids" in read(f"{above}/cgroup.controllers").split()
     except FileNotFoundError:
