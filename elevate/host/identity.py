@@ -6,10 +6,8 @@ for the moment of the execution (`narrow`, `arm`, `turn`) and comes back (`shed`
 Standard library only.
 """
 
-import contextlib
 import errno
 import os
-from collections.abc import Iterator
 
 from elevate.host import kernel, limits
 from elevate.host.jail import Fields, JailError
@@ -86,20 +84,30 @@ class Identity:
             raise JailError(errno.EPERM, "capabilities are not as ordered")
 
 
-@contextlib.contextmanager
-def counted_for(uid: int) -> Iterator[None]:
-    """Let the kernel count for this user what it counts for each; root in all else, and all capabilities stay."""
-    if uid == 0:
-        yield
-        return
-    bits = kernel.prctl(kernel.PR_GET_SECUREBITS)
-    kernel.prctl(kernel.PR_SET_SECUREBITS, bits | kernel.SECURE_NO_FIXUP)
-    try:
-        os.seteuid(uid)
-        yield
-    finally:
+class CountedFor:
+    """Meanwhile the kernel counts for this user what it counts for each; root in all else, and all capabilities stay."""
+
+    def __init__(self, uid: int) -> None:
+        self._uid = uid
+
+    def __enter__(self) -> None:
+        """Be the user, as the effective one."""
+        if self._uid == 0:
+            return
+        self._bits = kernel.prctl(kernel.PR_GET_SECUREBITS)
+        kernel.prctl(kernel.PR_SET_SECUREBITS, self._bits | kernel.SECURE_NO_FIXUP)
+        try:
+            os.seteuid(self._uid)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        """Be as before."""
+        if self._uid == 0:
+            return
         os.seteuid(0)
-        kernel.prctl(kernel.PR_SET_SECUREBITS, bits)
+        kernel.prctl(kernel.PR_SET_SECUREBITS, self._bits)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # each change of a user may set it
 
 

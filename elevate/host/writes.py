@@ -13,7 +13,7 @@ import os
 import struct
 
 from elevate.host import kernel
-from elevate.host.identity import counted_for
+from elevate.host.identity import CountedFor
 from elevate.host.jail import OUTSIDE, PRIVATE
 from elevate.host.mountinfo import Table
 from elevate.host.names import Names
@@ -37,7 +37,7 @@ class Writes:
         self._kept: dict[tuple[int, int], int] = {}
         self._named: dict[bytes, bool] = {}
         # The kernel lets each user have 128 of them: what one user's tasks take is nobody else's.
-        with counted_for(account):
+        with CountedFor(account):
             self._fd = kernel.fanotify_init()
             self._names = _names()
         self._all_places = table.whole

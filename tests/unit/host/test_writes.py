@@ -300,17 +300,17 @@ def test_counting_for_another_changes_nothing_else() -> None:
 COUNTED = """
 import os
 from elevate.host import kernel
-from elevate.host.identity import counted_for
+from elevate.host.identity import CountedFor
 def say():
     dumpable, bits = kernel.prctl(3), kernel.prctl(kernel.PR_GET_SECUREBITS)
     print(os.geteuid(), *kernel.capabilities_of(("CapEff", "CapPrm")), dumpable, bits, flush=True)
 kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 say()
-with counted_for(65534):
+with CountedFor(65534):
     say()
 say()
 try:
-    with counted_for(-2):
+    with CountedFor(-2):
         pass
 except (OSError, OverflowError):
     say()
