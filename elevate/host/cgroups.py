@@ -77,14 +77,11 @@ def divide(parent: str) -> None:
 
 
 def counts(parent: str) -> bool:
-    """Say whether folders below this one are bounded, or can be where none was made yet."""
-    above = parent.rpartition("/")[0]
-    with contextlib.suppress(FileNotFoundError):
-        return b"pids" in read(f"{parent}/cgroup.subtree_control")
+    """Say whether the kernel counts processes in each folder below this one."""
     try:
-        return b"pids" in read(f"{above}/cgroup.controllers").split()
+        return b"pids" in read(f"{parent}/cgroup.subtree_control").split()
     except FileNotFoundError:
-        return "pids" in above.split("/")  # version 1: the hierarchy that counts
+        return "pids" in parent.split("/")  # version 1: the hierarchy that counts
 
 
 def join(folder: str) -> None:

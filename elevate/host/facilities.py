@@ -30,7 +30,11 @@ def examine() -> tuple[Facility, ...]:
         _wanted("openat2", _openat2, "folders above a file are opened one by one instead"),
         _wanted("cgroup", _cgroup, "no second net: the PID namespace alone ends a task's tree"),
         _wanted("start in a cgroup", _clone3, "a launcher is moved there, which holds up the machine for some milliseconds"),
-        _wanted("bound on processes", _bound, "what uid 0 may start in a task is bounded by the service as a whole alone"),
+        _wanted(
+            "bound on processes",
+            _bound,
+            "uid 0 in a task is bounded by its cgroup if the service may divide its own, else with all tasks",
+        ),
         _wanted("user namespaces", _user_namespaces, "nobody but root makes namespaces; elevate needs none of these"),
         _wanted("fanotify", _fanotify, "receipts of programs do not list what was written"),
         _needed("memory files that can be executed", _memory, "programs that others could change run from sealed copies"),

@@ -90,10 +90,10 @@ def test_cgroups_that_can_count_are_told_to(tmp_path: Path, monkeypatch: pytest.
     assert not cgroups.counts(str(parent))
     for folder in (tmp_path, parent):
         (folder / "cgroup.controllers").write_text("cpu pids\n")
-    assert cgroups.counts(str(parent))
+    assert not cgroups.counts(str(parent))
     cgroups.divide(str(parent))
     assert [(folder / "cgroup.subtree_control").read_text() for folder in (tmp_path, parent)] == ["+pids", "+pids"]
-    assert cgroups.counts(str(parent))
-    (parent / "cgroup.subtree_control").write_text("")
-    assert not cgroups.counts(str(parent))
+    for told, counted in (("", False), ("cpu pids\n", True)):  # what the kernel made of it
+        (parent / "cgroup.subtree_control").write_text(told)
+        assert cgroups.counts(str(parent)) is counted
     assert cgroups.counts("/sys/fs/cgroup/pids/elevate")
