@@ -41,8 +41,9 @@ def person(user: str, uid: int, *groups: str) -> Requester:
     )
 
 
-ALICE, BOB, ROOT = person("alice", 1000), person("bob", 1001), person("root", 0)
-AUDITOR = person("carol", 1002, "auditors")
+# Far from the uids of whoever runs this: to the broker's own user other bounds apply.
+ALICE, BOB, ROOT = person("alice", 610_000), person("bob", 610_001), person("root", 0)
+AUDITOR = person("carol", 610_002, "auditors")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_a_user_sees_own_requests_only(log: Logbook, broker: Broker, limit: int)
     assert {one["user"] for one in found} == {"alice"}
     assert len(found) == LIVES
     assert everything(log, ALICE, Asked(words="user:bob", limit=limit)) == []
-    assert everything(log, person("alice", 1001), Asked(limit=limit)) == []
+    assert everything(log, person("alice", 610_001), Asked(limit=limit)) == []
     assert broker.parts.store.head()[0] == before
 
 
@@ -134,10 +135,10 @@ def test_who_may_sees_all(log: Logbook, who: Requester) -> None:
     ("who", "owner", "mine", "expected"),
     [
         (ALICE, 0, False, (False, False)),
-        (ALICE, 1000, False, (True, False)),
-        (ALICE, 1000, True, (False, False)),
+        (ALICE, 610_000, False, (True, False)),
+        (ALICE, 610_000, True, (False, False)),
         (ROOT, 0, False, (True, True)),
-        (ROOT, 1000, False, (True, True)),
+        (ROOT, 610_000, False, (True, True)),
         (AUDITOR, 0, False, (True, True)),
         (AUDITOR, 0, True, (False, False)),
     ],
@@ -295,7 +296,7 @@ def test_a_follower_is_told_what_comes(log: Logbook, broker: Broker) -> None:
     assert told["next"] == broker.parts.store.head()[0]
     for who in (BOB, ALICE):
         ask(broker, who, who.process.uid)
-    assert {one["request"] for one in entries(next(pages))} == {request_id(1000)}
+    assert {one["request"] for one in entries(next(pages))} == {request_id(ALICE.process.uid)}
     cancel.cancel()
     assert list(pages) == []
     cancel.close()
@@ -307,7 +308,7 @@ def test_a_follower_who_may_not_see_it_any_more_is_told_no_more(log: Logbook, br
     now = [AUDITOR]
     pages = log.follow(Asked(position=0, oldest_first=True), AUDITOR, cancel=cancel, again=lambda: now[-1])
     assert entries(next(pages))
-    now.append(person("carol", 1002))
+    now.append(person("carol", 610_002))
     broker.parts.store.append(draft("heartbeat"))
     assert list(pages) == []
     cancel.close()
