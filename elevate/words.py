@@ -28,6 +28,7 @@ Run one command with admin rights, once, after your agreement.
   -g, --group GROUP        run with this group, where a rule says run_as_group; without -u, as yourself
   -h, --help               print this
 
+What is typed reaches a command only where a rule says interactive; any other reads what is piped in, or nothing.
 The exit status is the command's. 125: the broker failed; 126: refused; 127: not found or not executable.
 """
 _VALUES = {

@@ -120,7 +120,14 @@ def _task_parts(view: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     yield "brought", f"by {step}; it is not there yet" if (step := view.get("brought")) else ""
     yield "mode", str(view.get("file_mode", ""))
     yield "ends after", f"{asked} s" if (asked := view.get("asked_seconds")) not in {None, 0, DEFAULT_SECONDS} else ""
-    yield "input", f"{view['input_bytes']} bytes, sha256 {view['input_sha256']}" if view.get("input_sha256") else ""
+    yield "input", f"{view['input_bytes']} bytes, sha256 {view['input_sha256']}" if view.get("input_sha256") else _typed(view)
+
+
+def _typed(view: Mapping[str, Json]) -> str:
+    """Say what a program without declared input reads: one that edits a file may well write nothing for nothing."""
+    if "keys" not in view:
+        return ""
+    return "what is typed while it runs" if view["keys"] else "none, no keys either; pipe it in, or use a rule with interactive"
 
 
 def _requester(requester: Json) -> Iterator[tuple[str, str]]:

@@ -58,6 +58,7 @@ def prompt_view(
         **_task(agreement.task),
         "rights": "" if emulated or agreement.task.steps else _rights(decision),
         **_steps(agreement.task, () if emulated else decision.steps),
+        **_keys(agreement),
         "v": 1,
         "class": _class(agreement.task),
         "mode": "consent" if decision.outcome is Outcome.CONSENT else "credential",
@@ -136,6 +137,13 @@ def _class(task: InspectedTask) -> str:
 
 def _rights(decision: Allow) -> str:
     return _cut(rights_of(decision.obligations))
+
+
+def _keys(agreement: Agreement) -> dict[str, Json]:
+    """Say of a program with no declared input whether what is typed reaches it; of anything else, nothing."""
+    if agreement.task.task.kind != "process.run" or agreement.task.payload:
+        return {}
+    return {"keys": dict(agreement.decision.obligations.extra).get("interactive") is True}
 
 
 def _steps(task: InspectedTask, decisions: tuple[Allow, ...]) -> dict[str, Json]:

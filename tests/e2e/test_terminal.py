@@ -94,10 +94,10 @@ def test_closed_terminal_cancels_the_request(daemon: Daemon) -> None:
 
 
 def test_task_gets_no_terminal(daemon: Daemon) -> None:
-    """Standard input of the task is empty, and it has no controlling terminal."""
+    """Standard input of the task is empty, which the prompt says before, and it has no controlling terminal."""
     script = "cat; (: < /dev/tty) 2>/dev/null && echo tty || echo no tty"
     with Terminal(daemon.argv("sh", "-c", script)) as person:
-        person.read_until("PIN: ")
+        assert "  input      none, no keys either; pipe it in, or use a rule with interactive\n" in person.read_until("PIN: ")
         person.type(PIN.decode() + "\n")
         person.read_until("no tty\n")
         assert person.finish() == 0

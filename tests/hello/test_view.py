@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevate.hello import prompt_view, refusal_view
-from elevate.hello.render import lines
+from elevate.hello.render import COLUMNS, lines
 from elevate.hello.view import prompt_class
-from elevate.model import Allow, Fact, FactValue, Obligations, Outcome, request_digest
+from elevate.model import Allow, Blob, Fact, FactValue, Obligations, Outcome, request_digest
+from elevate.tasks import Task
 from tests.hello.parts import OFFER, agreement
 
 
@@ -108,6 +109,37 @@ def test_37_the_prompt_says_what_the_rule_gives_the_task(extra: Extra, said: str
     )
     assert [step["rights"] for step in whole["steps"]] == ["", said]  # type: ignore[call-overload, index, union-attr]
     assert (f"    rights     {said}" in lines(whole, phrase="")) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ("extra", "payload", "said"),
+    [
+        ({}, None, "none, no keys either; pipe it in, or use a rule with interactive"),
+        ({"interactive": True}, None, "what is typed while it runs"),
+        ({"interactive": True}, Blob(sha256="cd" * 32, size=3), f"3 bytes, sha256 {'cd' * 32}"),
+        ({}, Blob(sha256="cd" * 32, size=3), f"3 bytes, sha256 {'cd' * 32}"),
+    ],
+)
+def test_26_the_prompt_says_what_the_task_reads(extra: Extra, payload: Blob | None, said: str) -> None:
+    """Before it runs: an editor of files that gets no keys may leave an empty file."""
+    asked = agreement()
+    asked = replace(asked, decision=given_by(extra), task=replace(asked.task, payload=payload))
+    shown = [line for line in lines(prompt_view(asked, OFFER, emulated=True), phrase="") if line.startswith("  input ")]
+    assert shown == [f"  input      {said}"]
+    assert payload or len(shown[0]) < COLUMNS
+
+
+def test_26_no_input_is_told_only_of_a_program_that_may_run() -> None:
+    """Not of what is refused, of other kinds, or of each of several steps."""
+    asked = agreement()
+    asked = replace(asked, task=replace(asked.task, payload=None))
+    other = replace(asked, task=replace(asked.task, task=Task.install("/srv/a.deb")))
+    one, task = asked.task, asked.task.task
+    several = replace(one, task=replace(task, kind="steps", params=(), steps=(task, task)), steps=(one, one))
+    whole = replace(asked, task=several, decision=replace(given_by({}), steps=(given_by({}), given_by({}))))
+    views = [prompt_view(each, OFFER, emulated=True) for each in (other, whole)]
+    views.append(refusal_view(asked.task, asked.requester, message="not here", emulated=False))
+    assert [line for view in views for line in lines(view, phrase="") if line.strip().startswith("input ")] == []
 
 
 HOSTILE = st.text(alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from("\x1b\n\r\x07\u202e\u2066\u200b\u2028")))

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from tests.sudo.place import UNSET, Way, wait_until
+from tests.sudo.place import STAGE, UNSET, Way, wait_until
 from tests.transcripts.terminal import Terminal
 
 pytestmark = pytest.mark.root
@@ -71,6 +71,23 @@ def test_keys_reach_the_command(way: Way) -> None:
         person.read_until("go1")
         person.type("hello\n")
         person.read_until("heard hello")
+        assert person.finish() == 0
+
+
+def test_keys_reach_only_what_a_rule_lets_hear(elevate: Way, sudo: Way) -> None:
+    """Any command with sudo; any other reads the end of the file here, and the prompt says so before."""
+    hears = f"{STAGE}/folder/hears"
+    script = r"#!/bin/sh\necho go; read -r word; echo heard-$word-\n"
+    elevate.place.as_root(f"mkdir -p {STAGE}/folder; printf '{script}' > {hears}; chmod 755 {hears}")
+    bound = elevate.place.people.bound.pw_name
+    with elevate.terminal(hears, user=bound) as person:
+        assert "none, no keys either; pipe it in, or use a rule with interactive\n" in person.read_until("go\n")
+        person.read_until("heard--\n")
+        assert person.finish() == 0
+    with sudo.terminal(hears, user=bound) as person:
+        person.read_until("go\n")
+        person.type("hello\n")
+        person.read_until("heard-hello-\n")
         assert person.finish() == 0
 
 
