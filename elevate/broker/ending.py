@@ -17,7 +17,7 @@ from elevate.broker import entries
 from elevate.broker.journal import Journal, Move
 from elevate.broker.receipts import SHORT_BYTES, receipt_of
 from elevate.canonical import Json
-from elevate.errors import ElevateError, HostError, StoreError, TransitionError
+from elevate.errors import ElevateError, HostError, NotStartedError, StoreError, TransitionError
 from elevate.lifecycle import State
 from elevate.model import AdminIdentity, Agreement, Ended
 from elevate.ports import Instant, Running
@@ -98,10 +98,17 @@ class Ending:
     def unknown(self, error: Exception) -> HostError:
         """Write that nobody knows how it ended; give the error that says so."""
         why = HostError("how the task ended could not be found out", detail=f"{type(error).__name__}: {error}")
-        with self._lock, contextlib.suppress(TransitionError):
-            self.journal.through(*self._unsaid(), Move(State.OUTCOME_UNKNOWN, entries.failed(why)))
-            self._begun = None
+        self._write_once(Move(State.OUTCOME_UNKNOWN, entries.failed(why)), ran=True)
         return why
+
+    def never(self, error: NotStartedError) -> None:
+        """Write that nothing of it ran, as was found at its end; that it runs is not said any more where it was not yet."""
+        self._write_once(Move(State.DESTROYED, entries.failed(error)), ran=False)
+
+    def _write_once(self, last: Move, *, ran: bool) -> None:
+        with self._lock, contextlib.suppress(TransitionError):
+            self.journal.through(*(self._unsaid() if ran else ()), last)
+            self._begun = None
 
     def _write(self, running: Running, ended: Ended) -> Mapping[str, Json]:
         after = State.CLEANUP_FAILED if ended.leftover else State.DESTROYED

@@ -25,6 +25,7 @@ from elevate.errors import (
     CancelledError,
     ElevateError,
     HostError,
+    NotStartedError,
     PolicyChangedError,
     StartUnknownError,
     StoreError,
@@ -332,6 +333,10 @@ class Grant:
             return running.wait()
         except StoreError:
             self._gone()
+            raise
+        except NotStartedError as error:
+            self._gone()
+            self._ending.never(error)
             raise
         except Exception as error:
             self._gone()

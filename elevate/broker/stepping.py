@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from elevate.broker.several import steps_of
 from elevate.broker.spill import spilled
 from elevate.broker.starting import Listener, Start
-from elevate.errors import ElevateError, HostError, StartUnknownError
+from elevate.errors import ElevateError, HostError, NotStartedError, StartUnknownError
 from elevate.model import Ended, Window
 from elevate.outcome import Progress
 from elevate.ports import Running
@@ -140,7 +140,10 @@ class StepsRunning:
             cancelled = 0 if self._state.undoing else self._state.cancelled
         if cancelled:
             running.cancel(cancelled)
-        ended = replace(running.wait(), step=number)
+        try:
+            ended = replace(running.wait(), step=number)
+        except NotStartedError as error:
+            return self._not_begun(number, error)
         steps_of(self._what.inspection)[number - 1].close()
         return self._add(ended)
 

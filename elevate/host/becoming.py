@@ -7,7 +7,6 @@ import fcntl
 import mmap
 import os
 import time
-from collections.abc import Callable
 
 from elevate.host import confine, jail, kernel, limits, sharing, sockets, wire
 from elevate.host.identity import Identity
@@ -57,7 +56,11 @@ def become(orders: Socket, begun: mmap.mmap) -> None:
     # INVARIANT: nothing of the task before the byte that the broker sends when the redemption is durable.
     if os.read(signals[1], len(wire.GO)) == wire.GO:
         wire.BEGUN.pack_into(begun, 0, time.monotonic(), time.clock_gettime_ns(wire.COARSE))
-        execute(signals[0], lambda: os.execve(program, order["argv"], environment))  # noqa: S606 - no shell
+        os.write(signals[0], wire.EXECUTES)
+        try:
+            os.execve(program, order["argv"], environment)  # noqa: S606 - no shell
+        except OSError as exc:
+            os.write(signals[0], number_of(exc))
 
 
 def prepare(order: Fields, fds: list[int], signals: list[int]) -> int | bytes:
@@ -90,21 +93,16 @@ def prepare(order: Fields, fds: list[int], signals: list[int]) -> int | bytes:
     return order["argv"][0] if program is None else readable(program)
 
 
-def execute(answer: int, how: Callable[[], int]) -> int:
-    """Say that it is to be, and execute; give the number of the process, 0 where there is none: an error follows then."""
-    os.write(answer, wire.EXECUTES)
-    try:
-        return how()
-    except OSError as exc:
-        os.write(answer, bytes([(exc.errno or errno.EINVAL) & 0xFF]))
-        return 0
-
-
 def fail(answer: int, error: OSError | ValueError) -> None:
     """Say that nothing is executed, and why."""
-    number = error.errno if isinstance(error, OSError) else None
     with contextlib.suppress(OSError):
-        os.write(answer, wire.FAILED + bytes([(number or errno.EINVAL) & 0xFF]))
+        os.write(answer, wire.FAILED + number_of(error))
+
+
+def number_of(error: OSError | ValueError) -> bytes:
+    """Give an error as one byte that is never 0; a file system of somebody's own can answer with numbers that are no errno."""
+    number = error.errno if isinstance(error, OSError) else None
+    return bytes([min(number or errno.EINVAL, 0xFF)])
 
 
 def place(targets: list[int], sources: list[int], others: list[int]) -> list[int]:

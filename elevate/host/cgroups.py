@@ -11,7 +11,7 @@ import os
 import time
 
 from elevate.host import limits
-from elevate.host.reading import read
+from elevate.host.reading import read, read_record
 
 _FIRST_CHOICE = ("pids", "freezer")
 _KILL_SECONDS = 5.0
@@ -129,6 +129,15 @@ def kill(folder: str) -> list[int]:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
     return left
+
+
+def any_stopped(folder: str) -> bool:
+    """Say whether a signal has stopped one of those in a task's folder."""
+    for pid in members(folder):
+        with contextlib.suppress(OSError):
+            if read_record(f"/proc/{pid}/stat").rpartition(b") ")[2].startswith(b"T"):
+                return True
+    return False
 
 
 def sweep(parent: str) -> None:

@@ -12,6 +12,7 @@ import select
 import signal as signals
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,8 +22,12 @@ from elevate.host.order import Order
 from elevate.host.report import Report, read_report, receive
 
 START_SECONDS = 30.0
+LOOK_SECONDS = 1.0
+"""After so long, and then again and again, a start is looked at: it may have been stopped."""
 GONE_SECONDS = 5.0
 """For a start that was given up to be gone."""
+BEFORE_IT_EXECUTED = "the task's process was ended before it executed"
+_STARTED = (wire.EXECUTES, wire.SPAWNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +117,12 @@ class Signals:
         return ends is not None
 
 
-def _let_go(go: int, answer: int, give_up: Callable[[], None]) -> bytes:
+def _let_go(go: int, answer: int, cgroup: str, give_up: Callable[[], None]) -> bytes:
     """Send the byte; give what is said last, empty where nothing is.
 
     Raises:
-        StartUnknownError: That did not come in time, and the execution may have begun. ``give_up`` was called then.
+        StartUnknownError: The execution may have begun, and that did not come in time, whereupon ``give_up`` was called; or
+            the launcher was ended meanwhile.
     """
     try:
         # Where nobody reads it any more, the answer says why.
@@ -124,17 +130,32 @@ def _let_go(go: int, answer: int, give_up: Callable[[], None]) -> bytes:
             os.write(go, wire.GO)
         poll = select.poll()
         poll.register(answer, 0)  # only the end counts: what is written before comes with it
-        # SECURITY: entering a folder or reading a program can hang for as long as its file system likes.
-        if poll.poll(START_SECONDS * 1000):
-            return os.read(answer, wire.MAX_ANSWER)
+        if _answered(poll, cgroup):
+            said = os.read(answer, wire.MAX_ANSWER)
+            if said == wire.LENDS:
+                raise StartUnknownError("the launcher was ended while it started the task")
+            return said
         give_up()
         said = os.read(answer, wire.MAX_ANSWER) if poll.poll(GONE_SECONDS * 1000) else wire.EXECUTES
-        if said == wire.EXECUTES:
+        if said in {wire.LENDS, *_STARTED}:
             raise StartUnknownError("the launcher did not answer in time when it was to start the task")
         return said  # all who could still have begun are gone, and none had
     finally:
         os.close(go)
         os.close(answer)
+
+
+def _answered(poll: select.poll, cgroup: str) -> bool:
+    """Wait for the end of the answer; False where it does not come in time, or never will."""
+    until = time.monotonic() + START_SECONDS
+    # SECURITY: entering a folder or reading a program can hang for as long as its file system likes.
+    while (left := until - time.monotonic()) > 0:
+        if poll.poll(min(left, LOOK_SECONDS) * 1000):
+            return True
+        # SECURITY: whoever has the task's user can stop its process before it executes, and its launcher waits for it.
+        if cgroup and cgroups.any_stopped(cgroup):
+            return False
+    return False
 
 
 class Prepared:
@@ -161,14 +182,14 @@ class Prepared:
             CommandNotFoundError: The program, or a script's interpreter, is not there.
             CommandNotExecutableError: The program can't be executed.
             NotStartedError: Its process, or its launcher, was ended before it executed; nothing ran.
-            StartUnknownError: No answer came in time; what may have begun is ended.
+            StartUnknownError: No answer came, or not in time; what may have begun is ended.
             HostError: Anything else; nothing runs.
         """
         ends = self._ends.taken()
         if ends is None:
             raise HostError("the start was given up, or is under way")
         try:
-            self._check(_let_go(*ends, self._end))
+            self._check(_let_go(*ends, self._waiting.cgroup, self._end))
         except BaseException:
             self._end()
             self._on_end()
@@ -201,8 +222,8 @@ class Prepared:
     def _check(self, said: bytes) -> None:
         if not said:
             # INVARIANT: what is said before an execution stays in the pipe. Its end without that: none was tried.
-            raise NotStartedError("the task's process was ended before it executed")
-        if said != wire.EXECUTES:
+            raise NotStartedError(BEFORE_IT_EXECUTED)
+        if said not in _STARTED:
             raise _not_started(self._program, said)
 
     def _born(self) -> int:
@@ -214,7 +235,7 @@ class Prepared:
 def _not_started(program: str, said: bytes) -> Exception:
     number = said[-1]
     detail = f"{program}: {os.strerror(number)}"
-    if not said.startswith(wire.EXECUTES):
+    if said.startswith(wire.FAILED):
         return HostError("the task's surroundings could not be made", detail=detail)
     if number == errno.ENOENT:
         return CommandNotFoundError("the program, or the interpreter it names, is not there", detail=detail)

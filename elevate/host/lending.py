@@ -18,7 +18,7 @@ import select
 import time
 
 from elevate.host import confine, jail, kernel, limits, sharing, wire
-from elevate.host.becoming import OWN, Fields, execute, fail, is_script
+from elevate.host.becoming import OWN, Fields, fail, is_script, number_of
 from elevate.host.identity import Identity, shed
 from elevate.host.mountinfo import Table
 from elevate.host.sockets import Socket
@@ -116,15 +116,22 @@ class Lending:
         except (OSError, ValueError) as exc:
             fail(self._answer, exc)
             return
-        self.pid = execute(self._answer, self._spawn)
+        os.write(self._answer, wire.LENDS)
+        try:
+            self.pid = self._spawn()
+        except OSError as exc:
+            os.write(self._answer, number_of(exc))
+            return
         shed()
         limits.set_descriptors(self._descriptors)
-        if self.pid:
-            number = int(os.pread(self._children, 32, 0).split()[0])  # as the machine knows it
-            with contextlib.suppress(BrokenPipeError):  # nobody waits any more: who watches sees that
-                self._channel.send(wire.BORN.pack(number))
+        number = int(os.pread(self._children, 32, 0).split()[0])  # as the machine knows it
+        with contextlib.suppress(BrokenPipeError):  # nobody waits any more: who watches sees that
+            self._channel.send(wire.BORN.pack(number))
+            # INVARIANT: where this process is ended before here, nobody says whether the task ran.
+            os.write(self._answer, wire.SPAWNED[len(wire.LENDS) :])
 
     def _spawn(self) -> int:
+        """Execute; whether the process got so far is seen at its end: see `elevate.host.watch`."""
         return os.posix_spawn(
             self._program,
             self._order["argv"],

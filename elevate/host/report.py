@@ -23,6 +23,7 @@ class Report:
     Attributes:
         exit_status: 0 to 255; None where a signal ended the first process.
         signal: Its number; None where it exited.
+        executed: False where the process was ended before it executed, so that nothing of the task ran.
         leftover: Processes that could not be ended; at least 1 where the launcher itself was killed.
         written: Paths, each with ``created``, ``changed`` or ``removed``; in path order.
         watched: `ALL` where ``written`` is all; the same with what it lacks; empty where anything may be missing.
@@ -32,6 +33,7 @@ class Report:
     signal: int | None
     timed_out: bool
     leftover: int
+    executed: bool = True
     duration_ms: int = 0
     written: tuple[tuple[str, str], ...] = ()
     watched: str = ""
@@ -80,6 +82,7 @@ def read_report(channel: socket.socket, cgroup: str) -> Report:
         signal=number or None,
         timed_out=bool(timed_out),
         leftover=left,
+        executed=status != wire.NEVER,
         duration_ms=took_us // 1000,
         written=written,
         watched=watched,

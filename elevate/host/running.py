@@ -9,7 +9,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from elevate.errors import NotStartedError
 from elevate.host.environment import is_safe
+from elevate.host.launched import BEFORE_IT_EXECUTED
 from elevate.host.launcher import Launched, Launcher, Order, Prepared, Report
 from elevate.model import Ended, Window
 
@@ -32,8 +34,14 @@ class TreeRunning:
         return self._launched.fileno()
 
     def wait(self) -> Ended:
-        """Wait until the whole tree has ended, clean up, and check; the same answer every time."""
+        """Wait until the whole tree has ended, clean up, and check; the same answer every time.
+
+        Raises:
+            NotStartedError: Its process was ended before it executed, which could be seen at its end only.
+        """
         report = self._launched.wait()
+        if not report.executed:
+            raise NotStartedError(BEFORE_IT_EXECUTED)
         with self._lock:
             if self._ended is None:
                 self._ended = self._finish(report)

@@ -12,6 +12,7 @@ import select
 import time
 
 from elevate.host import sharing, sockets, wire
+from elevate.host.reading import read_record
 from elevate.host.sockets import Socket
 from elevate.host.writes import Writes
 
@@ -21,6 +22,9 @@ WAIT_SECONDS = 150.0
 CLEANUP_SECONDS = 5.0
 QUIET_SECONDS = 0.004
 """How long a task's end is left to those who wait for it."""
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+_KILLED = (os.CLD_KILLED, os.CLD_DUMPED)
+_FORKED_ONLY = 0x40
 
 
 def _nothing(*_: object) -> None:
@@ -52,6 +56,7 @@ class Watch:
         self.timed_out = False
         self.ending = False
         self.status: int | None = None
+        self.executed = True
 
     def run(self) -> None:
         """Wait, end the tree, report."""
@@ -74,7 +79,7 @@ class Watch:
         code = -signal.SIGKILL if self.status is None else os.waitstatus_to_exitcode(self.status)
         began = self._began()
         took = int((time.monotonic() - began) * 1e6) if began else 0
-        report = wire.REPORT.pack(max(code, -1), max(-code, 0), self.timed_out, left, took)
+        report = wire.REPORT.pack(max(code, -1) if self.executed else wire.NEVER, max(-code, 0), self.timed_out, left, took)
         with contextlib.suppress(OSError):
             sockets.send(self.channel, report, self._written())
         # The kernel wakes whoever hears it on this very processor, to wait there until all that this process has is freed.
@@ -144,11 +149,15 @@ class Watch:
         while True:
             try:
                 stops = self.jobs >= 0 or not self._began()
-                pid, status = os.waitpid(-1, os.WNOHANG | (os.WUNTRACED if stops else 0))
+                # Looked at before it is buried: then nobody can tell any more whether it had executed.
+                one = os.waitid(os.P_ALL, 0, _LOOK | (os.WSTOPPED if stops else 0))
+                if one is None:
+                    return True
+                if one.si_pid == self.pid and one.si_code in _KILLED:
+                    self.executed = has_executed(self.pid)
+                pid, status = os.waitpid(one.si_pid, os.WNOHANG | (os.WUNTRACED if stops else 0))
             except ChildProcessError:
                 return False
-            if pid == 0:
-                return True
             if os.WIFSTOPPED(status):
                 self._stopped(pid, os.WSTOPSIG(status))
             elif pid == self.pid:
@@ -176,6 +185,17 @@ class Watch:
             if poll.poll(2):
                 os.read(self.wake, 512)
         return 0
+
+
+def has_executed(pid: int) -> bool:
+    """Say of a process that has ended, but was not buried, whether it executed something after it was forked.
+
+    Source: proc_pid_stat(5); the kernel's PF_FORKNOEXEC.
+    """
+    with contextlib.suppress(OSError):
+        flags = int(read_record(f"/proc/{pid}/stat").rpartition(b") ")[2].split(b" ", 7)[6])
+        return not flags & _FORKED_ONLY
+    return True
 
 
 def descendants(root: int) -> list[int]:

@@ -27,9 +27,11 @@ BORN = struct.Struct("=i")
 say that. One with a terminal says it twice, the second time for good."""
 GO = b"\1"
 """The one byte on which the task's process, all else done, executes; at the end of its pipe without it, nothing is executed."""
-EXECUTES = b"\1"
-"""What is said right before the execution; an errno may follow. Anything else, or nothing at all by the end of the pipe, and
-none was tried."""
+EXECUTES, LENDS = b"\1", b"\2"
+"""What is said right before the execution, by the task's process itself or by a launcher that spawns it; an errno may follow.
+Anything else, or nothing at all by the end of the pipe, and none was tried."""
+SPAWNED = LENDS + b"\0"
+"""What a launcher has said when it has spawned the process; without that it was ended meanwhile, and nobody knows."""
 FAILED = b"\0"
 """What had to be made for the execution could not be; the errno follows."""
 MAX_ANSWER = 8
@@ -38,7 +40,9 @@ BEGUN = struct.Struct("=dq")
 COARSE = 5
 """The clock by which the kernel dates files, Linux's CLOCK_REALTIME_COARSE."""
 REPORT = struct.Struct("=iiiiq")
-"""Exit status or -1, signal or 0, timed out, processes left, microseconds from start to end."""
+"""Exit status or -1, signal or 0, timed out, processes left, microseconds from start to end. The status may be `NEVER`."""
+NEVER = -2
+"""The process was ended before it executed: nothing of the task ran."""
 COMMAND = struct.Struct("=ii")
 """`SIGNAL` or `END`, and the signal's number."""
 

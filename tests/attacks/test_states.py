@@ -1,11 +1,13 @@
 """Rows 13, 41, 47 and 48 on the story: whatever breaks, and whenever, every request ends once and every token ends once."""
 
 import os
+import select
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,7 @@ from elevate.errors import (
 )
 from elevate.host.processes import read_process
 from elevate.lifecycle import APPROVED, ENDS_TOKEN, NOT_APPROVED, State
+from elevate.model import Ended
 from elevate.ports import Host, Running, Step, Stepped, Store
 from elevate.store.reader import LedgerReader
 from elevate.tasks import Task
@@ -115,6 +118,28 @@ def test_47_a_task_whose_process_was_killed_before_it_executed_is_known_not_to_h
     assert (last.event, last.body["reason"]) == ("destroyed", {"code": "not-started"})
     with pytest.raises(TokenSpentError):
         start(grant)
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+def test_47_that_it_did_not_run_may_be_seen_at_its_end_only(broker: Broker, *, awaited: bool) -> None:
+    """The log says then that nothing ran, and not that nobody knows; asked again it is the same."""
+    grant = broker.elevate(TRUE)
+    running: Any = grant.start(NAME, grant.agreement.requester.process, awaited=awaited)
+    assert select.select([running], [], [], 20)[0]
+    running.wait()
+
+    def never() -> Ended:
+        raise NotStartedError("its process was ended")
+
+    running.wait = never
+    for _ in range(2):
+        with pytest.raises(NotStartedError):
+            grant.finish(running)
+    last = parse(broker.parts.store.entries_of(grant.request)[-1])
+    assert (last.event, last.body["reason"]) == ("destroyed", {"code": "not-started"})
+    assert ("running" in events(broker, grant.request)) is not awaited
+    assert broker.status()["open_requests"] == 0
+    let_go(running)
 
 
 def test_47_a_second_start_leaves_the_first_alone(broker: Broker) -> None:

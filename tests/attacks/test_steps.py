@@ -17,6 +17,7 @@ from elevate.broker.stepping import StepsRunning
 from elevate.errors import (
     DeniedError,
     HostError,
+    NotStartedError,
     StartUnknownError,
     StoreUnwritableError,
     TaskInvalidError,
@@ -25,6 +26,7 @@ from elevate.errors import (
 )
 from elevate.hello.render import lines
 from elevate.host.processes import read_process
+from elevate.model import Ended
 from elevate.outcome import Progress
 from elevate.ports import Draft, Inspection, Mandate, Prompter
 from elevate.tasks import MAX_STEPS, Task
@@ -255,6 +257,30 @@ def test_47_a_step_of_which_nobody_knows_whether_it_began(broker: Broker) -> Non
     assert len(begun) == 2
     assert events(broker, grant.request)[-1] == "outcome-unknown"
     assert not list(Path(grant.identity.home).glob("*undo")) + list(Path(grant.identity.home).glob("late"))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_47_a_step_that_was_never_executed_ends_the_row(broker: Broker, number: int) -> None:
+    """Which is seen at its end only; what was done before is taken back."""
+    grant = broker.elevate(Task.in_order([sh("exit 0"), sh("exit 0")], undo=[sh("echo undone")]))
+    host, begin = grant.parts.host, grant.parts.host.start
+    begun: list[object] = []
+
+    def ended() -> Ended:
+        raise NotStartedError("its process was ended")
+
+    def killed(inspection: Inspection, mandate: Mandate, **how: Any) -> object:  # noqa: ANN401 - as the host's own
+        running: Any = begin(inspection, mandate, **how)
+        begun.append(running)
+        if len(begun) == number:
+            running.wait()
+            running.wait = ended
+        return running
+
+    host.start = killed  # type: ignore[method-assign,assignment]
+    outcome = grant.run(capture=True)
+    assert (outcome.stdout, outcome.exit_status, len(begun)) == (b"undone\n", 125, number + 1)
+    assert events(broker, grant.request)[-1] == "destroyed"
 
 
 @pytest.mark.parametrize("reading", [True, False])

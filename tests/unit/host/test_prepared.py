@@ -80,7 +80,7 @@ def test_whoever_waits_can_not_be_traced_by_its_own_user(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(becoming, "receive", lambda _: ({"terminal": [], "env": [], "argv": []}, [-1, its, theirs]))
     monkeypatch.setattr(becoming, "prepare", traceable)
-    monkeypatch.setattr(becoming, "execute", tell)
+    monkeypatch.setattr(os, "execve", tell)  # it must not be executed
     os.write(go, wire.GO)
     pid = os.fork()
     if pid == 0:
@@ -90,7 +90,7 @@ def test_whoever_waits_can_not_be_traced_by_its_own_user(monkeypatch: pytest.Mon
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
-    assert told(answer, LONG) == b"\0"
+    assert told(answer, LONG) == wire.EXECUTES + b"\0"
     for fd in (answer, its, theirs, go):
         os.close(fd)
 
