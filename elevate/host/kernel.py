@@ -80,6 +80,11 @@ def new_session_keyring() -> None:
         _libc.syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
+def processor() -> int:
+    """Give the number of the processor that this thread runs on now."""
+    return int(_libc.sched_getcpu())
+
+
 def unshare(flags: int) -> None:
     """Leave namespaces; with `CLONE_NEWPID` the next child is the first of a new one."""
     _checked(_libc.unshare(ctypes.c_int(flags)))

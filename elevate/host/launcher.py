@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from elevate.errors import HostError
-from elevate.host import cgroups, wire
+from elevate.host import cgroups, kernel, wire
 from elevate.host.launched import Launched, Prepared, Signals, Waiting
 from elevate.host.order import Jail, Order, encode
 from elevate.host.report import Report
@@ -138,6 +138,7 @@ class Launcher:
             fds = array.array("i", [memory, *ends.theirs, *order.fds.values(), *extra])
             for _ in range(_TRIES):
                 taken, mounts = self._take(jailed=order.jail is not None)
+                _aside(taken)
                 # SECURITY: a failed send was not taken, so another launcher may be tried; a taken one never is again.
                 with contextlib.suppress(OSError):
                     taken.channel.sendmsg([wire.MAGIC], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
@@ -229,6 +230,17 @@ class Launcher:
             self._control.close()
             self._control = None
             _await_end(self._pid)
+
+
+def _aside(waiting: Waiting) -> None:
+    """Let a launcher begin on another processor than this thread's, which goes on working; it may use all again at once.
+
+    The kernel wakes it here, and may keep it waiting, or this thread when it has slept, while another processor idles.
+    """
+    with contextlib.suppress(OSError):
+        if waiting.cgroup and (elsewhere := os.sched_getaffinity(0) - {kernel.processor()}):
+            for pid in cgroups.members(waiting.cgroup):
+                os.sched_setaffinity(pid, elsewhere)
 
 
 def _await_end(pid: int) -> None:

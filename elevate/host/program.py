@@ -139,7 +139,9 @@ def serve(channel: Socket, cgroup: str | None, table: Table, *, apart: bool = Fa
     if ahead:
         ahead.fork()
     wake = wake_on_child()
+    allowed = os.sched_getaffinity(0)
     received = receive(channel)
+    os.sched_setaffinity(0, allowed)  # the broker let it begin elsewhere; a task has all processors
     if received is None or select.select([channel], [], [], 0)[0]:  # nobody waits for it any more
         return
     order, fds = received

@@ -11,13 +11,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from elevate.errors import CommandNotFoundError, ElevateError, HostError, NotStartedError, StartUnknownError
-from elevate.host import becoming, kernel, running, wire
+from elevate.host import becoming, cgroups, kernel, running, wire
+from elevate.host import launcher as launchers
+from elevate.host.launched import Waiting
 from elevate.host.launcher import MAX_WARM, Jail, Launcher, Order, Prepared
 from elevate.host.watch import descendants
 from elevate.model import Window
@@ -230,6 +232,38 @@ def test_a_terminal_that_is_none_is_told(capfd: pytest.CaptureFixture[str], *, j
     assert select.select([pid], [], [], LONG)[0]  # who is asked for no more ends when the others have
     os.close(pid)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_a_launcher_begins_on_another_processor() -> None:
+    """Its first steps run beside the broker's, not after them."""
+    folder = f"{cgroups.base()}/{os.urandom(8).hex()}"
+    cgroups.make(folder)
+    ours, theirs = socket.socketpair()
+    with subprocess.Popen(["/bin/sleep", "1000"]) as waiting, ours, theirs:
+        try:
+            Path(folder, "cgroup.procs").write_text(str(waiting.pid))
+            launchers._aside(Waiting(ours, folder))
+            assert len(os.sched_getaffinity(waiting.pid)) == len(os.sched_getaffinity(0)) - 1
+        finally:
+            waiting.kill()
+            waiting.wait()
+            assert cgroups.end(folder) == 0
+
+
+@pytest.mark.root
+def test_a_task_has_all_processors() -> None:
+    """Wherever its launcher began."""
+    with Launcher(warm=1) as launcher, ExitStack() as stack:
+        stack.enter_context(prepared(launcher, "true", jailed=True))[0].go().wait()
+        (waiting,) = launcher._pools[True].ready
+        wait_for(lambda: bool(cgroups.members(waiting.cgroup)))
+        ready, read = stack.enter_context(prepared(launcher, "grep Cpus_allowed: /proc/self/status", jailed=True))
+        running = ready.go()
+        mine = next(line for line in Path("/proc/self/status").read_text().splitlines() if "Cpus_allowed:" in line)
+        assert (told(read, LONG) or b"").decode().strip() == mine
+        running.wait()
 
 
 def test_launchers_follow_the_load() -> None:
