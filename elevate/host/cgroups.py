@@ -61,6 +61,23 @@ def make(folder: str) -> None:
     limits.bound_cgroup(folder)
 
 
+def flatten(parent: str) -> None:
+    """Let no folder be made in those below this one, where the kernel can refuse that.
+
+    SECURITY: a task as uid 0 can mount its own cgroup, by a user namespace and with no capability of ours. With a folder in it,
+    it could put its launcher there, and freeze that: no time limit any more, and nobody who hears the broker.
+    """
+    with contextlib.suppress(OSError):
+        os.makedirs(parent, 0o755, exist_ok=True)
+        with open(f"{parent}/cgroup.max.depth", "w", encoding="ascii") as file:
+            file.write("1")
+
+
+def holds(folder: str) -> bool:
+    """Say whether nobody is moved out of a task's folder but by root: in version 1 whoever has the same user can."""
+    return os.path.exists(f"{folder}/cgroup.events")
+
+
 def divide(parent: str) -> None:
     """Let the kernel count processes in each folder below this one, where it does not count them otherwise.
 
@@ -140,13 +157,21 @@ def any_stopped(folder: str) -> bool:
     return False
 
 
-def sweep(parent: str) -> None:
-    """Remove the folders that nobody is in any more: those of launchers that were killed with the program that buries them."""
-    if os.path.isdir(parent):
-        for name in os.listdir(parent):
-            folder = f"{parent}/{name}"
-            if os.path.isdir(folder) and not members(folder):
-                _remove(folder)
+def sweep(parent: str) -> list[str]:
+    """Remove the folders that nobody is in any more: those of launchers that were killed with the program that buries them.
+
+    Returns:
+        The others.
+    """
+    try:
+        return remove_empty([entry.path for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False)])
+    except FileNotFoundError:
+        return []
+
+
+def remove_empty(folders: list[str]) -> list[str]:
+    """Remove those of these folders that nobody is in any more; give the others."""
+    return [folder for folder in folders if members(folder) or not _remove(folder)]
 
 
 def _remove(folder: str) -> bool:

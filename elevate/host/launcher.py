@@ -85,6 +85,7 @@ class Launcher:
         self._control: socket.socket | None = None
         self._pid = 0
         self._base = cgroups.base() if os.geteuid() == 0 else ""
+        self._orphaned: list[str] = []
         self._mounts = select.poll()
         self._mountinfo = open("/proc/self/mountinfo", "rb")  # noqa: SIM115 - polled for as long as the launcher is used
         self._mounts.register(self._mountinfo, select.POLLPRI)
@@ -173,6 +174,8 @@ class Launcher:
             if not self._closed:
                 self._forget_stale()
                 self._refilled(self._pools[jailed], jailed=jailed)
+                # Of launchers whose program was killed: nobody else buries them.
+                self._orphaned = cgroups.remove_empty(self._orphaned)
 
     def _refilled(self, pool: _Pool, *, jailed: bool) -> None:
         """Let as many wait as are wanted, at least one; a program that has ended is started anew."""
@@ -202,7 +205,8 @@ class Launcher:
 
     def _spawn(self) -> socket.socket:
         if self._base:
-            cgroups.sweep(self._base)
+            self._orphaned = cgroups.sweep(self._base)
+            cgroups.flatten(self._base)
             cgroups.divide(self._base)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:

@@ -132,7 +132,8 @@ def serve(channel: Socket, cgroup: str | None, table: Table, *, apart: bool = Fa
     os.setsid()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    lending = _lending(channel, table) if cgroup else None
+    # SECURITY: who could be moved out of its cgroup while it lends itself would not be ended with it.
+    lending = _lending(channel, table) if cgroup and cgroups.holds(cgroup) else None
     if cgroup is not None:
         jail.settle(cgroup, table, apart=apart)
     ahead = None if lending else Ahead(channel)

@@ -6,17 +6,21 @@ Before its first instruction a task's process is whoever forked it, and has the 
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from elevate.errors import NotStartedError, StartUnknownError
-from elevate.host import becoming, launched, launcher
-from elevate.host.launcher import Launcher
+from elevate.host import becoming, cgroups, launched, launcher
+from elevate.host.confinement import ROOT as RIGHTS
+from elevate.host.confinement import numbers_of
+from elevate.host.launcher import Jail, Launcher, Order
 from elevate.host.running import TreeRunning
 from elevate.model import Ended
-from tests.attacks.host.holding import LONG, as_the_user, held, program
+from tests.attacks.host.holding import LONG, as_the_user, held, program, status
 from tests.tools import wait_for
+from tests.unit.host.run import PATH
 
 ROOT = Path(__file__).resolve().parents[3]
 BROKEN = """
@@ -29,6 +33,16 @@ def broken(*_words, **_more):
 
 {name} = broken
 program.main()
+"""
+FREEZES = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+os.mkdir("/tmp/own")
+if libc.unshare(0x12020000) == 0 and libc.mount(b"none", b"/tmp/own", b"cgroup2", 0, None) == 0:
+    print("mounted", *[pid for pid in open("/tmp/own/cgroup.procs").read().split() if pid == "1"], flush=True)
+    os.mkdir("/tmp/own/below")
+    open("/tmp/own/below/cgroup.procs", "w").write("1")
+    print("moved")
 """
 
 
@@ -118,3 +132,60 @@ def test_28_the_host_says_that_it_did_not_run(tmp_path: Path) -> None:
             with pytest.raises(NotStartedError):
                 running.wait()
     assert ended == []
+
+
+@pytest.mark.root
+def test_36_who_could_be_moved_out_of_its_cgroup_does_not_lend_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In version 1 whoever has the same user moves it into a folder that is theirs; one that hung was not ended then."""
+    base = Path("/sys/fs/cgroup/pids")
+    if not (base / "cgroup.procs").exists() or not os.access(base, os.W_OK):
+        pytest.skip("no cgroups of version 1 here")
+    own = base / f"elevate-moved-{os.getpid()}"
+    monkeypatch.setattr(cgroups, "base", lambda: str(own))
+    with held(tmp_path, "exit 3") as start:
+        assert start.cgroup.parent == own
+        assert status(start.launcher)["Uid"] == ["0"] * 4
+        start.allow()
+        assert start.told.result(LONG).wait().exit_status == 3
+    assert wait_for(lambda: _gone(own))
+
+
+@pytest.mark.root
+def test_31_a_task_as_uid_0_can_not_freeze_its_launcher() -> None:
+    """It can mount its own cgroup, but put nobody into one below: its time limit is kept, and the broker is heard."""
+    read, write = os.pipe()
+    jail = Jail(uid=0, gid=0, home="/mnt", capabilities=numbers_of(RIGHTS))
+    with Launcher() as own, os.fdopen(read) as said:
+        own._base = f"{own._base}-freezes-{os.getpid()}"
+        order = Order(argv=("/usr/bin/python3", "-I", "-S", "-c", FREEZES), env=PATH, fds={1: write}, jail=jail)
+        running = own.launch(order)
+        os.close(write)
+        found = said.read().split()
+        running.wait()
+    assert wait_for(lambda: _gone(Path(own._base)))
+    if "mounted" not in found:
+        pytest.skip("this machine gives a task no cgroup file system of its own")
+    assert found == ["mounted", "1"]
+
+
+@pytest.mark.root
+def test_31_cgroups_of_a_program_that_was_killed_go_with_its_tasks() -> None:
+    """Nobody buries its launchers any more: the broker looks whenever a task has ended."""
+    with Launcher() as own:
+        own._base = f"{own._base}-killed-{os.getpid()}"
+        task = own.launch(program("exec sleep 1000"))
+        cgroup = Path(task._cgroup)
+        os.kill(own._pid, signal.SIGKILL)
+        for _ in range(launcher.MAX_WARM):  # those that wait still, and one of the next program's
+            with suppress(NotStartedError):  # one that was asked for, and not forked any more
+                own.launch(program("exit 0")).wait()
+        assert cgroup.exists()
+        task.close()
+        assert wait_for(lambda: own.launch(program("exit 0")).wait().exit_status == 0 and not cgroup.exists())
+    assert wait_for(lambda: not cgroups.sweep(own._base) and _gone(Path(own._base)))  # of those that ended last
+
+
+def _gone(folder: Path) -> bool:
+    with suppress(OSError):
+        folder.rmdir()
+    return not folder.exists()
