@@ -78,7 +78,9 @@ def unpack(data: bytes) -> dict[str, list[bytes]]:
         raise ValueError("an order is cut off")
     fields: dict[str, list[bytes]] = {}
     while parts:
-        name, count = parts[0].decode(), int(parts[1])
+        name, count = parts[0].decode(), int(parts[1]) if len(parts) > 1 else -1
+        if not 0 <= count <= len(parts) - 2:
+            raise ValueError("an order has more or fewer items than it says")
         fields[name] = parts[2 : 2 + count]
         del parts[: 2 + count]
     return fields

@@ -275,6 +275,13 @@ def test_order_wire_round_trip_and_cut() -> None:
         wire.unpack(wire.pack(fields)[:-1])
 
 
+@pytest.mark.parametrize("data", [b"a\0", b"a\0-2\0", b"a\x000\0b\x002\0x\0", b"a\0x\0", b"\xff\x000\0"])
+def test_order_that_says_other_than_it_holds_is_refused(data: bytes) -> None:
+    """A launcher that read it for ever would be stuck with all rights."""
+    with pytest.raises(ValueError, match=r"order|invalid|decode"):
+        wire.unpack(data)
+
+
 def test_long_command_line(launcher: Launcher) -> None:
     """A command line far longer than a datagram arrives whole."""
     argv = ("/bin/sh", "-c", 'echo $# ${#1} "$4"', "sh", *["x" * 120_000, "y" * 120_000, "z" * 120_000, "last"])
