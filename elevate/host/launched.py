@@ -26,6 +26,8 @@ LOOK_SECONDS = 1.0
 """After so long, and then again and again, a start is looked at: it may have been stopped."""
 GONE_SECONDS = 5.0
 """For a start that was given up to be gone."""
+SURE_SECONDS = 10.0
+"""For a tree that was asked to end to be gone; longer than its launcher takes to kill it."""
 BEFORE_IT_EXECUTED = "the task's process was ended before it executed"
 _STARTED = (wire.EXECUTES, wire.SPAWNED)
 
@@ -47,6 +49,7 @@ class Launched:
         self._channel = waiting.channel
         self._cgroup = waiting.cgroup
         self._report: Report | None = None
+        self._ending = False
         self._lock = threading.Lock()
 
     def fileno(self) -> int:
@@ -69,6 +72,12 @@ class Launched:
     def end(self, signal: int = signals.SIGTERM) -> None:
         """Ask the task to end; its tree is killed after the grace period."""
         self._say(wire.END, signal)
+        if self._cgroup and not self._ending:  # once, however often somebody asks
+            self._ending = True
+            # SECURITY: a task as uid 0 can freeze its whole cgroup, and its launcher with it.
+            sure = threading.Timer(SURE_SECONDS, cgroups.kill, (self._cgroup,))
+            sure.daemon = True
+            sure.start()
 
     def close(self) -> None:
         """End the tree at once where it still runs, with no report."""

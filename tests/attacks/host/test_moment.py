@@ -4,6 +4,7 @@ Before its first instruction a task's process is whoever forked it, and has the 
 """
 
 import os
+import select
 import signal
 import time
 from contextlib import suppress
@@ -166,6 +167,22 @@ def test_31_a_task_as_uid_0_can_not_freeze_its_launcher() -> None:
     if "mounted" not in found:
         pytest.skip("this machine gives a task no cgroup file system of its own")
     assert found == ["mounted", "1"]
+
+
+@pytest.mark.root
+def test_36_a_task_that_froze_itself_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its launcher is frozen with it, and hears nobody; whoever cancels it does not wait for ever."""
+    monkeypatch.setattr(launched, "SURE_SECONDS", 0.5)
+    with Launcher() as own:
+        running = own.launch(program("exec sleep 1000"))
+        cgroup = Path(running._cgroup)
+        if not (cgroup / "cgroup.freeze").exists():
+            pytest.skip("no cgroups of version 2 here")
+        (cgroup / "cgroup.freeze").write_text("1")
+        running.end()
+        assert select.select([running], [], [], LONG)[0]
+        assert running.wait().signal == signal.SIGKILL
+        assert wait_for(lambda: not cgroup.exists())
 
 
 @pytest.mark.root
