@@ -55,22 +55,29 @@ def make(folder: str) -> None:
     try:
         os.mkdir(folder, 0o755)
     except FileNotFoundError:
+        parent = folder.rpartition("/")[0]
         with contextlib.suppress(FileExistsError):
-            os.mkdir(folder.rpartition("/")[0], 0o755)
+            os.mkdir(parent, 0o755)
+        bound(parent)
         os.mkdir(folder, 0o755)
     limits.bound_cgroup(folder)
 
 
-def flatten(parent: str) -> None:
+def bound(parent: str) -> None:
+    """Bound what can be made in the tasks' folders below this one, where there is one."""
+    if os.path.isdir(parent):
+        _flatten(parent)
+        _divide(parent)
+
+
+def _flatten(parent: str) -> None:
     """Let no folder be made in those below this one, where the kernel can refuse that.
 
     SECURITY: a task as uid 0 can mount its own cgroup, by a user namespace and with no capability of ours. With a folder in it,
     it could put its launcher there, and freeze that: no time limit any more, and nobody who hears the broker.
     """
-    with contextlib.suppress(OSError):
-        os.makedirs(parent, 0o755, exist_ok=True)
-        with open(f"{parent}/cgroup.max.depth", "w", encoding="ascii") as file:
-            file.write("1")
+    with contextlib.suppress(OSError), open(f"{parent}/cgroup.max.depth", "w", encoding="ascii") as file:
+        file.write("1")
 
 
 def holds(folder: str) -> bool:
@@ -78,7 +85,7 @@ def holds(folder: str) -> bool:
     return os.path.exists(f"{folder}/cgroup.events")
 
 
-def divide(parent: str) -> None:
+def _divide(parent: str) -> None:
     """Let the kernel count processes in each folder below this one, where it does not count them otherwise.
 
     It can't be where this process's own cgroup is not its to divide; then nothing is counted.
@@ -86,7 +93,6 @@ def divide(parent: str) -> None:
     if limits.trees_are_bounded():
         return
     with contextlib.suppress(OSError):
-        os.makedirs(parent, 0o755, exist_ok=True)
         for folder in (parent.rpartition("/")[0], parent):
             if b"pids" in read(f"{folder}/cgroup.controllers").split():
                 with open(f"{folder}/cgroup.subtree_control", "w", encoding="ascii") as file:

@@ -206,8 +206,7 @@ class Launcher:
     def _spawn(self) -> socket.socket:
         if self._base:
             self._orphaned = cgroups.sweep(self._base)
-            cgroups.flatten(self._base)
-            cgroups.divide(self._base)
+            cgroups.bound(self._base)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             python = os.path.realpath(sys.executable)

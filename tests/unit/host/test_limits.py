@@ -86,12 +86,14 @@ def test_cgroups_that_can_count_are_told_to(tmp_path: Path, monkeypatch: pytest.
     """The service's own, and the one below it that holds the tasks'; one that may not divide says nothing."""
     monkeypatch.setattr(limits, "trees_are_bounded", lambda: False)
     parent = tmp_path / "elevate"
-    cgroups.divide(str(parent))
+    cgroups.bound(str(parent))
+    assert not parent.exists()
     assert not cgroups.counts(str(parent))
+    parent.mkdir()
     for folder in (tmp_path, parent):
         (folder / "cgroup.controllers").write_text("cpu pids\n")
     assert not cgroups.counts(str(parent))
-    cgroups.divide(str(parent))
+    cgroups.bound(str(parent))
     assert [(folder / "cgroup.subtree_control").read_text() for folder in (tmp_path, parent)] == ["+pids", "+pids"]
     for told, counted in (("", False), ("cpu pids\n", True)):  # what the kernel made of it
         (parent / "cgroup.subtree_control").write_text(told)
