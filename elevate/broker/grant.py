@@ -5,56 +5,33 @@ starts anything. Whatever becomes of the task, the token is gone.
 """
 
 import contextlib
-import re
 import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Self
 
-from elevate.audit import body
 from elevate.audit.body import Body
-from elevate.broker import entries
 from elevate.broker.ending import Ending
 from elevate.broker.journal import Journal
 from elevate.broker.parts import Parts
-from elevate.broker.redeeming import Presented, Use
+from elevate.broker.redeeming import Carrier, Presented, Use
 from elevate.broker.starting import Listener, Start, limit_of, prepare, stop
 from elevate.broker.stepping import StepsRunning, start
 from elevate.errors import (
     CancelledError,
     ElevateError,
     HostError,
-    NotStartedError,
-    PolicyChangedError,
-    StartUnknownError,
-    StoreError,
-    TaskError,
-    TaskInvalidError,
     TokenError,
     TokenSpentError,
 )
 from elevate.lifecycle import State, is_final
-from elevate.model import AdminIdentity, Agreement, Ended, ProcessIdentity, Window
+from elevate.model import AdminIdentity, Agreement, ProcessIdentity, Window
 from elevate.outcome import Events, Outcome, drain, ending
-from elevate.ports import Inspection, Instant, Prepared, Running
+from elevate.ports import Inspection, Prepared, Running
 from elevate.token import Claims
 
 REDEEM_ID_BYTES = 16
-_BEFORE_THE_START = (HostError, TaskError, TokenError, PolicyChangedError, CancelledError)
-_REDEEM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
-
-
-class Carrier(Running, Protocol):
-    """Whoever does a task in the host's place.
-
-    Attributes:
-        audience: Whom the token must be for.
-        actor: Who it is, as a part of the entries.
-    """
-
-    audience: str
-    actor: Body
 
 
 @dataclass(slots=True, kw_only=True)
@@ -143,9 +120,7 @@ class Grant:
         Raises:
             TokenError: As `run`.
         """
-        if not _REDEEM_ID.fullmatch(redeem_id):
-            raise TaskInvalidError("a redeem id is 16 to 64 letters, digits, - and _", hint="draw a new random one")
-        presented = self._presented(redeem_id, presenter, by)
+        presented = self._use.presented(redeem_id, presenter, self.agreement, by)
 
         def take() -> None:
             self._prepare(presenter, by)
@@ -207,19 +182,13 @@ class Grant:
         if ahead is not None:
             ahead.close()
 
-    def _presented(self, redeem_id: str, presenter: ProcessIdentity, by: Carrier | None) -> Presented:
-        if by is None:
-            who = entries.presenter(presenter, self.agreement.requester)
-            return Presented(redeem_id=redeem_id, process=presenter, audience=self.parts.host.name, by=who)
-        return Presented(redeem_id=redeem_id, process=None, audience=by.audience, by=by.actor)
-
     def finish(self, running: Running, captured: tuple[bytes, bytes] = (b"", b"")) -> Outcome:
         """Wait for the end of the whole tree, write how it ended, and destroy what is left of the grant.
 
         Twice, or in two threads, is the same as once.
         """
-        ended = self._wait(running)
         try:
+            ended = self._ending.wait(running)
             receipt = self._ending.ended(running, ended)
         except Exception:
             self._gone()
@@ -227,13 +196,9 @@ class Grant:
         # Not where a signal broke it off: then the broker still knows of it, and writes its end when it closes.
         self._gone()
         return Outcome(
-            exit_status=ended.exit_status,
-            signal=ended.signal,
-            timed_out=ended.timed_out,
-            receipt=receipt,
-            stdout=captured[0],
-            stderr=captured[1],
-        )
+            exit_status=ended.exit_status, signal=ended.signal, timed_out=ended.timed_out, receipt=receipt,
+            stdout=captured[0], stderr=captured[1],
+        )  # fmt: skip
 
     def cancel(self, number: int = signal.SIGTERM, *, by: Body | None = None) -> None:
         """Ask the running task to end; one that is being started ends at once. ``by`` says in the log who asked for it."""
@@ -265,11 +230,9 @@ class Grant:
             left, self.taken = self.taken is not None, None
             try:
                 if self.journal.record.state is State.ISSUED:
-                    self._take_back(self.parts.clock.read())
+                    self._ending.unused(expired=self._use.expired(self.parts.clock.read()))
                 elif left:
-                    self.journal.to(
-                        State.DESTROYED, body.reason("cancelled", "it was left before it was started") | self._leaver()
-                    )
+                    self._ending.left()
             finally:
                 # Where the end of one that is used up can't be written, the broker's next start says it.
                 if left or is_final(self.journal.record.state):
@@ -292,15 +255,9 @@ class Grant:
             session=self.journal.record.session,
             agreement=self.agreement,
             inspection=self.inspection,
-            note=self._note_step,
+            note=self._ending.step,
             ahead=self.ahead,
         )
-
-    def _note_step(self, number: int, what: Ended | ElevateError) -> None:
-        if isinstance(what, ElevateError):
-            self.journal.note("step-failed", entries.step(number, self.agreement) | entries.failed(what))
-        else:
-            self.journal.note("step-started", entries.step(number, self.agreement, before=what))
 
     def _end_unstarted(self, redeem_id: str, running: Running | None, error: BaseException) -> None:
         """End what this very call has redeemed and what does not run now; the token is burnt, and the log says so."""
@@ -316,45 +273,16 @@ class Grant:
             stop(running)
         self._running = None
         self._gone()
-        known = isinstance(error, _BEFORE_THE_START) and not isinstance(error, StartUnknownError)
-        nothing_ran = running is None and known
-        why = error if isinstance(error, ElevateError) else HostError("the start failed", detail=repr(error))
-        # Where this can't be written either, the broker's next start says it.
-        with contextlib.suppress(ElevateError):
-            self.journal.to(State.DESTROYED if nothing_ran else State.OUTCOME_UNKNOWN, entries.failed(why))
+        self._ending.unstarted(error, begun=running is not None)
 
     def _started(self, running: Running | None) -> bool:
         """Say whether an earlier call has started the task."""
         return running is None and self._running is not None
 
-    def _wait(self, running: Running) -> Ended:
-        try:
-            self._ending.moment(running)
-            return running.wait()
-        except StoreError:
-            self._gone()
-            raise
-        except NotStartedError as error:
-            self._gone()
-            self._ending.never(error)
-            raise
-        except Exception as error:
-            self._gone()
-            raise self._ending.unknown(error) from error
-
     def _gone(self) -> None:
         self._give_up()
         self.inspection.close()
         self.on_end()
-
-    def _take_back(self, now: Instant) -> None:
-        if self._use.expired(now):
-            self.journal.to(State.EXPIRED, body.reason("token-expired", "not used in time"))
-        else:
-            self.journal.to(State.REVOKED, body.reason("token-revoked", "it was left without being used") | self._leaver())
-
-    def _leaver(self) -> Body:
-        return self._ending.by or body.actor(self.agreement.requester, brief=True)
 
     @property
     def time_limit_seconds(self) -> int:

@@ -1,21 +1,43 @@
 """One use: a token is held against all that it is bound to, and one compare-and-set in the ledger takes it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from elevate.audit import body
 from elevate.audit.body import Body
 from elevate.broker import entries
 from elevate.broker.journal import Journal, Move
 from elevate.broker.parts import Parts
-from elevate.errors import PolicyChangedError, TokenError, TokenExpiredError, TokenRevokedError, TokenSpentError
+from elevate.errors import (
+    PolicyChangedError,
+    TaskInvalidError,
+    TokenError,
+    TokenExpiredError,
+    TokenRevokedError,
+    TokenSpentError,
+)
 from elevate.lifecycle import State
 from elevate.model import Agreement, ProcessIdentity, request_digest
-from elevate.ports import Instant
+from elevate.ports import Instant, Running
 from elevate.token import Expected, verify
 
 MAX_ALARMS = 16
 """So many misuses of one token are logged; whoever goes on only fills the disk."""
+_REDEEM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+class Carrier(Running, Protocol):
+    """Whoever does a task in the host's place.
+
+    Attributes:
+        audience: Whom the token must be for.
+        actor: Who it is, as a part of the entries.
+    """
+
+    audience: str
+    actor: Body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +81,21 @@ class Use:
     parts: Parts
     journal: Journal
     alarms: int = 0
+
+    def presented(
+        self, redeem_id: str, presenter: ProcessIdentity, agreement: Agreement, by: Carrier | None = None
+    ) -> Presented:
+        """Give a call that presents the token: a process's, or ``by`` somebody who was looked at before.
+
+        Raises:
+            TaskInvalidError: The redeem id has another form.
+        """
+        if not _REDEEM_ID.fullmatch(redeem_id):
+            raise TaskInvalidError("a redeem id is 16 to 64 letters, digits, - and _", hint="draw a new random one")
+        if by is None:
+            who = entries.presenter(presenter, agreement.requester)
+            return Presented(redeem_id=redeem_id, process=presenter, audience=self.parts.host.name, by=who)
+        return Presented(redeem_id=redeem_id, process=None, audience=by.audience, by=by.actor)
 
     def take(self, token: str, agreement: Agreement, presented: Presented) -> None:
         """Use the token up for one start of what was agreed to, or raise; what is refused is in the log.
