@@ -45,6 +45,10 @@ class Identity:
         self.narrow()
         kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
         os.setresgid(self.gid, self.gid, self.gid)
+        # SECURITY: where fs.suid_dumpable is 1, whoever has the user could trace this process from the change of the effective
+        # one on; not while the saved one is root, and that is no longer so only when nobody can.
+        os.setresuid(self.uid, self.uid, 0)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         os.setresuid(self.uid, self.uid, self.uid)
         kernel.Capabilities(self._numbers, inheritable=self._passed_on).take()
         self._raise_ambient()

@@ -1,5 +1,6 @@
 """Rows 28, 30, 31 and 36 where a launcher lends itself: whoever has the same user gets nothing by it, and stops nothing."""
 
+import ctypes
 import os
 import select
 import signal
@@ -8,13 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from elevate.errors import NotStartedError, StartUnknownError
-from elevate.host import launched
+from elevate.host import identity, launched
 from elevate.host.launcher import Jail, Launcher, Order, Prepared
 from elevate.host.watch import descendants
 from tests.attacks.host.holding import GID, LONG, UID, as_the_user, held, program, status
@@ -66,6 +68,46 @@ def test_28_who_has_the_tasks_user_can_not_take_hold_of_the_launcher(tmp_path: P
         DUMPABLE.write_text(before)
     assert found == ""
     assert control.split() == ["traced", "mem", "environ", "maps", "limited"]
+
+
+def test_28_who_has_the_tasks_user_can_not_take_hold_of_a_process_as_it_takes_that_user() -> None:
+    """At no moment is it wholly the user's and can be traced: it says what it is after each change."""
+    before = DUMPABLE.read_text()
+    read, write = os.pipe()
+    try:
+        try:
+            DUMPABLE.write_text("1")
+        except OSError:
+            pytest.skip("this machine's setting can't be changed")
+        pid = os.fork()
+        if pid == 0:
+            with suppress(BaseException):
+                become(write)
+            os._exit(0)
+        os.waitpid(pid, 0)
+    finally:
+        DUMPABLE.write_text(before)
+        os.close(write)
+    with os.fdopen(read) as said:
+        changes = [line.split() for line in said]
+    assert changes[-1] == [str(UID), str(UID), str(UID), "0"]
+    assert [str(UID), str(UID), str(UID), "1"] not in changes
+    assert ["0", "0", "0", "1"] in changes  # the machine is set so that it could be traced
+
+
+def become(told: int) -> None:
+    """Take the user's identity; tell real, effective and saved user after each change, and whether it can be traced."""
+    order: Any = {"uid": [b"%d" % UID], "gid": [b"%d" % GID], "groups": [], "capabilities": [], "network": [b"1"], "small": []}
+    change = {name: getattr(os, name) for name in ("setresuid", "setresgid")}
+    libc = ctypes.CDLL(None)
+
+    def watched(name: str, *numbers: int) -> None:
+        change[name](*numbers)
+        os.write(told, b"%d %d %d %d\n" % (*os.getresuid(), libc.prctl(3, 0, 0, 0, 0)))
+
+    for name in change:
+        setattr(os, name, partial(watched, name))
+    identity.Identity(order).become()
 
 
 def test_31_a_launcher_that_the_tasks_user_stops_takes_the_task_with_it(tmp_path: Path) -> None:
