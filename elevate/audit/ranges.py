@@ -120,7 +120,7 @@ def check_range(rows: Iterable[Row], start: int, stop: int, asked: Asked, progre
             found.bad = _name(rows_read, stream, position, found)
             return found
         position += len(rows_read)
-        if len(rows_read) < BATCH or position % TILE == 0:
+        if len(rows_read) < BATCH or position == stop or position % TILE == 0:
             _mark(found, asked, position)
             progress(len(found.edge) or TILE)
         if len(rows_read) < BATCH:

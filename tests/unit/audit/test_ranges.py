@@ -59,6 +59,16 @@ def test_a_good_range_is_good() -> None:
     assert sorted(found.marks) == [1, 200, TILE, TILE + 1, SIZE]
 
 
+def test_a_log_of_any_size_has_its_root() -> None:
+    """The last checkpoint stands at the log's end, wherever that lies in a tile, and in what is read at once."""
+    hashes = merkle.leaves(data for data, _ in GOOD)
+    for size in range(1, SIZE + 1):
+        frontier = merkle.Frontier()
+        frontier.extend(hashes[(size - 1) // TILE * TILE : size])
+        found = checked(GOOD[:size], marks=[size])
+        assert (found.bad, found.marks) == (None, {size: frontier.parts()})
+
+
 @pytest.mark.parametrize("tiles", [[], [b""], [b"\0" * TILE * 32]])
 def test_42_a_tile_that_is_not_its_entries_is_found(tiles: list[bytes]) -> None:
     """Missing, or another."""
