@@ -61,11 +61,11 @@ def make_log(path: Path, entries: int, *, step_us: int = 2_000_000) -> SqliteSto
     lives = entries // LIFE
     for first in range(0, lives, BATCH):
         numbers = range(first, min(first + BATCH, lives))
-        store._writer.submit(partial(_write, numbers=numbers, step_us=step_us)).result()
+        store._writer.submit(partial(write_lives, numbers=numbers, step_us=step_us)).result()
     return store
 
 
-def _write(ledger: Ledger, *, numbers: range, step_us: int) -> None:
+def write_lives(ledger: Ledger, *, numbers: range, step_us: int) -> None:
     for number in numbers:
         ledger.log.sign_when_due()
         for one in life(number, step_us=step_us):

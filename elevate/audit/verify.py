@@ -34,6 +34,7 @@ class Stored:
 
     Attributes:
         size: Number of entries.
+        start: The first that was read: the beginning of a tile, or ``size`` where none was.
         before: Tile roots of what lies before the first range: archived, or checked earlier.
         last: Hash of the last entry before the first range; empty where the range begins the log.
         roots: Roots of the stored full tiles, in order.
@@ -45,6 +46,7 @@ class Stored:
     """
 
     size: int
+    start: int
     before: Sequence[bytes]
     last: str
     roots: Sequence[bytes]
@@ -151,7 +153,7 @@ def _check_tiles(ranges: Sequence[Range], stored: Stored) -> Bad | None:
 def _check_checkpoints(ranges: Sequence[Range], stored: Stored, roots: Roots) -> tuple[int, Bad | None]:
     """Give the size up to which checkpoints are good, and the first bad one."""
     keys = [(0, stored.key)]
-    good = first = ranges[0].start if ranges else 0
+    good = first = stored.start
     rotations = [*stored.rotations, *(rotation for one in ranges for rotation in one.rotations)]
     for size, text in [*stored.checkpoints, (stored.size, "")]:
         if size < first:
@@ -201,8 +203,7 @@ def _verdict(ranges: Sequence[Range], stored: Stored, roots: Roots, bad: Bad | N
     head = next((one.last for one in reversed(ranges) if one.last), stored.last or EMPTY)
     if bad is not None:
         return tampered(bad, head)
-    first = ranges[0].start if ranges else stored.size
-    read = f"{stored.size - first} entries verified" + (f", from {first} on" if first else "")
+    read = f"{stored.size - stored.start} entries verified" + (f", from {stored.start} on" if stored.start else "")
     signed = f"signed up to {good}" if good else "nothing signed yet"
     since = f"no anchor since entry {anchored}" if anchored else "no anchor, so a cut tail or a rewritten log would not show"
     text = f"{read}; {signed}; " + ("anchored" if anchored == stored.size and anchored else since)

@@ -117,6 +117,7 @@ class Plan:
         ranges = [part.entries for part in checked]
         stored = Stored(
             size=self.size,
+            start=self.start,
             before=self.roots[: self.start // TILE],
             last=self.last,
             roots=self.roots,

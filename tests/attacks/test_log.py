@@ -1,6 +1,7 @@
 """Row 42 on the stored log: who can write the file can't change it unseen, and what is no attack raises no alarm."""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -388,6 +389,19 @@ def test_verification_goes_on_where_it_ended(path: Path) -> None:
     change(path, "DELETE FROM entries WHERE seq = 700")
     assert verify(path, since=1000).outcome is Outcome.INCOMPLETE
     assert named(verify(path)) == (700, Tampering.DELETED)
+
+
+def test_verification_goes_on_where_nothing_is_new(tmp_path: Path) -> None:
+    """At the end of a log that ends with a tile nothing is read; what lies before is no reason for an alarm."""
+    with closing(SqliteStore(tmp_path / "ledger.sqlite", entropy=SeededEntropy(7))) as store:
+        while store.head()[0] < TILE:
+            store.append(draft("note"))
+            if store.head()[0] == TILE // 2:
+                store.checkpoint()
+        store.checkpoint()
+        for since in (TILE, TILE + 4):
+            verdict = verify(store.path, anchor(store.path), since=since)
+            assert (verdict.outcome, verdict.anchored) == (Outcome.INCOMPLETE, TILE)
 
 
 @pytest.mark.parametrize("kind", ["größe", ["a", {"b": [1, True, None]}], {"x": {"y": []}}])
