@@ -48,7 +48,7 @@ PUBLIC: Mapping[str, frozenset[str]] = {
     "log_key": frozenset({"old", "new", "signature"}),
     "erasure": frozenset({"entries", "requests", "before", "by_subject"}),
     "access": frozenset({"kind", "entries", "complete", "began"}),
-    "pruning": frozenset({"before", "entries"}),
+    "pruning": frozenset({"before", "entries", "lost", "blanked"}),
     "clock": frozenset({"status", "drift_us", "sync", "error_us"}),
     "lockout": frozenset({"layer", "wait_seconds"}),
     "settings": frozenset({"plain", "changed", "before", "after"}),

@@ -59,6 +59,8 @@ class Range:
         gone: So many entries have fewer openings than they commit to; ``first_gone`` is the first of them.
         erased: So many lost openings by the erasures that entries of this range tell of.
         pruned: Up to here entries were taken out, as an entry of this range says.
+        lost: So many of these had lost openings by erasures that stand behind them.
+        lost_rows: So many rows were taken out with them that such erasures had blanked.
         ends: The same of ``hash((salt, position, event, digest))`` over the entries that end a request, with its row's digest.
         blanked: So many rows were blanked by the erasures that entries of this range tell of.
         erased_at: The last entry that tells of one; -1 where none does.
@@ -83,6 +85,8 @@ class Range:
     first_gone: int = -1
     erased: int = 0
     pruned: int = 0
+    lost: int = 0
+    lost_rows: int = 0
     bad: Bad | None = None
 
 
@@ -216,8 +220,8 @@ def _note_care(entries: Sequence[Mapping[str, Any]], found: Range) -> None:
             found.erased += _count(erasure, "entries")
             found.blanked += _count(erasure, "requests")
             found.erased_at = one["seq"]
-        else:
-            found.pruned = max(found.pruned, _count(pruned, "before"))
+        elif (before := _count(pruned, "before")) > found.pruned:
+            found.pruned, found.lost, found.lost_rows = before, _count(pruned, "lost"), _count(pruned, "blanked")
 
 
 def _count(part: Mapping[str, object], name: str) -> int:

@@ -17,18 +17,19 @@ from elevate.audit.verify import Known, Signed, Stored, join, read_signed, tampe
 from elevate.errors import AuditError
 from elevate.store import strays
 from elevate.store.comparing import Rows, erased_since, first_bad_row, first_unnamed, loose_links, read_rows
-from elevate.store.reader import LedgerReader
-from elevate.store.tree import TileReader, tile_id
-
-_ROWS = (
-    "SELECT e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq"
-)
+from elevate.store.reader import WITH_OPENINGS, LedgerReader
+from elevate.store.tree import TileReader, tile_id, tile_root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one share of the work has found: of entries, of the ledger's rows, and of the checkpoints among them."""
+    """What one share of the work has found: of entries, of the ledger's rows, and of the checkpoints among them.
 
+    Attributes:
+        loose: Beginning of the first tile of entries that were pruned whose hashes do not lead to its root; -1 where all do.
+    """
+
+    loose: int
     entries: Range
     rows: Rows
     signed: Mapping[int, Signed]
@@ -93,7 +94,7 @@ class Plan:
         start, stop = parts[part]
         with LedgerReader(self.path) as reader, _without_collector():
             tiles = _hashes(reader, 0, start // TILE, stop // TILE)
-            with reader.each(_ROWS, start, stop + AFTER) as entries:
+            with reader.each(WITH_OPENINGS, start, stop + AFTER) as entries:
                 asked = Asked(marks=self.marks, tiles=tiles, salt=self.salt)
                 found = check_range(entries, start, stop, asked, progress)
             span = range(self.start, self.size)
@@ -101,8 +102,17 @@ class Plan:
             rows = read_rows(reader, range(*cuts), self.salt, span, whole=not self.left_out)
             if part == 0:
                 rows.links += loose_links(reader, self.salt, span)
+            loose = self._loose_before(reader, part, len(parts))
         mine = (one for one in self.checkpoints if start < one[0] <= stop)
-        return Part(entries=found, rows=rows, signed=read_signed(mine, self.keys))
+        return Part(loose=loose, entries=found, rows=rows, signed=read_signed(mine, self.keys))
+
+    def _loose_before(self, reader: LedgerReader, part: int, parts: int) -> int:
+        """Check a share of the tiles whose entries were pruned: proofs are made of their hashes still."""
+        if self.left_out:
+            return -1
+        first, stop = (self.archived // TILE * one // parts for one in (part, part + 1))
+        tiles = enumerate(zip(_hashes(reader, 0, first, stop), self.roots[first:stop], strict=False), first)
+        return next((number * TILE for number, (hashes, root) in tiles if tile_root(hashes) != root), -1)
 
     def verdict(self, checked: Sequence[Part]) -> Verdict:
         """Put the parts together, and compare the ledger with them where the log itself is good."""
@@ -149,9 +159,12 @@ class Plan:
 
     def _forgotten(self, checked: Sequence[Part], verdict: Verdict) -> Verdict:
         """Compare what is gone with the erasures that the log tells of, and with one that goes on."""
-        gone, known = (sum(getattr(part.entries, name) for part in checked) for name in ("gone", "erased"))
+        gone, known, blanked = (sum(getattr(part.entries, name) for part in checked) for name in ("gone", "erased", "blanked"))
         blank = sum(part.rows.blank for part in checked)
-        blanked = sum(part.entries.blanked for part in checked)
+        # Where the pruning broke off, or entries were left out, nobody says which of that was taken out since.
+        pruned = [part.entries for part in checked if self.archived and part.entries.pruned == self.archived]
+        if pruned and not self.left_out:
+            known, blanked = known - pruned[0].lost, blanked - pruned[0].lost_rows
         if gone <= known and blank <= blanked:
             return verdict
         with LedgerReader(self.path) as reader:
@@ -170,9 +183,9 @@ class Plan:
         return replace(verdict, outcome=Outcome.INCOMPLETE, message=message)
 
     def _tiles_disagree(self, checked: Sequence[Part]) -> Bad | None:
-        loose = [part.entries.loose for part in checked if part.entries.loose >= 0]
+        loose = [at for part in checked for at in (part.loose, part.entries.loose) if at >= 0]
         if loose:
-            return _disagrees(loose[0], "the hashes of its tile are not theirs")
+            return _disagrees(min(loose), "the hashes of its tile are not theirs")
         return _disagrees(0, f"the tiles of level {self.loose} are not made of those below") if self.loose else None
 
     def _rows_disagree(self, checked: Sequence[Part]) -> Bad | None:

@@ -15,6 +15,7 @@ from elevate.errors import AuditError, ElevateError, StoreError, StoreUnwritable
 from elevate.ports import Instant
 from elevate.store import erasing, keeping
 from elevate.store.erasing import Erased, Erasure, Named
+from elevate.store.lost import lost_below
 from elevate.store.reader import LedgerReader
 from elevate.store.sqlite_ledger import Ledger
 
@@ -94,7 +95,9 @@ class Eraser:
         if not self._turn.acquire(blocking=False):
             raise AuditError("an erasure has not ended yet", hint="wait for its end: an entry `erased` in the log")
         try:
-            begins = self._step(lambda ledger: keeping.begin_prune(ledger, stop, at, by))
+            with LedgerReader(self._path) as reader:
+                lost = lost_below(reader, stop)
+            begins = self._step(lambda ledger: keeping.begin_prune(ledger, stop, at, by, lost))
             pace = _Pace(1, MAX_TILES)
             while begins < stop:
                 begins, seconds = self._step(_timed(partial(keeping.prune, tiles=pace.count, stop=stop)))

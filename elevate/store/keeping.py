@@ -5,6 +5,7 @@ the tiles, so that every proof stays.
 """
 
 from base64 import b64encode
+from collections.abc import Mapping
 
 import apsw
 
@@ -39,7 +40,7 @@ def rotate_key(ledger: Ledger, at: Instant, seed: bytes, by: Body) -> str:
     return names[1]
 
 
-def begin_prune(ledger: Ledger, stop: int, at: Instant, by: Body) -> int:
+def begin_prune(ledger: Ledger, stop: int, at: Instant, by: Body, lost: Mapping[str, int]) -> int:
     """Write what will be taken out; give where the log begins now.
 
     Args:
@@ -47,10 +48,11 @@ def begin_prune(ledger: Ledger, stop: int, at: Instant, by: Body) -> int:
         stop: Entries below this position go, as `prunable` gave it; the caller has archived them.
         at: When.
         by: Who prunes, as parts of the entry.
+        lost: What `elevate.store.lost.lost_below` says of them.
     """
     began = int(ledger.meta("pruned") or 0)
     if stop > began:
-        parts: Body = {"pruning": {"before": stop, "entries": stop - began}}
+        parts: Body = {"pruning": {"before": stop, "entries": stop - began, **lost}}
         ledger.log.write(Draft(event="log-pruned", request="", at=at, body=by | parts))
     return began
 

@@ -18,6 +18,9 @@ from elevate.errors import AuditError, StoreError, StoreForeignError, StoreNewer
 from elevate.store.proving import positions_of, prove_consistency
 from elevate.store.sqlite_file import APPLICATION_ID, STATE_FORMAT
 
+WITH_OPENINGS = (
+    "SELECT e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq"
+)
 _OPENED = (
     "SELECT e.seq, e.data, o.data FROM entries e LEFT JOIN openings o ON o.seq = e.seq"
     " WHERE e.seq > ? AND e.seq < ? ORDER BY e.seq LIMIT ?"

@@ -120,3 +120,8 @@ class TileReader:
 def cut(hashes: bytes) -> list[bytes]:
     """Give the hashes of a tile one by one."""
     return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+
+
+def tile_root(hashes: bytes) -> bytes:
+    """Give the root over the hashes of a full tile; nothing where they are more or fewer."""
+    return merkle.perfect(cut(hashes)) if len(hashes) == TILE * HASH_BYTES else b""
