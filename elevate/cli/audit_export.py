@@ -13,6 +13,7 @@ from elevate.cli.audit_report import A_WEEK, WORKING, ZONE, Words, Working, Zone
 from elevate.cli.audit_source import source
 from elevate.cli.audit_verify import run, without_index
 from elevate.errors import AuditError, StoreError, StoreUnwritableError
+from elevate.store.bounded import read_at_most
 from elevate.store.reader import LedgerReader
 
 Format = Annotated[str, typer.Option("--format", "-F", help="One of jsonl, ocsf, rfc5424, windows, csv.")]
@@ -103,7 +104,7 @@ def read_cursor(path: Path) -> int:
         AuditError: It holds something else.
     """
     try:
-        text = path.read_text("ascii").strip()
+        text = read_at_most(path, 1).decode("ascii").strip()
     except FileNotFoundError:
         return 0
     except (OSError, ValueError) as exc:

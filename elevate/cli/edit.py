@@ -92,7 +92,8 @@ def _run_editor(copy: Path) -> None:
 
 def _edited(copy: Path) -> bytes:
     try:
-        after = copy.read_bytes()
+        with copy.open("rb") as file:
+            after = file.read(MAX_PAYLOAD_BYTES + 1)
     except OSError as exc:
         raise TaskInvalidError("the editor left no file; nothing was written", hint="edit it again") from exc
     if len(after) > MAX_PAYLOAD_BYTES:

@@ -15,12 +15,14 @@ import typer
 from elevate import wire
 from elevate.client import tell
 from elevate.errors import ElevateError, LabError
+from elevate.store.bounded import read_at_most
 from elevate.text import escape
 
 if TYPE_CHECKING:
     from elevate.lab.report import Report
 
 COULD_NOT_RUN = 2
+MAX_ROOTS_MEGABYTES = 16
 
 app = typer.Typer(help="Test a Windows installer for Administrator protection.", no_args_is_help=True)
 
@@ -156,7 +158,9 @@ def _roots(files: list[Path] | None) -> list[bytes]:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     try:
-        found = [one for file in files or [] for one in x509.load_pem_x509_certificates(file.read_bytes())]
+        found = [
+            one for file in files or [] for one in x509.load_pem_x509_certificates(read_at_most(file, MAX_ROOTS_MEGABYTES))
+        ]
     except (OSError, ValueError) as exc:
         raise LabError("a file of roots can't be read", hint="give a file of PEM certificates") from exc
     return [one.public_bytes(Encoding.DER) for one in found]

@@ -25,12 +25,14 @@ from elevate.policy.reference import reference
 from elevate.policy.replay import Change, Recorded, diff, questions_from, recorded, replay
 from elevate.policy.schema import json_schema
 from elevate.policy.suggest import suggest
+from elevate.store.bounded import read_at_most
 from elevate.store.files import load_place, read_sources
 from elevate.store.reader import LedgerReader
 
 FOUND = 1
 CVTSUDOERS = "/usr/bin/cvtsudoers"
 
+MAX_IMPORT_MEGABYTES, MAX_PAGE_MEGABYTES = 64, 1
 _PLACE = "A folder with rule files, or one rule file"
 
 
@@ -110,7 +112,7 @@ def _gtfobins(checkout: Path) -> dict[str, Danger]:
     try:
         for entry in sorted(folder.iterdir()):
             if entry.is_file():
-                found |= read_gtfobins(entry.name, entry.read_text(errors="replace"))
+                found |= read_gtfobins(entry.name, read_at_most(entry, MAX_PAGE_MEGABYTES).decode(errors="replace"))
     except OSError as exc:
         raise PolicyError(f"{checkout} can't be read: {exc.strerror}", hint="give the folder of the checkout") from exc
     return found
@@ -268,7 +270,7 @@ def import_rules(
 
 def _imported(form: str, file: Path) -> Imported:
     try:
-        data = file.read_bytes()
+        data = read_at_most(file, MAX_IMPORT_MEGABYTES)
     except OSError as exc:
         raise PolicyError(f"{file} can't be read: {exc.strerror}", hint="give the file to translate") from exc
     match form:

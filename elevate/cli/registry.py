@@ -62,10 +62,10 @@ def load(
     All of them, or none where a line can't be read.
     """
     from elevate.host.machine import Machine
-    from elevate.host.windows import hives
+    from elevate.host.windows import hives, regfile
 
     try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        data = _read(file, regfile.MAX_BYTES + 1)  # what is longer is refused
     except OSError as exc:
         raise HostError(f"the file can't be read: {exc.strerror}", hint="give a .reg file, or - for standard input") from exc
     machine = Machine.open(_folder(state))
@@ -74,6 +74,13 @@ def load(
     finally:
         machine.close()
     typer.echo(f"{count} changes made")
+
+
+def _read(file: Path, most: int) -> bytes:
+    if str(file) == "-":
+        return sys.stdin.buffer.read(most)
+    with file.open("rb") as opened:
+        return opened.read(most)
 
 
 def _folder(state: Path | None) -> Path:

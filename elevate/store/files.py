@@ -7,6 +7,7 @@ itself. Each step down is opened relative to the one above, so that nothing can 
 followed only where it and its folder pass the same check, and within the folder there are none.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from elevate.errors import PolicyError
 from elevate.policy import Policy, Problem, Settings, Source, load
 from elevate.policy.problems import error_of
 from elevate.policy.sources import MAX_JSONL_BYTES, MAX_TOML_BYTES
+from elevate.store.bounded import MEGABYTE, read_at_most
 
 MAX_FILES = 10_000
 MAX_DEPTH = 8
@@ -188,10 +190,13 @@ def read_sources(path: Path) -> list[Source]:
 
 
 def _plain(file: Path, name: str) -> Source:
-    limit = _LIMITS.get(file.suffix)
-    if limit is not None and file.stat().st_size > limit:
-        raise PolicyError(f"{name} is over {limit // 2**20} MB", hint="split the file, or write it as JSON lines")
-    return Source(name=name, data=file.read_bytes())
+    megabytes = _LIMITS.get(file.suffix, MAX_TOML_BYTES) // MEGABYTE
+    try:
+        return Source(name=name, data=read_at_most(file, megabytes))
+    except OSError as exc:
+        if exc.errno != errno.EFBIG:
+            raise
+        raise PolicyError(f"{name} is over {megabytes} MB", hint="split the file, or write it as JSON lines") from exc
 
 
 def load_place(path: Path, *, ap_mode: bool = True) -> Policy:

@@ -67,6 +67,22 @@ def test_command_lines(words: list[str], status: int, error: str) -> None:
     assert one_error(given[2]) == error
 
 
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("policy check /dev/zero", "/dev/zero is over 4 MB"),
+        ("policy import sudoers /dev/zero", "/dev/zero can't be read: it is over 64 MB"),
+        ("audit export -F jsonl --cursor /dev/zero", "the cursor can't be read: /dev/zero"),
+        ("audit verify --anchor /dev/zero", "the note is too long or holds control characters"),
+    ],
+)
+def test_file_that_never_ends(words: str, error: str) -> None:
+    """It is read up to a bound, with the memory that a small machine has."""
+    bounded = ["/bin/sh", "-c", 'ulimit -v 1500000; exec "$@"', "sh", sys.executable, "-m", "elevate", *words.split()]
+    done = subprocess.run(bounded, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, one_error(done.stderr)) == (125, error)
+
+
 def test_kind_that_the_machine_does_not_have(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the broker knows what kinds of its own it has."""
     monkeypatch.setattr("elevate.cli.broker.connect", daemon.connect)
