@@ -5,6 +5,7 @@ command opens the user's own broker folder itself for as long as it takes.
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import orjson
 import typer
 
 from elevate.canonical import Json
-from elevate.errors import GestureError, NoBrokerError
+from elevate.errors import DeclinedError, GestureError, NoBrokerError, TaskInvalidError
 from elevate.text import escape
 from elevate.wire import Wire, home, place
 
@@ -111,9 +112,23 @@ def reset(
     On a machine's broker for root.
     """
     if not yes:
-        typer.confirm("destroy all gestures and keys?", abort=True)
+        _confirm("destroy all gestures and keys?")
     ask("HelloReset", {"user": user})
     typer.echo("all gestures and keys are destroyed; enrol anew with: elevate hello enrol")
+
+
+def _confirm(question: str) -> None:
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort as exc:
+        if sys.stdin.isatty():
+            raise
+        raise TaskInvalidError("nobody answered; nothing was done", hint="say --yes where nobody can be asked") from exc
+    finally:
+        if not sys.stdin.isatty():
+            typer.echo(err=True)  # what was answered has not ended the line
+    if not agreed:
+        raise DeclinedError("declined", hint="nothing was destroyed")
 
 
 @app.command()

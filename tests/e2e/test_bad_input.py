@@ -83,6 +83,17 @@ def test_file_that_never_ends(words: str, error: str) -> None:
     assert (done.returncode, one_error(done.stderr)) == (125, error)
 
 
+@pytest.mark.parametrize(
+    ("given", "status", "error"), [("", 125, "nobody answered; nothing was done"), ("n\n", 126, "declined")]
+)
+def test_question_that_nobody_agrees_to(tmp_path: Path, given: str, status: int, error: str) -> None:
+    """With nobody to ask, or with a no, nothing is destroyed, and it is said."""
+    words = [sys.executable, "-m", "elevate", "hello", "reset"]
+    env = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(words, cwd=ROOT, env=env, input=given, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, one_error(done.stderr)) == (status, error)
+
+
 def test_kind_that_the_machine_does_not_have(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the broker knows what kinds of its own it has."""
     monkeypatch.setattr("elevate.cli.broker.connect", daemon.connect)
