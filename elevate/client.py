@@ -57,7 +57,7 @@ def run(words: "list[str]", *, path: str = "") -> int:
         words: The command line after ``run``.
         path: Of a socket where this user's own broker listens, for tests; no option leads here.
     """
-    _hold_standard_descriptors()
+    hold_standard_descriptors()
     stage = _Stage()
     stage.alarm, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -140,7 +140,10 @@ def _without_task(
             status, text = ways.allowed(wire, _task(options, argv)) if argv else ways.rules(wire)
     else:
         status, text = ways.forget()
-    _write_all(1, _plain(text).encode("utf-8", "backslashreplace"))
+    try:
+        _write_all(1, _plain(text).encode("utf-8", "backslashreplace"))
+    except OSError as exc:
+        raise errors.BrokerError(f"the output can't be written: {exc.strerror}", hint="part of it may be missing") from exc
     return {"outcome": {"exit_status": status}}
 
 
@@ -277,7 +280,7 @@ def _die(number: int) -> int:
     return 128 + number
 
 
-def _hold_standard_descriptors() -> None:
+def hold_standard_descriptors() -> None:
     """Open /dev/null where standard input, output or error is closed, so that no socket gets its number."""
     for fd in range(3):
         try:

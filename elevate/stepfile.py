@@ -62,6 +62,8 @@ def _parsed(path: Path) -> Mapping[str, Any]:
     load: Callable[[str], Any] = json.loads if path.suffix == ".json" else tomllib.loads
     try:
         found = load(data.decode())
+    except UnicodeDecodeError as exc:
+        raise TaskInvalidError(f"{path.name}: it is no text in UTF-8", hint=_HINT) from exc
     except (ValueError, RecursionError) as exc:
         raise TaskInvalidError(f"{path.name}: {exc}", hint=_HINT) from exc
     if not isinstance(found, dict):
@@ -125,7 +127,9 @@ def _bytes(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as exc:
-        raise TaskInvalidError(f"{path.name} can't be read: {exc.strerror}", hint="check its path and its owner") from exc
+        raise TaskInvalidError(
+            f"{path.name or path} can't be read: {exc.strerror}", hint="check its path and its owner"
+        ) from exc
     if len(data) > limit:
         raise TaskInvalidError(f"{path.name} is over {limit} bytes", hint="put what is long into files of its own")
     return data

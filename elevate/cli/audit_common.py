@@ -1,6 +1,8 @@
 """What the audit commands share: where the ledger is, and how output is chosen."""
 
+import errno
 import os
+import stat
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -115,9 +117,20 @@ def note_in(content: str) -> str:
 def write_own(path: Path, text: str) -> None:
     """Write a file as a whole or not at all, durably, for nobody else to read: it names people.
 
+    A device, as /dev/null, takes the text as it is: to put a file in its place would destroy it.
+
     Raises:
-        OSError: It can't be written.
+        OSError: It can't be written, or is a link, a pipe or a folder.
     """
+    kind = _kind(path)
+    if stat.S_ISCHR(kind):
+        with os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC), "w", encoding="utf-8"
+        ) as device:
+            device.write(text)
+        return
+    if kind and not stat.S_ISREG(kind):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     draft = path.with_name(path.name + ".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -125,3 +138,11 @@ def write_own(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def _kind(path: Path) -> int:
+    """Give what is there, of a link the link; 0 where nothing is."""
+    try:
+        return stat.S_IFMT(path.lstat().st_mode)
+    except FileNotFoundError:
+        return 0

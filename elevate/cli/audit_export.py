@@ -115,5 +115,12 @@ def read_cursor(path: Path) -> int:
 
 
 def write_cursor(path: Path, position: int) -> None:
-    """Remember a position, durably."""
-    write_own(path, f"{position}\n")
+    """Remember a position, durably.
+
+    Raises:
+        StoreUnwritableError: It can't be written.
+    """
+    try:
+        write_own(path, f"{position}\n")
+    except OSError as exc:
+        raise StoreUnwritableError(f"the cursor can't be written: {exc.strerror}: {path}") from exc

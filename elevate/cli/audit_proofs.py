@@ -4,6 +4,8 @@ Asked of the broker everybody gets proofs of own entries, and what tells of nobo
 the beginning of another. What is checked is checked with nothing but the log's key.
 """
 
+import os
+import stat
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -209,6 +211,8 @@ def _archived(path: Path, position: int) -> bytes:
     mark = f'"seq":{position},'.encode()
     try:
         with path.open("rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise AuditError(f"that is not an archive: {path}", hint="elevate audit prune writes one")
             found = next((line.rstrip(b"\n") for line in file if mark in line), b"")
     except OSError as exc:
         raise AuditError(f"can't be read: {path}") from exc
@@ -219,7 +223,7 @@ def _archived(path: Path, position: int) -> bytes:
 
 
 def _write(text: str, output: Path | None) -> None:
-    if output is None:
+    if output in {None, Path("-")}:
         sys.stdout.write(text)
         return
     try:

@@ -91,6 +91,8 @@ def read_anchor(text: str) -> "Known":
     try:
         content = read_kept(Path(text))
     except AuditError as exc:
+        if not isinstance(exc.__cause__, FileNotFoundError):
+            raise
         raise AuditError(f"an anchor is a file or SIZE:ROOT, not {text!r}", hint="verify --json prints size and root") from exc
     checkpoint = Checkpoint.parse(Note.parse(note_in(content)).text)
     return Known(size=checkpoint.size, root=checkpoint.root, source=Path(text).name)

@@ -295,5 +295,6 @@ def cvtsudoers(file: Path) -> bytes:
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise PolicyError(f"{CVTSUDOERS} can't be run", hint="install sudo, or give the JSON of: cvtsudoers -f json") from exc
     if done.returncode != 0:
-        raise PolicyError(f"cvtsudoers refuses the file: {done.stderr.decode(errors='replace').strip()[:400]}")
+        said = done.stderr.decode(errors="replace").strip().partition("\n")[0][:400]
+        raise PolicyError(f"cvtsudoers refuses the file: {said}", hint="correct that line: visudo -c -f FILE tells of all")
     return done.stdout

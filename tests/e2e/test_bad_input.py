@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from elevate.cli.app import app
-from elevate.errors import LockedOutError, NoBrokerError, TaskKindUnknownError, TokenRevokedError
+from elevate.cli.policy_tools import CVTSUDOERS
+from elevate.errors import LockedOutError, NoBrokerError, StoreUnwritableError, TaskKindUnknownError, TokenRevokedError
 from elevate.library import connect
 from elevate.tasks import Task
 from tests.e2e.daemon import PIN, ROOT, Daemon, command
@@ -81,6 +82,82 @@ def test_file_that_never_ends(words: str, error: str) -> None:
     bounded = ["/bin/sh", "-c", 'ulimit -v 1500000; exec "$@"', "sh", sys.executable, "-m", "elevate", *words.split()]
     done = subprocess.run(bounded, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, one_error(done.stderr)) == (125, error)
+
+
+@pytest.mark.parametrize("words", ["--version", "run --help", "policy schema", "audit", "doctor --json"])
+def test_output_that_is_full(words: str) -> None:
+    """One error, and neither a traceback nor one of the interpreter's end."""
+    with Path("/dev/full").open("w") as full:
+        called = [sys.executable, "-m", "elevate", *words.split()]
+        done = subprocess.run(called, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, one_error(done.stderr)) == (125, "the output can't be written: No space left on device")
+    assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("words", ["--version", "policy schema", "audit --help"])
+def test_reader_that_has_gone(words: str) -> None:
+    """The status is the signal's, as of any program; 1 and 2 would say something of the log or the rules."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    called = [sys.executable, "-m", "elevate", *words.split()]
+    with os.fdopen(theirs, "wb") as pipe:
+        done = subprocess.run(called, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_output_that_is_closed() -> None:
+    """What there is to say is not said, and nothing else fails."""
+    called = [
+        "/bin/sh",
+        "-c",
+        'exec "$@" >&-',
+        "sh",
+        sys.executable,
+        "-m",
+        "elevate",
+        "audit",
+        "key",
+        "--state",
+        "/nonexistent",
+    ]
+    done = subprocess.run(called, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, one_error(done.stderr)) == (125, "no log is there: /nonexistent/ledger.sqlite")
+
+
+def test_proof_on_standard_output(daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dash names no file."""
+    monkeypatch.setattr("elevate.cli.audit_source.connect", daemon.connect)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["audit", "checkpoint", "-o", "-"])
+    assert result.stdout.startswith("elevate.log/")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("audit verify --anchor {}/binary", "that is no text, so neither a checkpoint nor a proof: {}/binary"),
+        ("policy import sudoers {}/lines", "cvtsudoers refuses the file: {}/lines:1:"),
+    ],
+)
+def test_file_that_is_no_such_thing(tmp_path: Path, words: str, error: str) -> None:
+    """One line says which file, and what it is not."""
+    if "sudoers" in words and not Path(CVTSUDOERS).exists():
+        pytest.skip("cvtsudoers is not installed")
+    (tmp_path / "binary").write_bytes(b"\xff\x00\x80")
+    (tmp_path / "lines").write_text("no sense\nno sense\n")
+    status, out, err = command(words.format(tmp_path).split())
+    assert (status, out) == (125, "")
+    assert one_error(err).startswith(error.format(tmp_path))
+    assert len(err.splitlines()) == 2
+
+
+def test_cursor_that_can_not_be_written(daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The export ends with an error that names the file."""
+    monkeypatch.setattr("elevate.cli.audit_source.connect", daemon.connect)
+    result = CliRunner().invoke(app, ["audit", "export", "--cursor", str(tmp_path / "none" / "cursor")])
+    assert isinstance(result.exception, StoreUnwritableError)
+    assert result.exception.message == f"the cursor can't be written: No such file or directory: {tmp_path}/none/cursor"
 
 
 @pytest.mark.parametrize(

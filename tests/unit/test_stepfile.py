@@ -103,3 +103,17 @@ def test_json_that_is_no_steps(tmp_path: Path, text: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="can't be read: No such file"):
         read(tmp_path / "steps.toml")
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    """It is said as such, and not in a codec's words."""
+    path = tmp_path / "steps.toml"
+    path.write_bytes(b"\xff\x00\x80")
+    with pytest.raises(TaskError, match=r"^steps\.toml: it is no text in UTF-8$"):
+        read(path)
+
+
+def test_a_folder_without_a_name() -> None:
+    """The path stands for the name that it has not."""
+    with pytest.raises(TaskError, match=r"^/ can't be read: Is a directory$"):
+        read(Path("/"))
